@@ -1,0 +1,283 @@
+"""The command line: thin commands that read options, call the library, and print.
+
+Data goes to stdout, progress and logs to stderr. Exit status: 0 done, 2 the user's error (one message, no
+traceback), 1 a fault of ours. torch and the rest are imported by the commands that need them, so that --help is quick.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from feathertune.errors import UserError
+
+app = typer.Typer(
+    name="feathertune",
+    help="Fine-tune a small transformer for text classification with LoRA, and see with evidence whether it helped.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+inspect_app = typer.Typer(help="Look at data or a model before training.", no_args_is_help=True)
+app.add_typer(inspect_app, name="inspect")
+
+
+class TableOrJson(StrEnum):
+    """How a result is printed."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+class PredictionFormat(StrEnum):
+    """How predictions are printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+RecipeArgument = Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped recipe (quickstart).")]
+OverridesArgument = Annotated[
+    list[str] | None, typer.Argument(help="key=value changes to the recipe: training.epochs=3", show_default=False)
+]
+RunArgument = Annotated[Path, typer.Argument(help="A run folder that `train` wrote.")]
+FormatOption = Annotated[TableOrJson, typer.Option("--format", help="table, or one JSON document")]
+BaseOption = Annotated[str | None, typer.Option(help="Where the base model is now, if the run cannot find it.")]
+
+
+@app.command()
+def train(
+    recipe: RecipeArgument,
+    overrides: OverridesArgument = None,
+    output: Annotated[Path | None, typer.Option(help="Run folder to write; default: runs/NAME-TIME.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run in --output.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Load and check everything, train nothing.")] = False,
+    print_recipe: Annotated[bool, typer.Option("--print-recipe", help="Print the complete recipe and stop.")] = False,
+) -> None:
+    """Fine-tune by a recipe: evaluate before, train, evaluate after, write the run folder."""
+    from feathertune.recipe import dump_recipe, find_recipe, load_recipe
+
+    path = find_recipe(recipe)
+    loaded = load_recipe(path, overrides)
+    if print_recipe:
+        typer.echo(dump_recipe(loaded), nl=False)
+        return
+    if resume and output is None:
+        raise UserError("--resume needs --output, the folder of the unfinished run")
+    from feathertune import run as job
+
+    if dry_run:
+        if output is not None:
+            job.check_output(output, resume=resume)
+        typer.echo(json.dumps(job.plan(job.prepare(loaded)), indent=2, ensure_ascii=False))
+        return
+    folder = output or Path("runs") / f"{path.stem}-{datetime.now():%Y%m%d-%H%M%S}"
+    from feathertune.evaluation.summary_table import before_after_table
+    from feathertune.training.progress import ConsoleReporter
+
+    summary = job.train(
+        loaded,
+        folder,
+        resume=resume,
+        reporter=ConsoleReporter(_stderr()),
+        command=shlex.join(["feathertune", *sys.argv[1:]]),
+    )
+    if int(os.environ.get("RANK", "0")) == 0:  # under `accelerate launch`, the first process speaks for all
+        _stdout().print(before_after_table(summary))
+        typer.echo(f"run folder: {folder}")
+
+
+@app.command()
+def evaluate(
+    run: RunArgument,
+    split: Annotated[str | None, typer.Option(help="A split of the run's own data; default: validation.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Other labelled data: a file in the run's layout.")] = None,
+    format_: FormatOption = TableOrJson.TABLE,
+    base: BaseOption = None,
+) -> None:
+    """Evaluate a finished run on a split of its data, or on other data."""
+    from feathertune.evaluation.evaluate import evaluate_run
+    from feathertune.evaluation.summary_table import metrics_table
+
+    metrics = evaluate_run(run, split=split, data=data, base=base)
+    if format_ is TableOrJson.JSON:
+        typer.echo(json.dumps(metrics.to_json(), indent=2, ensure_ascii=False, allow_nan=False))
+    else:
+        _stdout().print(metrics_table(metrics.to_json()))
+
+
+@app.command()
+def predict(
+    run: RunArgument,
+    texts: Annotated[list[str] | None, typer.Argument(help="Texts to classify.", show_default=False)] = None,
+    input_: Annotated[Path | None, typer.Option("--input", help="A csv, tsv, jsonl, parquet or txt file.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Write to this file (.csv or .json) instead of stdout.")] = None,
+    format_: Annotated[
+        PredictionFormat | None, typer.Option("--format", help="default: table for texts, csv for a file")
+    ] = None,
+    text: Annotated[str | None, typer.Option("--text", help="The texts' column in --input.")] = None,
+    base: BaseOption = None,
+) -> None:
+    """Label texts, or every row of a file, with all probabilities."""
+    if bool(texts) == (input_ is not None):
+        raise UserError("give either texts or --input FILE", fix='For example: feathertune predict RUN "is it so?"')
+    kind = format_ or _kind_by_name(output, default="table" if texts else "csv")
+    if output is not None and kind == "table":
+        raise UserError("a table cannot be written to a file", fix="Give --format csv or json.")
+    from feathertune.serving.bulk import predict_rows, write_rows
+    from feathertune.serving.predictor import Predictor
+
+    if input_ is not None and not input_.is_file():
+        raise UserError("there is no such file", where=str(input_))
+    predictor = Predictor(run, base=base)
+    if input_ is not None:
+        rows = predict_rows(predictor, input_, text)
+    else:
+        rows = iter(enumerate(predictor.predict(texts or []), start=1))
+    if kind == "table":
+        from feathertune.serving.table import predictions_table
+
+        _stdout().print(predictions_table(rows, predictor.label_names))
+    elif output is None:
+        write_rows(rows, predictor.label_names, sys.stdout, kind)  # type: ignore[arg-type]
+    else:
+        from feathertune.files import atomic_path
+
+        with atomic_path(output) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+            count = write_rows(rows, predictor.label_names, file, kind)  # type: ignore[arg-type]
+        _stderr().print(f"{count} predictions written to {output}", highlight=False, markup=False)
+
+
+@inspect_app.command("data")
+def inspect_data(
+    source: Annotated[str, typer.Argument(help="A recipe, `sample`, a file, a folder or a Hub id.")],
+    text: Annotated[str | None, typer.Option(help="The texts' column.")] = None,
+    label: Annotated[str | None, typer.Option(help="The labels' column.")] = None,
+    rating: Annotated[
+        str | None, typer.Option(help="A column of numbers that --above or --at-least turns to labels.")
+    ] = None,
+    above: Annotated[float | None, typer.Option(help="POSITIVE where the rating is above this.")] = None,
+    at_least: Annotated[float | None, typer.Option(help="POSITIVE where the rating is at least this.")] = None,
+    model: Annotated[str | None, typer.Option(help="The model whose tokenizer counts tokens.")] = None,
+    on_bad_row: Annotated[str, typer.Option(help="error, or skip to list bad rows and go on.")] = "error",
+    format_: FormatOption = TableOrJson.TABLE,
+) -> None:
+    """Print counts, lengths, labels, duplicates, leaks and examples of each split."""
+    from feathertune.data.inspection import inspect_source
+    from feathertune.data.statistics import render
+
+    description = inspect_source(
+        source,
+        text=text,
+        label=label,
+        rating=rating,
+        above=above,
+        at_least=at_least,
+        model=model,
+        on_bad_row=on_bad_row,
+    )
+    if format_ is TableOrJson.JSON:
+        typer.echo(json.dumps(description, indent=2, ensure_ascii=False, allow_nan=False))
+    else:
+        _stdout().print(render(description))
+
+
+@inspect_app.command("model")
+def inspect_model(
+    source: Annotated[str, typer.Argument(help="A recipe, or a model: folder, package:NAME/path, gguf:FILE, Hub id.")],
+    overrides: OverridesArgument = None,
+    format_: FormatOption = TableOrJson.TABLE,
+) -> None:
+    """Print a model's architecture, what the method adapts, and the parameter counts."""
+    from feathertune.model.adapt import count_parameters
+    from feathertune.model.base import load_base
+    from feathertune.model.sources import find_base
+    from feathertune.model.tree import describe_model, draw_model
+    from feathertune.recipe import parse_recipe
+    from feathertune.run import apply_method
+
+    recipe = _recipe_if_one(source, overrides)
+    if recipe is None:
+        text = json.dumps({"model": {"source": source}, "data": {"source": "sample"}})
+        recipe = parse_recipe(text, overrides or [], where="the command line")
+    names = recipe.data.label.names or ("NEGATIVE", "POSITIVE")
+    classifier = load_base(find_base(recipe.model.source, recipe.model.revision), names, recipe.training.seed)
+    apply_method(classifier, recipe)
+    if format_ is TableOrJson.JSON:
+        typer.echo(json.dumps(describe_model(classifier), indent=2))
+    else:
+        _stdout().print(draw_model(classifier))
+        typer.echo(str(count_parameters(classifier)))
+
+
+@app.callback(invoke_without_command=True)
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.", is_eager=True)] = False,
+) -> None:
+    if version:
+        from feathertune import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """The entry point: turns a UserError into one message and exit status 2."""
+    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    try:
+        app()
+    except UserError as error:
+        typer.echo(f"feathertune: {error}", err=True)
+        sys.exit(2)
+    except BrokenPipeError:  # the reader of our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except KeyboardInterrupt:
+        typer.echo("feathertune: interrupted", err=True)
+        sys.exit(130)
+
+
+def _recipe_if_one(source: str, overrides: list[str] | None) -> Any:
+    from feathertune.recipe import load_recipe, shipped_recipes
+
+    if source in shipped_recipes() and not Path(source).exists():
+        return load_recipe(shipped_recipes()[source], overrides)
+    if source.endswith((".yaml", ".yml")):
+        return load_recipe(Path(source), overrides)
+    return None
+
+
+def _kind_by_name(output: Path | None, default: str) -> str:
+    if output is None:
+        return default
+    kinds = {".csv": "csv", ".json": "json"}
+    if output.suffix not in kinds:
+        raise UserError("the output's name must end in .csv or .json, or give --format", where=str(output))
+    return kinds[output.suffix]
+
+
+def _stdout() -> Any:
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 100, highlight=False)
+
+
+def _stderr() -> Any:
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""Guess what a source's columns mean, so that `inspect data SOURCE` needs no recipe. An option beats a guess."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import islice
+
+from feathertune.data.labels import parse_rating
+from feathertune.data.loading import missing_column
+from feathertune.data.readers import Row
+from feathertune.data.sources import SplitSource, open_source
+from feathertune.errors import UserError
+from feathertune.recipe import DataSection, LabelSection
+
+TEXT_COLUMNS = ("text", "content", "sentence", "query", "question")
+LABEL_COLUMNS = ("label", "class", "category", "target")
+RATING_COLUMNS = ("rating", "score", "stars")
+GOOGLE_COLUMNS = ("content", "rating")  # the names that the Hub's copy of Google's headerless files has
+LOOKED_AT = 1000  # rows
+
+
+def guess_columns(
+    source: str,
+    *,
+    text: str | None = None,
+    label: str | None = None,
+    rating: str | None = None,
+    above: float | None = None,
+    at_least: float | None = None,
+    revision: str | None = None,
+) -> DataSection:
+    """A `DataSection` for `source`, from the options given and the names and first values of its columns.
+
+    Raises:
+        UserError: the source cannot be read, or nothing can be guessed; the message says which option to give.
+    """
+    head = _look(
+        open_source(source, revision).splits["train"], (text or GOOGLE_COLUMNS[0], rating or GOOGLE_COLUMNS[1])
+    )
+    for column in (text, label, rating):
+        if column is not None and column not in head.columns:
+            raise UserError(missing_column(column, list(head.columns)), where=source)
+    labels = _label(source, head, label, rating, above, at_least)
+    text = text or _text(source, head, labels.column or labels.rating)
+    return DataSection(source=source, revision=revision, text=text, label=labels)
+
+
+@dataclass(frozen=True)
+class _Head:
+    """The first rows of a split: its columns in order, and the values of each."""
+
+    columns: dict[str, list[object]]
+
+    def find(self, names: tuple[str, ...]) -> str | None:
+        """The first of `names` that is a column, in upper or lower case."""
+        by_folded = {column.casefold(): column for column in reversed(self.columns)}
+        return next((by_folded[name] for name in names if name in by_folded), None)
+
+    def ratings(self, column: str) -> list[float]:
+        """The column's values where all of them are numbers, else none."""
+        try:
+            return [parse_rating(value) for value in self.columns[column]]
+        except ValueError:
+            return []
+
+
+def _look(split: SplitSource, headerless_columns: tuple[str, ...]) -> _Head:
+    columns: dict[str, list[object]] = {}
+    for row in islice(split.read(headerless_columns), LOOKED_AT):
+        if isinstance(row, Row):  # bad rows are for `load_dataset` to complain of
+            for name, value in row.fields.items():
+                columns.setdefault(name, []).append(value)
+    if not columns:
+        raise UserError("the train split is empty", where=split.place)
+    return _Head(columns)
+
+
+def _label(
+    source: str, head: _Head, label: str | None, rating: str | None, above: float | None, at_least: float | None
+) -> LabelSection:
+    """The options where they are given; else a column with a label's name; else a rating from 0 to 1, above 0.5."""
+    has_threshold = above is not None or at_least is not None
+    if (label is not None and (rating is not None or has_threshold)) or (above is not None and at_least is not None):
+        raise UserError(
+            "the options contradict each other", fix="Give --label, or --rating with --above or --at-least."
+        )
+    if label is None and rating is None and not has_threshold:
+        label = head.find(LABEL_COLUMNS)
+    if label is not None:
+        return LabelSection(column=label)
+    rating = rating or head.find(RATING_COLUMNS)
+    if rating is None:
+        raise UserError(
+            f"none of the columns looks like a label or a rating ({_listed(head)})",
+            where=source,
+            fix="Name it: --label COLUMN, or --rating COLUMN with --above or --at-least NUMBER.",
+        )
+    if has_threshold:
+        return LabelSection(rating=rating, above=above, at_least=at_least)
+    values = head.ratings(rating)
+    if not values or min(values) < 0 or max(values) > 1:
+        raise UserError(
+            f"the values of {rating!r} are not numbers from 0 to 1, so there is no threshold to guess",
+            where=source,
+            fix="Give --above or --at-least NUMBER, or --label COLUMN.",
+        )
+    return LabelSection(rating=rating, above=0.5)
+
+
+def _text(source: str, head: _Head, label_column: str | None) -> str:
+    """A column with a text's name, else the only one (beside the label's) that holds more than numbers."""
+    named = head.find(TEXT_COLUMNS)
+    if named is not None and named != label_column:
+        return named
+    candidates = [
+        column
+        for column, values in head.columns.items()
+        if column != label_column and all(isinstance(value, str) for value in values) and not head.ratings(column)
+    ]
+    if len(candidates) == 1:
+        return candidates[0]
+    raise UserError(
+        f"it is not clear which column is the text ({_listed(head)})", where=source, fix="Name it: --text COLUMN."
+    )
+
+
+def _listed(head: _Head) -> str:
+    return "the columns are " + ", ".join(repr(column[:60]) for column in head.columns)

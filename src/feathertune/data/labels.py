@@ -1,0 +1,148 @@
+"""The rules of labels, all of them: from a row's value to a class and, where there is one, a rating.
+
+A label comes from a column (text, an integer, true/false) or from a rating by a threshold. Ratings are compared after
+rounding to 6 decimals, because the Hub stores 0.8 as the float32 0.800000011920929.
+"""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+
+import numpy as np
+import numpy.typing as npt
+
+from feathertune.data.readers import is_number
+from feathertune.errors import UserError, nearest
+from feathertune.recipe import LabelSection
+
+RATING_NAMES = ("NEGATIVE", "POSITIVE")
+MOST_CLASSES = 1000
+RATING_DECIMALS = 6
+
+
+class LabelReader:
+    """Reads the labels of one source: first train's, then `settle`, then the other splits'.
+
+    With names (given, or those of a rating) a class index is final at once. Without, train's values are numbered as
+    they come, and `settle` sorts them and says how to renumber; after it, a value that train did not have is unknown.
+    """
+
+    def __init__(self, section: LabelSection) -> None:
+        self._section = section
+        names = section.names or (RATING_NAMES if section.rating is not None else ())
+        self._indices = {name: index for index, name in enumerate(names)}
+        self._settled = bool(names)
+        # Names beside a column of 0, 1, 2 ... name those numbers, unless the names are themselves numbers.
+        by_number = section.column is not None and not any(is_number(name) for name in names)
+        self._numbers = {str(index): index for index in range(len(names))} if by_number else {}
+
+    @property
+    def column(self) -> str:
+        """The column that is read."""
+        return self._section.column or self._section.rating or ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Class index -> name; final once settled."""
+        return tuple(self._indices)
+
+    def read(self, value: object) -> tuple[int, float | None]:
+        """The class index and the rating (None where the label is a column) of one row's value.
+
+        Raises:
+            ValueError: the value is none; the message says why.
+            UserError: the column has more than 1000 different values.
+        """
+        if self._section.column is not None:
+            return self._class_of(label_name(value)), None
+        rating = parse_rating(value)
+        if self._section.soft and not 0 <= round_rating(rating) <= 1:
+            raise ValueError(f"the rating {value!r} is not between 0 and 1, as a soft target must be")
+        return int(self._is_high(rating)), rating
+
+    def settle(self) -> npt.NDArray[np.int64]:
+        """Fix the classes after train was read; returns [C] int64, the final index of each class seen so far.
+
+        Raises:
+            UserError: the column has fewer than two different values.
+        """
+        numbered = list(self._indices)
+        if not self._settled and len(numbered) < 2:
+            raise UserError(
+                f"a classifier needs two labels, and the column {self.column!r} has only {numbered} in train",
+                where="data.label.column",
+            )
+        if not self._settled:
+            self._indices = {name: index for index, name in enumerate(_sorted(numbered))}
+            self._settled = True
+        return np.array([self._indices[name] for name in numbered], dtype=np.int64)
+
+    def _class_of(self, name: str) -> int:
+        index = self._indices.get(name)
+        if index is not None:
+            return index
+        if not self._settled:
+            return self._add(name)
+        if name in self._numbers:
+            return self._numbers[name]
+        near = nearest(name, list(self._indices))
+        hint = f"did you mean {near!r}?" if near else f"the labels are {_listed(self._indices)}"
+        raise ValueError(f"unknown label {name!r}; {hint}")
+
+    def _add(self, name: str) -> int:
+        if len(self._indices) == MOST_CLASSES:
+            raise UserError(
+                f"the column {self.column!r} has more than {MOST_CLASSES} different values: is it a label?",
+                where="data.label.column",
+                fix="Name the label's column in data.label.column, or a number's column in data.label.rating.",
+            )
+        return self._indices.setdefault(name, len(self._indices))
+
+    def _is_high(self, rating: float) -> bool:
+        if self._section.above is not None:
+            return round_rating(rating) > round_rating(self._section.above)
+        return round_rating(rating) >= round_rating(self._section.at_least or 0.0)
+
+
+def round_rating(rating: float) -> float:
+    """A rating as people wrote it: without the digits that float32 adds."""
+    return round(rating, RATING_DECIMALS)
+
+
+def parse_rating(value: object) -> float:
+    """A finite number, from a number or its text. Raises ValueError with the reason otherwise."""
+    if isinstance(value, str) and not is_number(value):
+        raise ValueError(f"the rating {value!r} is not a number" if value else "the rating is empty")
+    if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
+        raise ValueError("the rating is missing" if value is None else f"the rating {value!r} is not a number")
+    try:
+        rating = float(value)
+    except OverflowError:
+        rating = math.inf
+    if not math.isfinite(rating):
+        raise ValueError(f"the rating {str(value)[:40]} is not a finite number")
+    return rating
+
+
+def label_name(value: object) -> str:
+    """The name of a label that is text, an integer or a boolean. Raises ValueError with the reason otherwise."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if value is None or value == "":
+        raise ValueError("the label is missing" if value is None else "the label is empty")
+    if not isinstance(value, str | int):
+        raise ValueError(f"the label {value!r} is neither text, an integer nor true/false")
+    return str(value)
+
+
+def _sorted(names: list[str]) -> list[str]:
+    """By number where all are numbers ('2' before '10'), else by letter."""
+    if all(is_number(name) for name in names):
+        return sorted(names, key=lambda name: (float(name), name))
+    return sorted(names)
+
+
+def _listed(names: dict[str, int]) -> str:
+    shown = [repr(name) for name in list(names)[:10]]
+    return ", ".join(shown) + (", ..." if len(names) > 10 else "")

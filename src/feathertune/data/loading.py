@@ -1,0 +1,228 @@
+"""From the recipe's `data` section to a `Dataset`: read, check, label, and split where there is no validation.
+
+Rows stream through; what is kept of them is Arrow chunks and flat arrays, so that a million rows are never a million
+Python objects at once.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from feathertune.data.example import BadRow, Dataset, Split
+from feathertune.data.labels import LabelReader
+from feathertune.data.overlap import text_keys
+from feathertune.data.readers import Row
+from feathertune.data.sources import SplitSource, open_source
+from feathertune.errors import UserError, nearest
+from feathertune.recipe import DataSection
+
+CHUNK_TEXTS = 8192
+
+
+def load_dataset(section: DataSection, seed: int) -> Dataset:
+    """Read all splits of a source; a missing validation split is made from train with `seed`.
+
+    Raises:
+        UserError: the source cannot be read, a column is missing, a row is bad (unless `on_bad_row: skip`), a split is
+            empty, or train has fewer than two labels.
+    """
+    source = open_source(section.source, section.revision)
+    labels = LabelReader(section.label)
+    splits: dict[str, Split] = {}
+    bad_rows: list[BadRow] = []
+    for name, split_source in source.splits.items():  # train comes first: it says which labels there are
+        splits[name] = _read_split(name, split_source, section, labels, bad_rows)
+    notes = list(source.notes) + _class_notes(splits["train"], labels.names, section.source)
+    if "validation" not in splits:
+        train, validation = split_validation(splits["train"], section.validation_fraction, seed)
+        splits = {"train": train, "validation": validation} | {k: v for k, v in splits.items() if k != "train"}
+        notes.append(
+            f"validation was made from train ({section.validation_fraction:.3g} of it, stratified, seed {seed})"
+        )
+    return Dataset(splits, labels.names, section.source, source.origin, tuple(bad_rows), tuple(notes))
+
+
+def load_split(path: Path, section: DataSection, label_names: tuple[str, ...]) -> Split:
+    """Read one labelled file by a finished run's rules, all its rows as one split named after the file.
+
+    Args:
+        section: the run's `data` section; its source is not looked at.
+        label_names: the run's labels, in its order; any other is an unknown label.
+
+    Raises:
+        UserError: not a file that can be read, a column is missing, a row is bad (unless `on_bad_row: skip`), no rows.
+    """
+    if not path.is_file():
+        raise UserError("there is no such file", where=str(path), fix="Give one labelled file, such as test.tsv.")
+    labels = LabelReader(section.label.model_copy(update={"names": label_names}))
+    return _read_split(path.stem, open_source(str(path)).splits["train"], section, labels, [])
+
+
+def split_validation(train: Split, fraction: float, seed: int) -> tuple[Split, Split]:
+    """Part train into (train, validation): `fraction` of each class, with all copies of a text on one side.
+
+    Which texts go depends on the texts and the seed alone, not on their order or on a library's random numbers.
+
+    Raises:
+        UserError: there is too little to part.
+    """
+    keys, first, group_of_row, sizes = np.unique(
+        text_keys(train.texts), return_index=True, return_inverse=True, return_counts=True
+    )
+    order = np.argsort(_mixed(keys ^ _mixed(np.array([seed], dtype=np.uint64))), kind="stable")
+    group_labels = train.labels[first]  # copies with different labels count as the first of them
+    chosen = np.zeros(len(keys), dtype=bool)
+    for label in np.unique(group_labels):
+        groups = order[group_labels[order] == label]
+        chosen[_fill(groups, sizes[groups], fraction)] = True
+    in_validation = chosen[group_of_row]
+    if not in_validation.any():
+        raise UserError(
+            f"train's {len(train)} examples are too few to make a validation split from",
+            where=train.file or train.name,
+            fix="Add examples, or a validation file.",
+        )
+    return train.take(np.flatnonzero(~in_validation)), train.take(np.flatnonzero(in_validation), "validation")
+
+
+def _fill(groups: npt.NDArray[np.intp], sizes: npt.NDArray[np.intp], fraction: float) -> npt.NDArray[np.intp]:
+    """Those of one class's groups, in order, that fill `fraction` of its rows; at least one of them stays."""
+    target = min(max(round(float(sizes.sum()) * fraction), 1), int(sizes.sum()) - 1)
+    chosen, filled = [], 0
+    for group, size in zip(groups.tolist(), sizes.tolist(), strict=True):
+        if filled + size <= target:
+            chosen.append(group)
+            filled += size
+    return np.array(chosen, dtype=np.intp)
+
+
+def _mixed(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """Splitmix64's finalizer: scatters 64-bit values, the same on every machine."""
+    values = values + np.uint64(0x9E3779B97F4A7C15)
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))
+
+
+def _read_split(
+    name: str, source: SplitSource, section: DataSection, labels: LabelReader, bad_rows: list[BadRow]
+) -> Split:
+    """Read one split; rows that are no examples are refused, or added to `bad_rows`."""
+    columns = _Columns()
+    already_bad = len(bad_rows)
+    for row in _read_rows(source, section, labels.column):
+        bad = row if isinstance(row, BadRow) else columns.add(row, section.text, labels)
+        if bad is None:
+            continue
+        if section.on_bad_row == "error":
+            raise UserError(bad.reason, where=bad.place, fix="Mend it, or leave such rows out: data.on_bad_row=skip")
+        bad_rows.append(bad)
+    if not columns.rows:
+        raise _empty_split(name, source, bad_rows[already_bad:])
+    if name != "train":
+        return columns.split(name, source.name, None)
+    return columns.split(name, source.name, labels.settle())
+
+
+def _empty_split(name: str, source: SplitSource, bad_rows: list[BadRow]) -> UserError:
+    why = ""
+    if bad_rows:
+        why = f": all {len(bad_rows)} rows are bad, the first ({bad_rows[0].place}): {bad_rows[0].reason}"
+    return UserError(f"the {name} split is empty{why}", where=source.place)
+
+
+def _read_rows(source: SplitSource, section: DataSection, label_column: str) -> Iterator[Row | BadRow]:
+    """The rows of a split, after a look at the columns that the first one has."""
+    headerless = (section.text, section.label.rating) if section.label.rating is not None else None
+    looked = not source.fixed_columns
+    for row in source.read(headerless):
+        if not looked and isinstance(row, Row):
+            looked = True
+            for column, key in ((section.text, "data.text"), (label_column, "data.label")):
+                if column not in row.fields:
+                    raise UserError(missing_column(column, list(row.fields)), where=source.place, fix=f"Set {key}.")
+        yield row
+
+
+def missing_column(column: str, columns: list[str]) -> str:
+    """A sentence that says which column is missing, and which there are."""
+    near = nearest(column, columns)
+    listed = ", ".join(repr(name[:60]) for name in columns[:50])
+    return f"there is no column {column!r}{f'; did you mean {near!r}?' if near else ''} (the columns are {listed})"
+
+
+class _Columns:
+    """The examples of a split as they are read: texts in Arrow chunks, numbers in flat arrays."""
+
+    def __init__(self) -> None:
+        self.rows, self._labels, self._ratings = array("q"), array("q"), array("d")
+        self._texts: list[str] = []
+        self._chunks: list[pa.Array] = []
+
+    def add(self, row: Row, text_column: str, labels: LabelReader) -> BadRow | None:
+        """Add one row, or say why it is no example."""
+        try:
+            text = _text(row.fields, text_column)
+            if labels.column not in row.fields:
+                raise ValueError(missing_column(labels.column, list(row.fields)))
+            label, rating = labels.read(row.fields[labels.column])
+        except ValueError as error:
+            return BadRow(row.place, str(error))
+        self._texts.append(text)
+        self.rows.append(row.row)
+        self._labels.append(label)
+        if rating is not None:
+            self._ratings.append(rating)
+        if len(self._texts) == CHUNK_TEXTS:
+            self._flush()
+        return None
+
+    def split(self, name: str, file: str, renumbered: npt.NDArray[np.int64] | None) -> Split:
+        self._flush()
+        labels = np.array(self._labels, dtype=np.int64)
+        return Split(
+            name=name,
+            rows=np.array(self.rows, dtype=np.int64),
+            texts=pa.chunked_array(self._chunks, pa.string()),
+            labels=labels if renumbered is None else renumbered[labels],
+            ratings=np.array(self._ratings, dtype=np.float64) if self._ratings else None,
+            file=file,
+        )
+
+    def _flush(self) -> None:
+        self._chunks.append(pa.array(self._texts, pa.string()))
+        self._texts = []
+
+
+def _text(fields: dict[str, object], column: str) -> str:
+    """The row's text as it is. Raises ValueError with the reason where there is none."""
+    if column not in fields:
+        raise ValueError(missing_column(column, list(fields)))
+    text = fields[column]
+    if text is None:
+        raise ValueError("the text is missing")
+    if not isinstance(text, str):
+        raise ValueError(f"the text {text!r} is not text but {type(text).__name__}")
+    if not text.strip():
+        raise ValueError("the text is empty")
+    if "\0" in text:
+        raise ValueError("the text holds a NUL character")
+    return text
+
+
+def _class_notes(train: Split, names: tuple[str, ...], source: str) -> list[str]:
+    """Note the classes that train has no example of. Raises UserError where it has but one class."""
+    seen = np.bincount(train.labels, minlength=len(names)) > 0
+    if seen.sum() < 2:
+        raise UserError(
+            f"every example of train is labelled {names[int(np.argmax(seen))]!r}: there is nothing to learn",
+            where=source,
+            fix="Check data.label and its threshold.",
+        )
+    return [f"train has no example of the label {name!r}" for name, found in zip(names, seen, strict=True) if not found]

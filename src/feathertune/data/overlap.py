@@ -1,0 +1,134 @@
+"""Texts that occur more than once: within a split (duplicates, conflicting labels) and across splits (leaks).
+
+Two texts are the same when they are equal after Unicode NFC, case folding and collapsing white space. They are
+compared by a 64-bit hash: among a million texts, the chance that any two different ones meet is about 3 in 10^8.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from feathertune.data.example import Dataset, Split
+
+MOST_EXAMPLES = 5
+MOST_PLACES = 5
+_SLICE = 8192
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """A text that occurs more than once: the first of its places, and its labels there."""
+
+    text: str
+    places: tuple[str, ...]
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """Within one split: `rows` repeat an earlier row; `conflicts` texts have copies with different labels."""
+
+    rows: int
+    conflicts: int
+    examples: tuple[Repeated, ...]
+
+
+@dataclass(frozen=True)
+class Leak:
+    """`rows` of the split `second` have a text that is also in the split `first`."""
+
+    first: str
+    second: str
+    rows: int
+    examples: tuple[Repeated, ...]
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Everything that occurs more than once: by split, and between each two splits."""
+
+    duplicates: dict[str, Duplicates]
+    leaks: tuple[Leak, ...]
+
+
+def find_overlap(dataset: Dataset) -> Overlap:
+    """Duplicates of each split, and leaks between each two (only pairs that share a text are listed)."""
+    keys = {name: text_keys(split.texts) for name, split in dataset.splits.items()}
+    duplicates = {
+        name: _find_duplicates(split, keys[name], dataset.label_names) for name, split in dataset.splits.items()
+    }
+    leaks = (_find_leak(dataset.splits, keys, pair, dataset.label_names) for pair in combinations(dataset.splits, 2))
+    return Overlap(duplicates, tuple(leak for leak in leaks if leak.rows))
+
+
+def normalized(text: str) -> str:
+    """The text as it is compared: NFC, case folded, runs of white space as one space."""
+    if not text.isascii():
+        # Folding may leave a decomposed character behind, hence the second NFC.
+        text = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+    return " ".join(text.casefold().split())
+
+
+def text_keys(texts: pa.ChunkedArray) -> npt.NDArray[np.uint64]:
+    """[N] uint64: a hash of each text's normalized form."""
+    digests = bytearray()
+    for text in iterate(texts):
+        digests += hashlib.blake2b(normalized(text).encode(), digest_size=8).digest()
+    return np.frombuffer(bytes(digests), dtype="<u8").astype(np.uint64)
+
+
+def iterate(texts: pa.ChunkedArray) -> Iterator[str]:
+    """The texts as Python strings, a few thousand of them alive at a time."""
+    for start in range(0, len(texts), _SLICE):
+        yield from texts.slice(start, _SLICE).to_pylist()
+
+
+def _find_duplicates(split: Split, keys: npt.NDArray[np.uint64], names: tuple[str, ...]) -> Duplicates:
+    order = np.argsort(keys, kind="stable")  # copies side by side, each run in the order of the rows
+    starts = np.flatnonzero(np.concatenate(([True], keys[order][1:] != keys[order][:-1])))
+    labels = split.labels[order]
+    conflicting = np.minimum.reduceat(labels, starts) != np.maximum.reduceat(labels, starts)
+    sizes = np.diff(np.append(starts, len(order)))
+    # Conflicts are shown first, then what comes first in the file.
+    repeated = np.flatnonzero(sizes > 1)
+    shown = repeated[np.lexsort((order[starts[repeated]], ~conflicting[repeated]))][:MOST_EXAMPLES]
+    return Duplicates(
+        rows=len(order) - len(starts),
+        conflicts=int(conflicting.sum()),
+        examples=tuple(
+            _repeated([(split, row) for row in order[starts[run] : starts[run] + sizes[run]]], names) for run in shown
+        ),
+    )
+
+
+def _find_leak(
+    splits: Mapping[str, Split],
+    keys: Mapping[str, npt.NDArray[np.uint64]],
+    pair: tuple[str, str],
+    names: tuple[str, ...],
+) -> Leak:
+    first, second = pair
+    leaked = np.flatnonzero(np.isin(keys[second], keys[first]))
+    examples = []
+    for row in leaked[:MOST_EXAMPLES]:
+        source = int(np.flatnonzero(keys[first] == keys[second][row])[0])
+        examples.append(_repeated([(splits[first], source), (splits[second], row)], names))
+    return Leak(first, second, len(leaked), tuple(examples))
+
+
+def _repeated(rows: list[tuple[Split, int]], names: tuple[str, ...]) -> Repeated:
+    shown = rows[:MOST_PLACES]
+    split, row = shown[0]
+    return Repeated(
+        text=split.texts[int(row)].as_py(),
+        places=tuple(split.place(int(row)) for split, row in shown),
+        labels=tuple(names[int(split.labels[row])] for split, row in shown),
+    )

@@ -1,0 +1,221 @@
+"""Where rows come from: a source's name in, the rows of each split and what pins them out.
+
+A source is `sample` (ships with Feathertune), a folder, a file, or a Hub dataset id. What exists on disk is never
+taken for a Hub id. The Hub's data is pinned to a commit, and nothing that it holds is ever executed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+
+from feathertune.data.example import BadRow
+from feathertune.data.readers import BATCH_ROWS, DATA_SUFFIXES, Row, read_rows, rows_of_batch
+from feathertune.errors import UserError
+from feathertune.files import sha256
+
+SAMPLE_FOLDER = Path(__file__).parent / "sample"
+SPLITS = ("train", "validation", "test")  # in the order in which they are read: train says what labels there are
+FILE_STEMS = {"train": "train", "dev": "validation", "validation": "validation", "test": "test"}
+HUB_SPLITS = {**FILE_STEMS, "val": "validation", "valid": "validation"}
+_HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)  # owner/name, or the bare name of an old dataset
+_KINDS = ", ".join(sorted(DATA_SUFFIXES))
+
+
+@dataclass(frozen=True)
+class SplitSource:
+    """The rows of one split, to be read as often as one likes.
+
+    Attributes:
+        place: for messages: the file's path, or Hub id and split.
+        name: the file's name, or the Hub's split.
+        read: called with the columns of a headerless file (or None), gives the rows.
+        fixed_columns: whether all rows have the same columns (not so in jsonl).
+    """
+
+    place: str
+    name: str
+    read: Callable[[tuple[str, ...] | None], Iterator[Row | BadRow]]
+    fixed_columns: bool
+
+
+@dataclass(frozen=True)
+class Source:
+    """Split name (train, validation, test) -> its rows; `origin` pins them; `notes` are for the reader."""
+
+    splits: dict[str, SplitSource]
+    origin: dict[str, object]
+    notes: tuple[str, ...] = ()
+
+
+def open_source(source: str, revision: str | None = None) -> Source:
+    """Find out what `source` is, and open it. `revision` goes with a Hub id.
+
+    Raises:
+        UserError: it is nothing that can be read; the message says what was tried.
+    """
+    path = SAMPLE_FOLDER if source == "sample" else Path(source).expanduser()
+    if not path.exists() and _looks_like_hub_id(source):
+        return _open_hub(source, revision)
+    if revision is not None:
+        raise UserError("a revision goes with a Hub dataset id, not with files", where="data.revision")
+    if path.is_dir():
+        return _open_folder(path)
+    if path.is_file():
+        return Source({"train": _file_split(path)}, {"files": {path.name: sha256(path)}})
+    raise UserError(
+        "there is no such file or folder, and it is not a Hub dataset id (owner/name) either",
+        where=source,
+        fix=f"Give a folder, a file ({_KINDS}), a Hub dataset id, or `sample`.",
+    )
+
+
+def _open_folder(folder: Path) -> Source:
+    files: dict[str, Path] = {}
+    notes = []
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() not in DATA_SUFFIXES or not path.is_file():
+            continue
+        split = FILE_STEMS.get(path.stem)
+        if split is None:
+            notes.append(f"{path.name} is not read: its name is not that of a split ({', '.join(FILE_STEMS)})")
+        elif split in files:
+            raise UserError(
+                f"{files[split].name} and {path.name} are both the {split} split", where=str(folder), fix="Keep one."
+            )
+        else:
+            files[split] = path
+    if "train" not in files:
+        raise UserError(
+            "the folder has no train file",
+            where=str(folder),
+            fix=f"It should hold `train`, `dev` or `validation`, and optionally `test`, each one of {_KINDS}.",
+        )
+    files = {split: files[split] for split in SPLITS if split in files}
+    splits = {split: _file_split(path) for split, path in files.items()}
+    return Source(splits, {"files": {path.name: sha256(path) for path in files.values()}}, tuple(notes))
+
+
+def _file_split(path: Path) -> SplitSource:
+    return SplitSource(
+        place=str(path),
+        name=path.name,
+        read=lambda headerless_columns: read_rows(path, headerless_columns),
+        fixed_columns=path.suffix.lower() != ".jsonl",
+    )
+
+
+def _open_hub(hub_id: str, revision: str | None) -> Source:
+    """The splits of a Hub dataset at one commit. Other splits than train, validation and test are left out."""
+    hub_id, commit = _resolve(hub_id, revision)
+    tables = _download(hub_id, commit)
+    splits: dict[str, SplitSource] = {}
+    notes = []
+    for name in tables:
+        split = HUB_SPLITS.get(str(name))
+        if split is None or split in splits:
+            notes.append(f"the Hub's split {name!r} is not used")
+        elif split == "test" and _is_unlabelled(tables[name]):
+            notes.append("the Hub's test split has no labels (all are -1) and is not used")
+        else:
+            splits[split] = _hub_split(hub_id, str(name), tables[name])
+    if "train" not in splits:
+        raise UserError(f"the dataset has no train split, only {', '.join(map(str, tables))}", where=hub_id)
+    splits = {split: splits[split] for split in SPLITS if split in splits}
+    return Source(splits, {"revision": commit}, tuple(notes))
+
+
+def _hub_split(hub_id: str, name: str, table: Any) -> SplitSource:
+    """The rows of one `datasets.Dataset`; the integers of a ClassLabel become their names."""
+    place = f"{hub_id}/{name}"
+    class_names = _class_names(table)
+
+    def read(_: tuple[str, ...] | None) -> Iterator[Row | BadRow]:
+        first = 1
+        # The arrow format hands out what is stored: no image or audio file is decoded.
+        for batch in table.with_format("arrow").iter(BATCH_ROWS):
+            for row in rows_of_batch(batch, place, first):
+                if isinstance(row, Row):
+                    for column, names in class_names.items():
+                        row.fields[column] = _class_name(row.fields[column], names)
+                yield row
+            first += batch.num_rows
+
+    return SplitSource(place=place, name=name, read=read, fixed_columns=True)
+
+
+def _class_names(table: Any) -> dict[str, list[str]]:
+    """Column -> the names of its classes, for each ClassLabel."""
+    from datasets import ClassLabel
+
+    return {column: feature.names for column, feature in table.features.items() if isinstance(feature, ClassLabel)}
+
+
+def _is_unlabelled(table: Any) -> bool:
+    """Whether all labels are -1, as in the test splits of many benchmarks."""
+    columns = list(_class_names(table))
+    values = table.select_columns(columns).with_format("arrow")[:]
+    return bool(columns) and all(pc.max(values.column(column)).as_py() == -1 for column in columns)
+
+
+def _class_name(value: object, names: list[str]) -> str | None:
+    """The name of a ClassLabel's integer, or None: the Hub writes -1 where there is no label."""
+    return names[value] if isinstance(value, int) and 0 <= value < len(names) else None
+
+
+def _resolve(hub_id: str, revision: str | None) -> tuple[str, str]:
+    """The dataset's present id and the commit that `revision` (default: the main branch) stands for."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+
+    try:
+        info = HfApi().dataset_info(hub_id, revision=revision)
+    except GatedRepoError:
+        raise UserError(
+            "this Hub dataset is gated: its owner wants to know who reads it",
+            where=hub_id,
+            fix=f"Accept its terms at https://huggingface.co/datasets/{hub_id}, then `hf auth login`.",
+        ) from None
+    except RevisionNotFoundError:
+        raise UserError(f"the Hub dataset {hub_id} has no revision {revision!r}", where="data.revision") from None
+    except RepositoryNotFoundError:
+        raise UserError(
+            "there is no such file or folder, and no such dataset on the Hub (or it is private)",
+            where=hub_id,
+            fix="Check the spelling; for a private dataset, `hf auth login`.",
+        ) from None
+    except Exception as error:  # offline mode, no network, the Hub is down: its HTTP library's errors are its own
+        raise UserError(
+            f"there is no such file or folder, and the Hub cannot be asked for a dataset of that name: {_line(error)}",
+            where=hub_id,
+            fix="Correct the path, or go online (HF_HUB_OFFLINE unset), or give a folder, a file or `sample`.",
+        ) from error
+    if info.sha is None:
+        raise UserError("the Hub does not say which commit this dataset is at, so it cannot be pinned", where=hub_id)
+    return info.id, info.sha
+
+
+def _download(hub_id: str, commit: str) -> Any:
+    """The `datasets.DatasetDict` of a commit, downloaded or from the cache."""
+    from datasets import load_dataset
+
+    try:
+        # datasets 4 and later cannot run a repository's code at all, so there is nothing to switch off.
+        return load_dataset(hub_id, revision=commit)
+    except Exception as error:  # whatever the Hub holds, it is the user's choice of data that cannot be read
+        raise UserError(f"the Hub dataset cannot be loaded: {_line(error)}", where=hub_id) from error
+
+
+def _looks_like_hub_id(source: str) -> bool:
+    looks_like_file = Path(source).suffix.lower() in DATA_SUFFIXES | {".txt", ".json", ".gz", ".zip"}
+    return _HUB_ID.fullmatch(source) is not None and len(source) <= 96 and not looks_like_file
+
+
+def _line(error: BaseException) -> str:
+    """The first line of an error's message, or its kind where it has none."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

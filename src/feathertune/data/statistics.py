@@ -1,0 +1,259 @@
+"""What `inspect data` says: `describe` counts (JSON-ready), `render` shows it as tables.
+
+Everything is per split: count, characters, tokens, labels, ratings, duplicates, examples; then leaks, bad rows, notes.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.compute as pc
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from feathertune.data.columns import guess_columns
+from feathertune.data.example import Dataset, Split
+from feathertune.data.labels import RATING_DECIMALS
+from feathertune.data.overlap import Duplicates, find_overlap
+
+__all__ = ["describe", "guess_columns", "render", "visible"]
+
+CountTokens = Callable[[Sequence[str]], npt.NDArray[np.int64]]
+EXAMPLES_PER_CLASS = 3
+MOST_BAD_ROWS = 100  # listed; all are counted
+MOST_RATINGS = 20  # different values; more are summed up by quantiles
+QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
+_SLICE = 4096
+_SHOWN_CHARACTERS = 160
+_SHOWN_ROWS = 30
+
+
+def describe(dataset: Dataset, count_tokens: CountTokens | None, seed: int = 0) -> dict[str, Any]:
+    """Everything worth knowing about a dataset, as JSON can hold it.
+
+    Args:
+        dataset: the dataset.
+        count_tokens: a tokenizer's count for each text ([N] int64), or None to leave tokens out (null).
+        seed: decides which examples are shown.
+
+    Returns:
+        source, origin, label_names, splits (name -> count, characters and tokens {min, median, p95, max}, labels
+        {name: count}, ratings {histogram: {value: count}} or {quantiles: {q: value}} or null, duplicates, conflicts,
+        duplicate_examples, examples), leaks, bad_rows {count, listed}, notes.
+    """
+    overlap = find_overlap(dataset)
+    return {
+        "source": dataset.source,
+        "origin": dataset.origin,
+        "label_names": list(dataset.label_names),
+        "splits": {
+            name: _describe_split(split, dataset.label_names, overlap.duplicates[name], count_tokens, seed)
+            for name, split in dataset.splits.items()
+        },
+        "leaks": [
+            {
+                "splits": [leak.first, leak.second],
+                "count": leak.rows,
+                "examples": [_json(item) for item in leak.examples],
+            }
+            for leak in overlap.leaks
+        ],
+        "bad_rows": {
+            "count": len(dataset.bad_rows),
+            "listed": [asdict(bad) for bad in dataset.bad_rows[:MOST_BAD_ROWS]],
+        },
+        "notes": list(dataset.notes),
+    }
+
+
+def render(description: Mapping[str, Any]) -> Group:
+    """The tables of a `describe` result, at most 100 columns wide. Texts are shown as they are, never as markup."""
+    parts: list[RenderableType] = [Text(f"{visible(description['source'])}  {_origin(description['origin'])}", "bold")]
+    splits = description["splits"]
+    parts.append(_summary_table(splits))
+    parts.append(_count_table("label", {name: split["labels"] for name, split in splits.items()}))
+    parts += _rating_tables(splits)
+    parts += [_examples_table(name, split["examples"]) for name, split in splits.items()]
+    for name, split in splits.items():
+        if split["duplicates"]:
+            title = f"{name}: {split['duplicates']} duplicates, {split['conflicts']} texts with different labels"
+            parts.append(_repeated_table(title, split["duplicate_examples"]))
+    for leak in description["leaks"]:
+        first, second = leak["splits"]
+        parts.append(_repeated_table(f"{leak['count']} rows of {second} are also in {first}", leak["examples"]))
+    parts += _bad_rows(description["bad_rows"])
+    parts += [Text(f"Note: {visible(note)}") for note in description["notes"]]
+    return Group(*parts)
+
+
+def visible(text: str) -> str:
+    """`text` with control, bidirectional and line-breaking characters written as escapes: what is shown is there."""
+    return "".join(
+        character.encode("unicode_escape").decode()
+        if unicodedata.category(character) in ("Cc", "Zl", "Zp") or unicodedata.bidirectional(character) in _BIDI
+        else character
+        for character in text
+    )
+
+
+_BIDI = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
+
+
+def _describe_split(
+    split: Split, names: tuple[str, ...], duplicates: Duplicates, count_tokens: CountTokens | None, seed: int
+) -> dict[str, Any]:
+    counts = np.bincount(split.labels, minlength=len(names))
+    tokens = None if count_tokens is None else _spread(_count_tokens(split, count_tokens))
+    return {
+        "count": len(split),
+        "characters": _spread(pc.utf8_length(split.texts).to_numpy().astype(np.int64)),
+        "tokens": tokens,
+        "labels": dict(zip(names, counts.tolist(), strict=True)),
+        "ratings": None if split.ratings is None else _ratings(split.ratings),
+        "duplicates": duplicates.rows,
+        "conflicts": duplicates.conflicts,
+        "duplicate_examples": [_json(item) for item in duplicates.examples],
+        "examples": _examples(split, names, seed),
+    }
+
+
+def _count_tokens(split: Split, count_tokens: CountTokens) -> npt.NDArray[np.int64]:
+    starts = range(0, len(split), _SLICE)
+    return np.concatenate([count_tokens(split.texts.slice(start, _SLICE).to_pylist()) for start in starts])
+
+
+def _spread(values: npt.NDArray[np.int64]) -> dict[str, float]:
+    median, p95 = np.percentile(values, [50, 95])
+    return {"min": int(values.min()), "median": float(median), "p95": round(float(p95), 2), "max": int(values.max())}
+
+
+def _ratings(ratings: npt.NDArray[np.float64]) -> dict[str, Any]:
+    values, counts = np.unique(ratings.round(RATING_DECIMALS) + 0.0, return_counts=True)  # + 0.0: -0 is 0
+    if len(values) <= MOST_RATINGS:
+        return {"histogram": {_number(value): count for value, count in zip(values, counts.tolist(), strict=True)}}
+    quantiles = np.quantile(ratings, QUANTILES).round(RATING_DECIMALS)
+    return {"quantiles": {f"{q:g}": float(value) for q, value in zip(QUANTILES, quantiles, strict=True)}}
+
+
+def _number(value: float) -> str:
+    """A rating without trailing zeros: '0.166667', '0.8', '1'."""
+    return f"{value:.{RATING_DECIMALS}f}".rstrip("0").rstrip(".")
+
+
+def _examples(split: Split, names: tuple[str, ...], seed: int) -> list[dict[str, Any]]:
+    """A few examples of each class, drawn with `seed`, in the order of the file."""
+    generator = np.random.default_rng(seed)
+    chosen = []
+    for label, name in enumerate(names):
+        rows = np.flatnonzero(split.labels == label)
+        for row in sorted(generator.permutation(rows)[:EXAMPLES_PER_CLASS].tolist()):
+            example = split[row]
+            place = split.place(row)
+            chosen.append({"place": place, "label": name, "rating": example.rating, "text": example.text})
+    return chosen
+
+
+def _json(item: Any) -> dict[str, Any]:
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(item).items()}
+
+
+def _origin(origin: Mapping[str, Any]) -> str:
+    if "revision" in origin:
+        return f"(revision {origin['revision']})"
+    return "(" + ", ".join(f"{visible(name)} sha256 {digest[:12]}" for name, digest in origin["files"].items()) + ")"
+
+
+def _summary_table(splits: Mapping[str, Any]) -> Table:
+    table = Table(title="Splits", title_justify="left", width=None)
+    for heading in ("split", "examples", "", "min", "median", "p95", "max", "duplicates", "conflicts"):
+        table.add_column(heading, justify="left" if heading in ("split", "") else "right")
+    for name, split in splits.items():
+        head, tail = [name, f"{split['count']:,}"], [f"{split['duplicates']:,}", f"{split['conflicts']:,}"]
+        table.add_row(*head, "characters", *_spread_cells(split["characters"]), *tail)
+        if split["tokens"] is not None:
+            table.add_row("", "", "tokens", *_spread_cells(split["tokens"]), "", "")
+    return table
+
+
+def _spread_cells(spread: Mapping[str, float]) -> list[str]:
+    return [f"{round(spread[key], 1):,g}" if spread[key] < 1e5 else f"{spread[key]:,.0f}" for key in spread]
+
+
+def _count_table(heading: str, counts: Mapping[str, Mapping[str, int]]) -> Table:
+    """One row for each value, one column (count and share) for each split."""
+    table = Table(title=f"{heading.capitalize()}s", title_justify="left")
+    table.add_column(heading)
+    for name in counts:
+        table.add_column(name, justify="right")
+    values = dict.fromkeys(value for split in counts.values() for value in split)
+    if heading == "rating":
+        values = dict.fromkeys(sorted(values, key=float))
+    for value in list(values)[:_SHOWN_ROWS]:
+        cells = []
+        for split in counts.values():
+            count = split.get(value, 0)
+            cells.append(f"{count:,} ({count / max(sum(split.values()), 1):.1%})")
+        table.add_row(_cell(value), *cells)
+    if len(values) > _SHOWN_ROWS:
+        table.caption = f"and {len(values) - _SHOWN_ROWS:,} more"
+    return table
+
+
+def _rating_tables(splits: Mapping[str, Any]) -> list[RenderableType]:
+    ratings = {name: split["ratings"] for name, split in splits.items() if split["ratings"] is not None}
+    histograms = {name: item["histogram"] for name, item in ratings.items() if "histogram" in item}
+    quantiles = {name: item["quantiles"] for name, item in ratings.items() if "quantiles" in item}
+    tables: list[RenderableType] = [_count_table("rating", histograms)] if histograms else []
+    if quantiles:
+        table = Table(title="Quantiles of the rating", title_justify="left")
+        for heading in ("split", *next(iter(quantiles.values()))):
+            table.add_column(heading, justify="left" if heading == "split" else "right")
+        for name, values in quantiles.items():
+            table.add_row(name, *(f"{value:.6g}" for value in values.values()))
+        tables.append(table)
+    return tables
+
+
+def _examples_table(name: str, examples: Sequence[Mapping[str, Any]]) -> Table:
+    table = _wide_table(f"Examples of {name}")
+    for example in examples[:_SHOWN_ROWS]:
+        rating = "" if example["rating"] is None else f" ({_number(example['rating'])})"
+        table.add_row(_cell(example["place"]), _cell(example["label"] + rating), _cell(example["text"]))
+    return table
+
+
+def _repeated_table(title: str, examples: Sequence[Mapping[str, Any]]) -> Table:
+    table = _wide_table(title)
+    for item in examples:
+        table.add_row(_cell(", ".join(item["places"])), _cell(", ".join(item["labels"])), _cell(item["text"]))
+    return table
+
+
+def _wide_table(title: str) -> Table:
+    table = Table(title=Text(title), title_justify="left", show_lines=False)
+    table.add_column("place", max_width=26, overflow="fold")
+    table.add_column("label", max_width=24, overflow="fold")
+    table.add_column("text", max_width=42, overflow="fold")
+    return table
+
+
+def _bad_rows(bad_rows: Mapping[str, Any]) -> list[RenderableType]:
+    if not bad_rows["count"]:
+        return []
+    listed = bad_rows["listed"]
+    lines = [Text(f"{bad_rows['count']:,} bad rows were left out:", "bold")]
+    lines += [Text(visible(f"  {bad['place']}: {bad['reason']}")) for bad in listed[:10]]
+    if bad_rows["count"] > 10:
+        lines.append(Text(f"  and {bad_rows['count'] - 10:,} more"))
+    return [*lines]
+
+
+def _cell(text: str) -> Text:
+    shown = visible(text[: _SHOWN_CHARACTERS + 1])
+    return Text(shown if len(shown) <= _SHOWN_CHARACTERS else shown[: _SHOWN_CHARACTERS - 1] + "…")

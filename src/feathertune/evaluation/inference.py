@@ -1,0 +1,46 @@
+"""Logits for many texts: sorted by length and packed to a token budget, handed back in the texts' order."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from feathertune.data.example import Split
+from feathertune.evaluation.predictions import Predictions
+from feathertune.model.classifier import PackedClassifier
+from feathertune.tokens.batch import pack
+from feathertune.tokens.order import prediction_batches
+from feathertune.tokens.tokenized import TokenizedTexts
+
+TOKEN_BUDGET = 2048  # tokens in a batch: large enough for full-speed products, small enough for the cache
+
+
+def predict_logits(
+    classifier: PackedClassifier, texts: TokenizedTexts, token_budget: int = TOKEN_BUDGET
+) -> npt.NDArray[np.float32]:
+    """[N, C] float32 logits, in the order of `texts`. The model is left in the mode it was in."""
+    logits_NC = np.empty((len(texts), len(classifier.label_names)), dtype=np.float32)
+    device = next(classifier.parameters()).device
+    was_training = classifier.training
+    classifier.eval()
+    try:
+        with torch.inference_mode():
+            for indices_B in prediction_batches(texts.lengths, token_budget):
+                logits_NC[indices_B] = classifier(pack(texts, indices_B).to(device)).cpu().numpy()
+    finally:
+        classifier.train(was_training)
+    return logits_NC
+
+
+def predict_split(classifier: PackedClassifier, split: Split, texts: TokenizedTexts) -> Predictions:
+    """The classifier's answers for a split, whose texts are already tokenized as `texts`."""
+    return Predictions(
+        split=split.name,
+        label_names=classifier.label_names,
+        rows=split.rows,
+        texts=split.texts.to_pylist(),
+        labels=split.labels,
+        ratings=split.ratings,
+        logits_NC=predict_logits(classifier, texts),
+    )

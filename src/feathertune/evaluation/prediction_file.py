@@ -1,0 +1,121 @@
+"""Prediction files: one CSV row (RFC 4180) for each example, from which every metric can be computed again.
+
+Columns: `row, text, label, predicted`, `rating` where there is one, and `probability_<label name>` for each class.
+Numbers are written by `repr`, the shortest text that reads back as the same float64; texts are kept as they are,
+with their quotes, newlines and leading '='.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from feathertune.errors import UserError
+from feathertune.evaluation.predictions import Predictions
+from feathertune.files import atomic_path
+
+PREFIX = "probability_"
+
+
+def write_predictions(path: Path, predictions: Predictions) -> None:
+    """Write `predictions` to `path` atomically. A rating that is NaN becomes an empty field."""
+    names = predictions.label_names
+    rated = ["rating"] if predictions.ratings is not None else []
+    predicted_N = predictions.predicted
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["row", "text", "label", "predicted", *rated, *(PREFIX + name for name in names)])
+        for index, text in enumerate(predictions.texts):
+            rating = [] if predictions.ratings is None else [_rating_text(float(predictions.ratings[index]))]
+            label, predicted = names[predictions.labels[index]], names[predicted_N[index]]
+            probabilities = map(repr, predictions.probabilities_NC[index].tolist())
+            writer.writerow([int(predictions.rows[index]), text, label, predicted, *rating, *probabilities])
+
+
+def read_predictions(path: Path, split: str) -> Predictions:
+    """What `write_predictions` wrote: the same classes, and the same probabilities to the last bit.
+
+    The logits are the log-probabilities, for the model's own are not in the file.
+    Raises UserError, with the line, where the file is missing or is not such a file.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file, _long_fields():
+            return _parse(csv.reader(file, strict=True), path, split)
+    except FileNotFoundError:
+        raise UserError("the file is missing", where=str(path)) from None
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise UserError(f"not a CSV file in UTF-8: {error}", where=str(path)) from None
+
+
+def _parse(reader: Iterator[list[str]], path: Path, split: str) -> Predictions:
+    """The content of an open file."""
+    header = next(reader, [])
+    names = tuple(column.removeprefix(PREFIX) for column in header if column.startswith(PREFIX))
+    rated = "rating" in header[4:5]
+    expected = ["row", "text", "label", "predicted", *(["rating"] if rated else []), *(PREFIX + name for name in names)]
+    if header != expected or len(names) < 2 or len(set(names)) < len(names):
+        raise UserError(
+            f"the columns are {', '.join(header) or 'missing'}",
+            where=f"{path}:1",
+            fix=f"A prediction file has row, text, label, predicted, perhaps rating, then {PREFIX}<label name> each.",
+        )
+    rows, texts, labels, predicted, ratings, probabilities = [], [], [], [], [], []
+    lines = []
+    for record in reader:
+        lines.append(reader.line_num)  # type: ignore[attr-defined]  # of csv.reader, for the messages
+        try:
+            row, text, label, said, *numbers = record
+            rows.append(int(row))
+            labels.append(names.index(label))
+            predicted.append(names.index(said))
+            if rated:
+                ratings.append(math.nan if numbers[0] == "" else float(numbers[0]))
+            probabilities.append([float(number) for number in (numbers[1:] if rated else numbers)])
+            _check_probabilities(probabilities[-1], len(names))
+        except (ValueError, IndexError) as error:
+            raise UserError(f"not a prediction: {error}", where=f"{path}:{lines[-1]}") from None
+        texts.append(text)
+    predictions = Predictions.from_probabilities(
+        split=split,
+        label_names=names,
+        rows=np.array(rows, dtype=np.int64),
+        texts=texts,
+        labels=np.array(labels, dtype=np.int64),
+        ratings=np.array(ratings, dtype=np.float64) if rated else None,
+        probabilities_NC=np.array(probabilities, dtype=np.float64).reshape(-1, len(names)),
+    )
+    disagree_N = predictions.predicted != np.array(predicted, dtype=np.int64)
+    if disagree_N.any():
+        raise UserError(
+            "the column `predicted` is not what the probabilities say",
+            where=f"{path}:{lines[int(disagree_N.argmax())]}",
+            fix="The file was changed by hand; write it again with `feathertune evaluate`.",
+        )
+    return predictions
+
+
+def _check_probabilities(values: list[float], count: int) -> None:
+    if len(values) != count:
+        raise ValueError(f"{len(values)} probabilities for {count} classes")
+    if not all(0 <= value <= 1 for value in values) or abs(math.fsum(values) - 1) > 1e-6:
+        raise ValueError(f"{values} are not probabilities that sum to 1")
+
+
+def _rating_text(rating: float) -> str:
+    return "" if math.isnan(rating) else repr(rating)
+
+
+@contextmanager
+def _long_fields() -> Iterator[None]:
+    """Let csv read fields above its 131,072 characters: a text may be a book."""
+    before = csv.field_size_limit(sys.maxsize)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)

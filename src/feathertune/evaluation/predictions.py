@@ -1,0 +1,115 @@
+"""Predictions: what a model said about each example, and nothing about how good it is.
+
+Logits (from a model) or probabilities (from a prediction file) go in; classes come out. `decide` is the one place
+where a probability becomes a class, so that metrics, prediction files and the server can never disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+BINARY_THRESHOLD = 0.5
+SMALLEST_PROBABILITY = float(np.finfo(np.float64).tiny)
+
+
+def decide(probabilities_NC: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """The decision rule: [N, C] probabilities -> [N] int64 classes.
+
+    Two classes: the positive (last) class where its probability >= 0.5, so a tie is positive. That is argmax in all
+    but the tie, because of two softmax outputs the larger one, and only it, reaches 0.5.
+    More classes: the most likely one, the first of equals.
+    """
+    if probabilities_NC.shape[1] == 2:
+        return (probabilities_NC[:, 1] >= BINARY_THRESHOLD).astype(np.int64)
+    return np.asarray(probabilities_NC.argmax(axis=1), dtype=np.int64)
+
+
+def softmax(logits_NC: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """[N, C] logits -> [N, C] float64 probabilities; NaN, with no warning, where a logit is not finite."""
+    with np.errstate(invalid="ignore"):  # inf - inf: `check_finite` names the row
+        exponentials_NC = np.exp(logits_NC.astype(np.float64) - logits_NC.max(axis=1, keepdims=True))
+    return np.asarray(exponentials_NC / exponentials_NC.sum(axis=1, keepdims=True))
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """A model's answers for the N examples of a split with C classes, in the split's order.
+
+    Attributes:
+        split: the split's name.
+        label_names: C class names, in the order of the columns of `logits_NC`; the last of two is the positive one.
+        rows: [N] int64, 1-based rows in the source.
+        texts: N strings.
+        labels: [N] int64, the true classes.
+        ratings: [N] float64, or None.
+        logits_NC: [N, C] float32, as the model gave them.
+        saved_probabilities_NC: [N, C] float64 where the probabilities are what is known (`from_probabilities`);
+            None where they follow from the logits.
+    """
+
+    split: str
+    label_names: tuple[str, ...]
+    rows: npt.NDArray[np.int64]
+    texts: Sequence[str]
+    labels: npt.NDArray[np.int64]
+    ratings: npt.NDArray[np.float64] | None
+    logits_NC: npt.NDArray[np.float32]
+    saved_probabilities_NC: npt.NDArray[np.float64] | None = None
+
+    @classmethod
+    def from_probabilities(
+        cls,
+        *,
+        split: str,
+        label_names: tuple[str, ...],
+        rows: npt.NDArray[np.int64],
+        texts: Sequence[str],
+        labels: npt.NDArray[np.int64],
+        ratings: npt.NDArray[np.float64] | None,
+        probabilities_NC: npt.NDArray[np.float64],
+    ) -> Predictions:
+        """Predictions known by their probabilities, which are kept to the last bit.
+
+        The logits become the log-probabilities: the same softmax up to rounding, and not the model's own numbers.
+        """
+        logits_NC = np.log(np.maximum(probabilities_NC, SMALLEST_PROBABILITY)).astype(np.float32)
+        return cls(split, label_names, rows, texts, labels, ratings, logits_NC, probabilities_NC)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @cached_property
+    def probabilities_NC(self) -> npt.NDArray[np.float64]:
+        """[N, C] float64: the saved ones, or else the softmax of the logits (NaN where a logit is not finite)."""
+        if self.saved_probabilities_NC is not None:
+            return self.saved_probabilities_NC
+        return softmax(self.logits_NC)
+
+    @property
+    def predicted(self) -> npt.NDArray[np.int64]:
+        """[N] int64: the class that `decide` picks."""
+        return decide(self.probabilities_NC)
+
+    @property
+    def losses(self) -> npt.NDArray[np.float64]:
+        """[N] float64: cross-entropy of each example in nats, at most 708 (the smallest normal float64).
+
+        From the probabilities, so that a prediction file gives the very loss that was reported.
+        """
+        true_N = self.probabilities_NC[np.arange(len(self)), self.labels]
+        return np.asarray(-np.log(np.maximum(true_N, SMALLEST_PROBABILITY)))
+
+    def check_finite(self) -> None:
+        """Raise ValueError, naming the row, where a logit or probability is NaN or infinite."""
+        bad_N = ~(np.isfinite(self.logits_NC).all(axis=1) & np.isfinite(self.probabilities_NC).all(axis=1))
+        if bad_N.any():
+            first = int(bad_N.argmax())
+            raise ValueError(
+                f"row {int(self.rows[first])} of {self.split}: the model's logits are not finite "
+                f"({self.logits_NC[first].tolist()}); {int(bad_N.sum())} of {len(self)} rows are like this"
+            )

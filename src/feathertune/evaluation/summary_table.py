@@ -1,0 +1,184 @@
+"""The result of a run for people: before, after and the trivial baseline, with a verdict in plain words.
+
+`summary.json`'s content goes in (keys: method, model, trainable_parameters, total_parameters, train_seconds,
+train_examples_per_second, peak_memory_mib; before, after, majority = {split: metrics}); a rich table or Markdown
+comes out. Whatever is missing is shown as a dash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from feathertune.duration import duration
+
+ROWS = {"loss": "loss (nats)", "accuracy": "accuracy", "precision": "precision", "recall": "recall", "f1": "F1"}
+ROWS |= {"roc_auc": "ROC AUC"}
+HEADERS = ("", "majority\nclass", "before", "after", "change", "95% interval\n(after)")
+DASH = "\N{EN DASH}"
+LONGEST_NAME = 40
+
+
+@dataclass(frozen=True)
+class Block:
+    """One split's part of the table: a title, rows of six cells under HEADERS, and the verdict."""
+
+    title: str
+    rows: tuple[tuple[str, ...], ...]
+    verdict: str
+
+
+def before_after_table(summary: Mapping[str, Any]) -> Table:
+    """A rich table that fits 100 columns: for each split the metrics, then a caption with costs and verdicts."""
+    table = Table(caption=Text("\n".join(_caption(summary))), caption_justify="left", title_justify="left")
+    for header in HEADERS:
+        table.add_column(header, justify="right" if header else "left", no_wrap=True)
+    for block in blocks(summary):
+        table.add_row(Text(block.title, style="bold"))
+        for row in block.rows:
+            table.add_row(*(Text(cell) for cell in row))
+        table.add_section()
+    return table
+
+
+def metrics_table(metrics: Mapping[str, Any]) -> Table:
+    """One evaluation (`Metrics.to_json()`): each metric with its 95% interval, and the confusion matrix."""
+    table = Table(title=Text(f"{metrics['split']}, {metrics['num_examples']:,} examples"), title_justify="left")
+    for header in ("", "value", "95% interval"):
+        table.add_column(header, justify="right" if header else "left", no_wrap=True)
+    for name in ROWS:
+        interval = _interval(name, metrics["intervals"].get(name))
+        table.add_row(*(Text(cell) for cell in (_title(name, metrics), _value(name, metrics[name]), interval)))
+    table.add_section()
+    for name, scores in metrics["per_class"].items():
+        shown = f"precision {scores['precision']:.1%}, recall {scores['recall']:.1%}, F1 {scores['f1']:.1%}"
+        table.add_row(Text(_short(name, 24)), Text(f"{scores['support']:,} examples"), Text(shown))
+    return table
+
+
+def before_after_markdown(summary: Mapping[str, Any]) -> str:
+    """The same as Markdown, one table for each split, for the model card."""
+    parts = []
+    for block in blocks(summary):
+        lines = [_markdown_row((block.title, *HEADERS[1:])), "| :-- |" + " --: |" * (len(HEADERS) - 1)]
+        parts.append("\n".join([*lines, *(_markdown_row(row) for row in block.rows)]))
+    return "\n\n".join([*parts, "\n".join(f"- {_escaped(line)}" for line in _caption(summary))]) + "\n"
+
+
+def blocks(summary: Mapping[str, Any]) -> list[Block]:
+    """The table's content, one Block for each split of `after`."""
+    result = []
+    for split, after in summary.get("after", {}).items():
+        before, majority = (summary.get(stage, {}).get(split, {}) for stage in ("before", "majority"))
+        rows = tuple(_row(name, majority, before, after) for name in ROWS)
+        title = f"{split}, {after['num_examples']:,} examples"
+        result.append(Block(title, rows, verdict(split, after, majority)))
+    return result
+
+
+def verdict(split: str, after: Mapping[str, Any], majority: Mapping[str, Any]) -> str:
+    """What the accuracy's interval says about the majority class, in one sentence.
+
+    The baseline is taken as known and the interval as the accuracy's alone: a plain reading of one table.
+    """
+    interval = after.get("intervals", {}).get("accuracy")
+    shown = f"{split}: accuracy {after['accuracy']:.1%}"
+    if interval is None:
+        return f"{shown} (no interval was computed, so it says little)"
+    low, high = interval
+    shown += f" ({100 * low:.1f} to {high:.1%})"
+    if "accuracy" not in majority:
+        return shown
+    baseline = majority["accuracy"]
+    if low > baseline:
+        return f"{shown}, above the majority class ({baseline:.1%})"
+    word = "worse than" if high < baseline else "no better than"
+    return f"{shown}, {word} always answering {_majority_name(majority)} ({baseline:.1%})"
+
+
+def _row(
+    name: str, majority: Mapping[str, Any], before: Mapping[str, Any], after: Mapping[str, Any]
+) -> tuple[str, ...]:
+    """Six cells: the metric's name, three values, the change, the interval."""
+    values = [_value(name, metrics.get(name)) for metrics in (majority, before, after)]
+    return (
+        _title(name, after),
+        *values,
+        _change(name, before, after),
+        _interval(name, after.get("intervals", {}).get(name)),
+    )
+
+
+def _title(name: str, metrics: Mapping[str, Any]) -> str:
+    """The metric's name, and of what: the positive class, or the mean over the classes."""
+    if name in ("precision", "recall", "f1"):
+        of = metrics.get("positive_label")
+        return f"{ROWS[name]} of {_short(of, 14)}" if of is not None else f"{ROWS[name]} (macro)"
+    return f"{ROWS[name]} (macro)" if name == "roc_auc" and metrics.get("averaging") == "macro" else ROWS[name]
+
+
+def _value(name: str, value: float | None) -> str:
+    if value is None:
+        return DASH
+    return f"{value:.4f}" if name == "loss" else f"{value:.1%}"
+
+
+def _change(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    """After minus before: in nats for the loss, in percentage points for the others."""
+    if before.get(name) is None or after.get(name) is None:
+        return DASH
+    difference = after[name] - before[name]
+    # + 0.0 after rounding makes no '-0.0' of a tiny loss of points
+    return f"{round(difference, 4) + 0.0:+.4f}" if name == "loss" else f"{round(100 * difference, 1) + 0.0:+.1f} pts"
+
+
+def _interval(name: str, interval: tuple[float, float] | None) -> str:
+    if interval is None:
+        return DASH
+    low, high = interval
+    return f"{low:.4f} to {high:.4f}" if name == "loss" else f"{100 * low:.1f} to {high:.1%}"
+
+
+def _caption(summary: Mapping[str, Any]) -> list[str]:
+    """Lines below the table: what was trained, what it cost, and each split's verdict."""
+    trained, total = summary.get("trainable_parameters"), summary.get("total_parameters")
+    lines = []
+    if trained is not None and total:
+        lines.append(f"{trained:,} of {total:,} parameters trained ({trained / total:.2%})")
+    costs = []
+    if summary.get("train_seconds") is not None:
+        costs.append(f"training took {duration(summary['train_seconds'])}")
+    if summary.get("train_examples_per_second") is not None:
+        costs.append(f"{summary['train_examples_per_second']:,.1f} examples/s")
+    if summary.get("peak_memory_mib") is not None:
+        costs.append(f"peak memory {summary['peak_memory_mib']:,.0f} MiB")
+    if summary.get("best_epoch") is not None:
+        costs.append(f"best epoch {summary['best_epoch']} of {summary.get('epochs', DASH)}")
+    return [*lines, *([", ".join(costs)] if costs else []), *(block.verdict for block in blocks(summary))]
+
+
+def _majority_name(majority: Mapping[str, Any]) -> str:
+    """The class that the majority baseline always answers: the one column of its confusion matrix that is not empty."""
+    totals = [sum(column) for column in zip(*majority["confusion_matrix"], strict=True)]
+    return _short(majority["label_names"][totals.index(max(totals))], LONGEST_NAME)
+
+
+def _short(name: str, longest: int) -> str:
+    name = " ".join(name.split())
+    return name if len(name) <= longest else name[: longest - 1] + "…"
+
+
+def _markdown_row(cells: tuple[str, ...]) -> str:
+    return "| " + " | ".join(_escaped(cell) for cell in cells) + " |"
+
+
+def _escaped(text: str) -> str:
+    """Text that Markdown shows as it is and on one line, even where a class is called `<b>|`."""
+    text = text.replace("\n", " ")
+    for character in "\\`*_[]<>|":
+        text = text.replace(character, "\\" + character)
+    return text

@@ -1,0 +1,181 @@
+"""Loading a base model in float32, ready for packed tokens: attention plugged in, Conv1D turned into Linear."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
+from torch import nn
+
+from feathertune.errors import UserError
+from feathertune.model import attention
+from feathertune.model.classifier import PackedClassifier
+from feathertune.model.families import family_of, head_parameters
+from feathertune.model.sources import BaseFiles, read_config
+
+# What transformers raises over files that are cut short, or that ask for what it cannot do.
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    RuntimeError,
+    LookupError,
+    TypeError,
+    ArithmeticError,
+    ImportError,
+    SafetensorError,
+    StrictDataclassError,
+)
+
+
+def load_base(files: BaseFiles, label_names: tuple[str, ...], seed: int) -> PackedClassifier:
+    """The base with a classification head for `label_names`, in float32 and evaluation mode.
+
+    A head that the checkpoint does not have is initialized as transformers does, from `seed`. Dropout rates and the
+    rest of the config stay the checkpoint's.
+
+    Raises:
+        UserError: an architecture that is not supported, weights that do not fit it.
+    """
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+
+    gguf = {} if files.gguf_file is None else {"gguf_file": files.gguf_file}
+    if files.gguf_file is None:
+        family_of(read_config(files)["model_type"], where=files.source)  # before anything large is read
+    with _quiet():
+        try:
+            config = AutoConfig.from_pretrained(files.folder, local_files_only=True, trust_remote_code=False, **gguf)
+        except _UNREADABLE as error:
+            raise UserError(f"cannot read the model's config: {_in_short(error)}", where=files.source) from None
+        family = family_of(config.model_type, where=files.source)
+        _set_labels(config, label_names)
+        _set_pad_token(config)
+        torch.manual_seed(seed)
+        try:
+            model, report = AutoModelForSequenceClassification.from_pretrained(
+                files.folder,
+                config=config,
+                dtype=torch.float32,
+                use_safetensors=None if gguf else True,
+                local_files_only=True,
+                trust_remote_code=False,
+                ignore_mismatched_sizes=True,
+                attn_implementation=attention.register(),
+                output_loading_info=True,
+                **gguf,
+            )
+        except _UNREADABLE as error:
+            raise UserError(f"cannot load the model: {_in_short(error)}", where=files.source) from None
+    _check_report(model, report, set(head_parameters(model, family)), where=files.source)
+    model.config.quantization_config = None  # a dequantized GGUF is an ordinary float32 model
+    convert_conv1d(model)
+    fresh = {*report["missing_keys"], *(item[0] for item in report["mismatched_keys"])}
+    return PackedClassifier(model, frozenset(fresh)).eval()
+
+
+def build_random(config: Any, label_names: tuple[str, ...], seed: int) -> PackedClassifier:
+    """A model of `config`'s shape with random weights, for tests, benchmarks and `inspect`."""
+    from transformers import AutoModelForSequenceClassification
+
+    _set_labels(config, label_names)
+    _set_pad_token(config)
+    torch.manual_seed(seed)
+    model = AutoModelForSequenceClassification.from_config(config, attn_implementation=attention.register())
+    convert_conv1d(model)
+    return PackedClassifier(model.float()).eval()
+
+
+def convert_conv1d(model: nn.Module) -> list[str]:
+    """Replace each of GPT-2's `Conv1D` (y = x W + b) by the `Linear` of the transposed weight, exactly, in place.
+
+    Returns the names of the modules replaced: what is written for transformers must be transposed back.
+    """
+    from transformers.pytorch_utils import Conv1D
+
+    names = [name for name, module in model.named_modules() if isinstance(module, Conv1D)]
+    for name in names:
+        conv: Any = model.get_submodule(name)
+        width, outputs = conv.weight.shape
+        linear = nn.Linear(width, outputs, device="meta")
+        linear.weight = nn.Parameter(conv.weight.detach().T.contiguous())
+        linear.bias = conv.bias
+        model.set_submodule(name, linear)
+    if names:
+        model.feathertune_conv1d = tuple(names)  # type: ignore[assignment]
+    return names
+
+
+def conv1d_names(model: nn.Module) -> tuple[str, ...]:
+    """The modules that are `Conv1D` in transformers' own version of this model."""
+    names: tuple[str, ...] = getattr(model, "feathertune_conv1d", ())
+    return names
+
+
+def _set_labels(config: Any, label_names: tuple[str, ...]) -> None:
+    config.num_labels = len(label_names)
+    config.id2label = dict(enumerate(label_names))
+    config.label2id = {name: index for index, name in enumerate(label_names)}
+    config.problem_type = "single_label_classification"
+
+
+def _set_pad_token(config: Any) -> None:
+    """GPT-2 has no pad token and transformers wants one to pool by; packed, nothing is ever padded with it."""
+    if getattr(config, "pad_token_id", None) is None and getattr(config, "eos_token_id", None) is not None:
+        eos = config.eos_token_id
+        config.pad_token_id = eos if isinstance(eos, int) else eos[0]
+
+
+def _check_report(model: Any, report: dict[str, Any], head: set[str], where: str) -> None:
+    """Only the head may be missing from a checkpoint, or of another size. The pooler of BERT may be missing too.
+
+    A tensor that the model has no place for is another model's head, and passed over, but a whole layer is not.
+    """
+    optional = f"{model.base_model_prefix}.pooler."
+    missing = [name for name in report["missing_keys"] if name not in head and not name.startswith(optional)]
+    mismatched = [item[0] for item in report["mismatched_keys"] if item[0] not in head]
+    if missing or mismatched:
+        problem = f"{missing[0]} is missing" if missing else f"{mismatched[0]} has another shape"
+        raise UserError(
+            f"the weights do not fit the config: {problem} ({len(missing) + len(mismatched)} tensors in all)",
+            where=where,
+            fix="Give the folder of a complete checkpoint.",
+        )
+    depths = {name: len(module) for name, module in model.named_modules() if isinstance(module, nn.ModuleList)}
+    for name in report["unexpected_keys"]:
+        layer = re.match(r"(.+?)\.(\d+)\.", name)
+        depth = layer and (depths.get(layer[1]) or depths.get(f"{model.base_model_prefix}.{layer[1]}"))
+        if layer and depth and int(layer[2]) >= depth:
+            raise UserError(
+                f"the weights do not fit the config: it has no place for {name}",
+                where=where,
+                fix="Give the config that the weights were saved with.",
+            )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence the load report, the progress bars and the reading libraries' warnings: nothing a user can use."""
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _in_short(error: Exception) -> str:
+    text = textwrap.shorten(str(error), 300, placeholder=" ...")
+    return text if " " in text else f"{type(error).__name__} {text}".strip()

@@ -1,0 +1,75 @@
+"""From a packed batch to logits: the one forward pass that training, evaluation and prediction share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from feathertune.model.families import Family, family_of, head_parameters
+from feathertune.tokens.batch import Packing, TokenBatch
+
+
+class PackedClassifier(nn.Module):
+    """transformers' own `...ForSequenceClassification` model, run on packed tokens.
+
+    It owns no parameters but the model's, so names in a state dict are transformers' names behind `model.`.
+
+    Args:
+        model: transformers' model.
+        fresh: the parameters that came from no checkpoint; by default the head's. A pooler among them (a BERT that was
+            saved without one) is part of the head, since a random one must be trained and must travel with the head.
+    """
+
+    def __init__(self, model: Any, fresh: frozenset[str] | None = None) -> None:
+        super().__init__()
+        self.model = model
+        self.family: Family = family_of(model.config.model_type, where=type(model).__name__)
+        self.fresh = frozenset(head_parameters(model, self.family)) if fresh is None else fresh
+        pooler = f"{model.base_model_prefix}.pooler"
+        if any(name.startswith(f"{pooler}.") for name in self.fresh):
+            self.family = replace(self.family, head_modules=(pooler, *self.family.head_modules))
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """Class index -> name."""
+        names: dict[int, str] = self.model.config.id2label
+        return tuple(names[index] for index in range(len(names)))
+
+    def forward(self, batch: TokenBatch) -> Tensor:
+        """Logits [B, C] float32 for the B sequences of `batch`, in its order."""
+        config = self.model.config
+        options = {"use_cache": False} if self.family.pooling(config) == "last" else {}
+        hidden_TD = self.model.base_model(
+            input_ids=batch.ids_T[None],
+            position_ids=batch.positions_T[None] + self.family.first_position(config),
+            packing=batch.packing,
+            **options,
+        ).last_hidden_state[0]
+        rows_BD = pool(hidden_TD, batch.packing, self.family.pooling(config))
+        logits_BC: Tensor = self.family.head(self.model, rows_BD)
+        return logits_BC.float()
+
+
+def pool(hidden_TD: Tensor, packing: Packing, pooling: str) -> Tensor:
+    """[T, D] -> [B, D]: each sequence's first or last row, or the mean of its rows."""
+    if pooling == "first":
+        return hidden_TD.index_select(0, packing.starts_B)
+    if pooling == "last":
+        return hidden_TD.index_select(0, packing.ends_B)
+    sequence_T = torch.repeat_interleave(packing.lengths_B)
+    sums_BD = hidden_TD.new_zeros(len(packing.lengths_B), hidden_TD.shape[1]).index_add(0, sequence_T, hidden_TD)
+    return sums_BD / packing.lengths_B[:, None]
+
+
+@dataclass(frozen=True)
+class ParameterCount:
+    """How many numbers a model has, and how many of them are trained."""
+
+    trainable: int
+    total: int
+
+    def __str__(self) -> str:
+        return f"trainable {self.trainable:,} of {self.total:,} ({self.trainable / self.total:.4%})"

@@ -1,0 +1,113 @@
+"""The model families: where each pools a sequence, what makes up its head, and which layers 'attention' means.
+
+To add a family, add an entry to `FAMILIES` and its name to the parity tests. Nothing else knows about families.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from feathertune.errors import UserError, nearest
+
+Pooling = Literal["first", "last", "mean"]
+
+
+@dataclass(frozen=True)
+class Family:
+    """One family of transformers' `...ForSequenceClassification` models.
+
+    Attributes:
+        pooling: which row stands for a sequence, given the model's config.
+        head: (model, pooled rows [B, D]) -> logits [B, C], with the modules of transformers' own head.
+        head_modules: names of the modules that are trained in full with every method.
+        attention: name endings of the linears that `targets: attention` adapts.
+        first_position: position id of a sequence's first token, given the config.
+    """
+
+    pooling: Callable[[Any], Pooling]
+    head: Callable[[Any, Tensor], Tensor]
+    head_modules: tuple[str, ...]
+    attention: tuple[str, ...]
+    first_position: Callable[[Any], int] = lambda _: 0
+
+
+def _score(model: Any, rows_BD: Tensor) -> Tensor:
+    logits: Tensor = model.score(rows_BD)
+    return logits
+
+
+def _bert(model: Any, rows_BD: Tensor) -> Tensor:
+    logits: Tensor = model.classifier(model.dropout(model.bert.pooler(rows_BD[:, None])))
+    return logits
+
+
+def _distilbert(model: Any, rows_BD: Tensor) -> Tensor:
+    logits: Tensor = model.classifier(model.dropout(functional.relu(model.pre_classifier(rows_BD))))
+    return logits
+
+
+def _classifier(model: Any, rows_BD: Tensor) -> Tensor:
+    """RoBERTa's and ELECTRA's heads take the first token of [B, L, D] themselves; here L is 1."""
+    logits: Tensor = model.classifier(rows_BD[:, None])
+    return logits
+
+
+def _modernbert(model: Any, rows_BD: Tensor) -> Tensor:
+    logits: Tensor = model.classifier(model.drop(model.head(rows_BD)))
+    return logits
+
+
+_CAUSAL = Family(lambda _: "last", _score, ("score",), ("q_proj", "k_proj", "v_proj", "o_proj"))
+_BERT_ATTENTION = ("query", "key", "value", "attention.output.dense")
+_ROBERTA = Family(
+    lambda _: "first",
+    _classifier,
+    ("classifier",),
+    _BERT_ATTENTION,
+    first_position=lambda config: int(config.pad_token_id) + 1,
+)
+
+FAMILIES: dict[str, Family] = {
+    "gpt2": Family(lambda _: "last", _score, ("score",), ("attn.c_attn", "attn.c_proj")),
+    "bert": Family(lambda _: "first", _bert, ("classifier",), _BERT_ATTENTION),
+    "roberta": _ROBERTA,
+    "xlm-roberta": _ROBERTA,
+    "distilbert": Family(
+        lambda _: "first", _distilbert, ("pre_classifier", "classifier"), ("q_lin", "k_lin", "v_lin", "out_lin")
+    ),
+    "electra": Family(lambda _: "first", _classifier, ("classifier",), _BERT_ATTENTION),
+    "modernbert": Family(
+        lambda config: "mean" if config.classifier_pooling == "mean" else "first",
+        _modernbert,
+        ("head", "classifier"),
+        ("attn.Wqkv", "attn.Wo"),
+    ),
+    "llama": _CAUSAL,
+    "mistral": _CAUSAL,
+    "qwen2": _CAUSAL,
+    "qwen3": _CAUSAL,
+    "gemma3_text": _CAUSAL,
+}
+
+
+def family_of(model_type: str, where: str) -> Family:
+    """The family of a config's `model_type`. Raises UserError that names the supported ones."""
+    if model_type in FAMILIES:
+        return FAMILIES[model_type]
+    near = nearest(model_type, list(FAMILIES))
+    raise UserError(
+        f"the architecture {model_type!r} is not supported",
+        where=where,
+        fix=f"Supported: {', '.join(sorted(FAMILIES))}." + (f" The nearest is {near!r}." if near else ""),
+    )
+
+
+def head_parameters(model: nn.Module, family: Family) -> list[str]:
+    """The names of the head's parameters, in the model's order."""
+    prefixes = tuple(f"{name}." for name in family.head_modules)
+    return [name for name, _ in model.named_parameters() if name.startswith(prefixes)]

@@ -1,0 +1,223 @@
+"""Reading and writing adapters as PEFT does, so that either side loads what the other saved, with equal logits.
+
+A folder holds `adapter_config.json`, `adapter_model.safetensors` (LoRA factors and the whole head, in float32) and
+`labels.json` (class index -> name), which PEFT does not look at.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from feathertune.errors import UserError
+from feathertune.files import atomic_path, read_json, write_json
+from feathertune.model.adapt import LoraShape, add_lora, train_head_only, trainable_state
+from feathertune.model.base import conv1d_names
+from feathertune.model.classifier import PackedClassifier
+from feathertune.model.families import head_parameters
+
+_PREFIX = "base_model.model."
+_CONFIG, _TENSORS, _LABELS = "adapter_config.json", "adapter_model.safetensors", "labels.json"
+_NO_LORA = "dummy-target-modules"  # PEFT's own name for 'modules_to_save alone'
+# Settings that change what the adapter computes and that AdaptedLinear does not do, with the value that means 'off'.
+_UNSUPPORTED: dict[str, tuple[Any, ...]] = {
+    "init_lora_weights": (True, False, None, "gaussian", "orthogonal", "eva"),  # any other changes the base's weights
+    "use_dora": (False, None),
+    "bias": ("none", None),
+    "lora_bias": (False, None),
+    "rank_pattern": ({}, None),
+    "alpha_pattern": ({}, None),
+    "layer_replication": (None,),
+    "trainable_token_indices": (None,),
+    "target_parameters": (None, []),
+    "use_qalora": (False, None),
+    "use_bdlora": (False, None),
+    "alora_invocation_tokens": (None,),
+    "arrow_config": (None,),
+    "kasa_config": (None,),
+    "velora_config": (None,),
+    "monteclora_config": (None,),
+}
+
+
+def save_adapter(
+    classifier: PackedClassifier, folder: Path, shape: LoraShape | None, *, base: str, revision: str | None
+) -> None:
+    """Write what is trained (factors and head; the head alone where `shape` is None) as PEFT's files."""
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {
+        _PREFIX + (f"{name}.weight" if name.endswith((".lora_A", ".lora_B")) else name): tensor.detach().float().cpu()
+        for name, tensor in trainable_state(classifier).items()
+    }
+    with atomic_path(folder / _TENSORS) as path:
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, metadata={"format": "pt"})
+    write_json(folder / _LABELS, {"id2label": dict(enumerate(classifier.label_names))})
+    write_json(folder / _CONFIG, _peft_config(classifier, shape, base, revision))
+
+
+def load_adapter(classifier: PackedClassifier, folder: Path) -> LoraShape | None:
+    """Put the adapter in `folder` (ours or PEFT's) on a freshly loaded base, in place.
+
+    Which layers are adapted is read off the tensors' names, not off `target_modules`, which may be a pattern. What
+    the adapter lacks of a head that the base came with stays the base's, as with PEFT.
+
+    Returns:
+        The adapter's shape, or None where it holds a head alone.
+
+    Raises:
+        UserError: no adapter there, another kind than LoRA, a setting or tensor that this model cannot honour.
+            The classifier is then as it was.
+    """
+    config = read_adapter_config(folder)
+    tensors = _read_tensors(folder)
+    shape = _shape_of(config, tensors, folder)
+    _check_tensors(classifier, shape, tensors, folder)
+    if shape is None:
+        train_head_only(classifier)
+    else:
+        add_lora(classifier, shape, seed=0)
+    with torch.no_grad():
+        for name, tensor in tensors.items():
+            classifier.model.get_parameter(name).copy_(tensor)
+    return shape
+
+
+def read_labels(folder: Path) -> tuple[str, ...] | None:
+    """The label names saved with an adapter, or None where PEFT alone wrote it."""
+    if not (folder / _LABELS).is_file():
+        return None
+    try:
+        names = read_json(folder / _LABELS)["id2label"]
+        return tuple(names[str(index)] for index in range(len(names)))
+    except (KeyError, TypeError):
+        raise UserError("the labels are not numbered from 0", where=str(folder / _LABELS)) from None
+
+
+def read_adapter_config(folder: Path) -> dict[str, Any]:
+    """The adapter's config. Raises UserError where it is missing, or asks for what is not supported."""
+    config = read_json(folder / _CONFIG)
+    kind = config.get("peft_type") if isinstance(config, dict) else None
+    if kind != "LORA":
+        raise UserError(f"the adapter is of type {kind!r}, not LORA", where=str(folder / _CONFIG))
+    for key, off in _UNSUPPORTED.items():
+        if key in config and config[key] not in off:
+            raise UserError(
+                f"the adapter uses {key}={config[key]!r}, which is not supported",
+                where=str(folder / _CONFIG),
+                fix="Merge it with PEFT (merge_and_unload) and give the merged model as the base.",
+            )
+    return dict(config)
+
+
+def _read_tensors(folder: Path) -> dict[str, torch.Tensor]:
+    """Our parameter name -> tensor, from PEFT's names."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    path = folder / _TENSORS
+    try:
+        stored = load_file(path)
+    except (OSError, SafetensorError) as error:
+        pickle = " (adapter_model.bin is a pickle and is never read)" if (folder / "adapter_model.bin").exists() else ""
+        raise UserError(f"cannot read the adapter's tensors: {error}{pickle}", where=str(path)) from None
+    tensors = {}
+    for name, tensor in stored.items():
+        ours = name.removeprefix(_PREFIX).replace(".modules_to_save.default.", ".").replace(".modules_to_save.", ".")
+        for factor in (".lora_A", ".lora_B"):
+            ours = ours.replace(f"{factor}.default.weight", factor).replace(f"{factor}.weight", factor)
+        tensors[ours] = tensor.float()
+    return tensors
+
+
+def _shape_of(config: dict[str, Any], tensors: dict[str, torch.Tensor], folder: Path) -> LoraShape | None:
+    names = tuple(name.removesuffix(".lora_A") for name in tensors if name.endswith(".lora_A"))
+    if not names:
+        return None
+    try:
+        return LoraShape(
+            rank=int(config["r"]),
+            alpha=float(config["lora_alpha"]),
+            dropout=float(config.get("lora_dropout") or 0.0),
+            rslora=bool(config.get("use_rslora", False)),
+            names=names,
+        )
+    except (KeyError, TypeError, ValueError):
+        raise UserError("the adapter's config lacks r or lora_alpha", where=str(folder / _CONFIG)) from None
+
+
+def _check_tensors(
+    classifier: PackedClassifier, shape: LoraShape | None, tensors: dict[str, torch.Tensor], folder: Path
+) -> None:
+    """Refuse an adapter whose tensors are not exactly those that this model will need, each of its shape."""
+    model = classifier.model
+    head = head_parameters(model, classifier.family)
+    wanted = {name: list(model.get_parameter(name).shape) for name in head}
+    linears = {name: module for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)}
+    rank, names = (0, ()) if shape is None else (shape.rank, shape.names)
+    for name in names:
+        if name not in linears:
+            raise UserError(
+                f"the adapter adapts {name!r}, which this model does not have as a linear layer",
+                where=str(folder),
+                fix="It was made for another base model.",
+            )
+        wanted[f"{name}.lora_A"] = [rank, linears[name].in_features]
+        wanted[f"{name}.lora_B"] = [linears[name].out_features, rank]
+    missing = sorted(set(wanted) - set(tensors) - (set(head) - classifier.fresh))
+    surplus = sorted(set(tensors) - set(wanted))
+    if missing or surplus:
+        problem = f"lacks {missing[0]!r}" if missing else f"holds {surplus[0]!r}, which this model has no place for"
+        raise UserError(f"the adapter {problem}", where=str(folder), fix="It was made for another base model.")
+    for name, tensor in tensors.items():
+        if list(tensor.shape) != wanted[name]:
+            raise UserError(
+                f"{name} has shape {list(tensor.shape)}, this model and the adapter's config need {wanted[name]}",
+                where=str(folder),
+                fix="It was made for another base model or another number of classes.",
+            )
+
+
+def _peft_config(
+    classifier: PackedClassifier, shape: LoraShape | None, base: str, revision: str | None
+) -> dict[str, Any]:
+    names = () if shape is None else shape.names
+    return {
+        "peft_type": "LORA",
+        "task_type": "SEQ_CLS",
+        "base_model_name_or_path": base,
+        "revision": revision,
+        "inference_mode": True,
+        "r": 8 if shape is None else shape.rank,
+        "lora_alpha": 8 if shape is None else shape.alpha,
+        "lora_dropout": 0.0 if shape is None else shape.dropout,
+        "use_rslora": shape is not None and shape.rslora,
+        "target_modules": _endings(classifier, names) if shape is not None else _NO_LORA,
+        "modules_to_save": list(classifier.family.head_modules),
+        "fan_in_fan_out": bool(set(names) & set(conv1d_names(classifier.model))),
+        "bias": "none",
+        "init_lora_weights": True,
+    }
+
+
+def _endings(classifier: PackedClassifier, names: tuple[str, ...]) -> list[str]:
+    """The shortest name endings that mean exactly `names` to PEFT, or the full names where there are none.
+
+    PEFT matches an ending against every module, our head's included, so an ending is checked against them all.
+    """
+    others = [name for name, _ in classifier.model.named_modules() if name not in set(names)]
+    endings = set()
+    for name in names:
+        parts = name.split(".")
+        candidates = (".".join(parts[-count:]) for count in range(1, len(parts) + 1))
+        endings.add(
+            next(
+                ending
+                for ending in candidates
+                if ending == name or not any(other == ending or other.endswith(f".{ending}") for other in others)
+            )
+        )
+    return sorted(endings)

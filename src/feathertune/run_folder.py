@@ -1,0 +1,102 @@
+"""The one place that knows the file names inside a run folder.
+
+```
+recipe.yaml environment.json data.json base.json metrics.jsonl summary.json
+evaluation/{before,after}-{split}.json      predictions/{before,after}-{split}.csv
+adapter/ (or model/ for a full fine-tune)   checkpoints/step-NNNNNN/
+figures/*.png
+```
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from feathertune.errors import UserError
+
+Stage = Literal["before", "after"]
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Names and nothing else: reading and writing is done by whoever owns the content."""
+
+    path: Path
+
+    @property
+    def recipe(self) -> Path:
+        """The complete recipe, defaults included."""
+        return self.path / "recipe.yaml"
+
+    @property
+    def environment(self) -> Path:
+        """Versions, processor, threads, the command."""
+        return self.path / "environment.json"
+
+    @property
+    def data(self) -> Path:
+        """Where the data came from, checksums, counts, label names, duplicates, leaks, skipped rows."""
+        return self.path / "data.json"
+
+    @property
+    def base(self) -> Path:
+        """The base model: source, commit, architecture, sha256 of each weight file."""
+        return self.path / "base.json"
+
+    @property
+    def metrics(self) -> Path:
+        """One JSON object a line: each logged step and each epoch."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def summary(self) -> Path:
+        """The result. Written last: a run folder with a summary is a finished run."""
+        return self.path / "summary.json"
+
+    @property
+    def adapter(self) -> Path:
+        """PEFT's files, for the methods head and lora."""
+        return self.path / "adapter"
+
+    @property
+    def model(self) -> Path:
+        """A whole model in transformers' layout, for the method full."""
+        return self.path / "model"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folders step-NNNNNN to resume from."""
+        return self.path / "checkpoints"
+
+    @property
+    def figures(self) -> Path:
+        """PNG pictures."""
+        return self.path / "figures"
+
+    def evaluation(self, stage: Stage, split: str) -> Path:
+        """The metrics of one split, before or after training."""
+        return self.path / "evaluation" / f"{stage}-{split}.json"
+
+    def predictions(self, stage: Stage, split: str) -> Path:
+        """The predictions for each example of one split, before or after training."""
+        return self.path / "predictions" / f"{stage}-{split}.csv"
+
+
+def open_run(path: Path) -> RunFolder:
+    """The finished run at `path`. Raises UserError where there is none."""
+    run = RunFolder(path)
+    if not path.is_dir():
+        raise UserError("there is no such run folder", where=str(path), fix="Give a folder that `train` wrote.")
+    if not run.recipe.is_file():
+        raise UserError(
+            "this is not a run folder: it has no recipe.yaml", where=str(path), fix="Give a folder that `train` wrote."
+        )
+    if not run.summary.is_file():
+        raise UserError(
+            "this run is not finished: it has no summary.json",
+            where=str(path),
+            fix="Finish it with `feathertune train RECIPE --output THIS_FOLDER --resume`.",
+        )
+    return run

@@ -1,0 +1,1 @@
+"""Serving: a trained model's answers for texts, files and, later, requests."""

@@ -1,0 +1,68 @@
+"""The predictor: texts in, labels with probabilities out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from feathertune.errors import UserError
+from feathertune.evaluation.inference import predict_logits
+from feathertune.evaluation.predictions import decide, softmax
+from feathertune.tokens.tokenized import tokenize
+from feathertune.trained import TrainedModel, load_trained
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answer for one text: the likeliest label, its probability, and every label's probability."""
+
+    text: str
+    label: str
+    score: float
+    probabilities: dict[str, float]
+
+
+class Predictor:
+    """A finished run, asked about new texts.
+
+    ```python
+    predictor = Predictor("runs/quickstart")
+    predictor.predict("how do magnets work?")[0].label
+    ```
+    """
+
+    def __init__(self, run: str | Path | TrainedModel, *, base: str | None = None) -> None:
+        """Open the run folder `run` (see `load_trained` for `base` and the errors raised)."""
+        self._trained = run if isinstance(run, TrainedModel) else load_trained(Path(run), base)
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """Class index -> name."""
+        return self._trained.classifier.label_names
+
+    @property
+    def text_column(self) -> str:
+        """The column that held the texts the model was trained on."""
+        return self._trained.recipe.data.text
+
+    def predict(self, texts: str | Sequence[str]) -> list[Prediction]:
+        """One prediction a text, in order. A text's answer does not depend on which others are asked with it.
+
+        Raises:
+            UserError: a text that is empty or only white space.
+        """
+        texts = [texts] if isinstance(texts, str) else list(texts)
+        if not texts:
+            return []
+        for number, text in enumerate(texts, start=1):
+            if not text.strip():
+                raise UserError("the text is empty", where=f"text {number}")
+        tokenized = tokenize(self._trained.tokenizer, texts, self._trained.max_length)
+        probabilities_NC = softmax(predict_logits(self._trained.classifier, tokenized))
+        predictions = []
+        chosen_N = decide(probabilities_NC).tolist()
+        for text, chosen, probabilities_C in zip(texts, chosen_N, probabilities_NC.tolist(), strict=True):
+            named = dict(zip(self.label_names, probabilities_C, strict=True))
+            predictions.append(Prediction(text, self.label_names[chosen], probabilities_C[chosen], named))
+        return predictions

@@ -1,0 +1,1 @@
+"""Texts to packed token batches: no padding, ever."""

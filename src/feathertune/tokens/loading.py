@@ -1,0 +1,32 @@
+"""Loading a tokenizer from the files of a base model, or from a run folder that keeps a copy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from feathertune.errors import UserError
+
+
+def load_tokenizer(folder: Path, gguf_file: str | None = None) -> Any:
+    """The fast tokenizer in `folder` (or inside its GGUF file). Never runs code from the folder.
+
+    Raises:
+        UserError: there is no tokenizer, or only a slow (Python) one.
+    """
+    from transformers import AutoTokenizer
+
+    options = {} if gguf_file is None else {"gguf_file": gguf_file}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True, **options)
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(
+            f"cannot load a tokenizer: {str(error).splitlines()[0]}",
+            where=str(folder),
+            fix="The model's folder needs tokenizer.json beside the weights.",
+        ) from None
+    if not tokenizer.is_fast:
+        raise UserError(
+            "the model has no fast tokenizer", where=str(folder), fix="Convert it: its folder needs tokenizer.json."
+        )
+    return tokenizer

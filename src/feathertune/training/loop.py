@@ -1,0 +1,326 @@
+"""The training loop: epochs of packed steps, evaluated, the best one kept. One loop for every method.
+
+Exact to repeat: the examples of a step depend on seed and epoch alone, dropout on seed and step alone, so the same
+seed gives the same weights bit for bit on the same machine, resumed or not.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.nn import functional as F
+
+from feathertune.errors import UserError
+from feathertune.files import write_text
+from feathertune.model.adapt import trainable_state
+from feathertune.model.classifier import PackedClassifier
+from feathertune.tokens.batch import pack
+from feathertune.tokens.order import training_steps
+from feathertune.tokens.tokenized import TokenizedTexts
+from feathertune.training.checkpoint import (
+    Progress,
+    latest_checkpoint,
+    load_checkpoint,
+    load_weights,
+    save_checkpoint,
+    save_weights,
+)
+from feathertune.training.optimizer import ScheduleKind, schedule_factor, set_learning_rate
+from feathertune.training.progress import Reporter
+
+_LOG_EVERY = 10  # optimizer steps between lines of metrics.jsonl
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """N tokenized texts, their targets, and where each came from.
+
+    Attributes:
+        texts: the N texts.
+        targets: [N] int64 classes, or [N, C] float32 probabilities (soft labels).
+        rows: [N] int64 source rows, to name an example in an error.
+    """
+
+    texts: TokenizedTexts
+    targets: npt.NDArray[np.int64] | npt.NDArray[np.float32]
+    rows: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """Plain numbers of one training run; see the recipe's `training` section for their meaning."""
+
+    epochs: int
+    batch_size: int
+    accumulation: int
+    warmup: float
+    schedule: ScheduleKind
+    gradient_clip: float | None
+    best_metric: str
+    early_stopping: int | None
+    seed: int
+    checkpoint_seconds: float = 600.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What training left: how far it came, and whether it stopped before its last epoch."""
+
+    progress: Progress
+    stopped_early: bool
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where training writes: the log of metrics, the checkpoints. `fingerprint` ties a checkpoint to its run."""
+
+    metrics: Path
+    checkpoints: Path
+    fingerprint: str
+
+
+def train_loop(
+    classifier: PackedClassifier,
+    optimizer: torch.optim.Optimizer,
+    data: TrainingSet,
+    evaluate: Callable[[], dict[str, Any]],
+    settings: LoopSettings,
+    places: Places,
+    reporter: Reporter,
+    accelerator: Any,
+    *,
+    resume: bool = False,
+) -> Outcome:
+    """Train `classifier` in place and leave it with the weights of its best epoch.
+
+    Args:
+        evaluate: gives the validation metrics of the classifier as it is, `settings.best_metric` among them.
+        accelerator: accelerate's `Accelerator`; it places the model and averages gradients over processes.
+        resume: go on from the latest checkpoint where there is one.
+
+    Raises:
+        UserError: a loss or gradient that is not finite (before the update), a checkpoint of another run.
+    """
+    model, optimizer = accelerator.prepare(classifier, optimizer)
+    weights = trainable_state(classifier)
+    progress = _resume(places, weights, optimizer) if resume else Progress()
+    if accelerator.is_main_process:
+        _trim_log(places.metrics, progress.step)
+    step_size = settings.batch_size * settings.accumulation * accelerator.num_processes
+    steps_per_epoch = math.ceil(len(data.texts) / step_size)
+    total_steps = steps_per_epoch * settings.epochs
+    stepper = _Stepper(model, optimizer, data, settings, accelerator, total_steps)
+    writes = accelerator.is_main_process
+    reporter.start(total_steps, progress.step)
+    stopped_early = _out_of_patience(progress, settings)
+    last_save = time.monotonic()
+    try:
+        while progress.epoch < settings.epochs and not stopped_early:
+            steps = training_steps(
+                len(data.texts),
+                step_size,
+                seed=settings.seed,
+                epoch=progress.epoch + 1,
+                world_size=accelerator.num_processes,
+            )
+            for step in steps[progress.steps_in_epoch :]:
+                done = stepper.take(step, progress)
+                progress = done.progress
+                reporter.step(progress.step, done.loss, done.examples_per_second)
+                if writes and progress.step % _LOG_EVERY == 0:
+                    _log(places.metrics, done.log_entry(steps_per_epoch))
+                # Not at the epoch's last step: its end has a checkpoint of its own, which must not replace this one.
+                due = time.monotonic() - last_save > settings.checkpoint_seconds
+                if writes and due and progress.steps_in_epoch < steps_per_epoch:
+                    save_checkpoint(places.checkpoints, weights, optimizer, progress, places.fingerprint)
+                    last_save = time.monotonic()
+            validation = evaluate()
+            train_loss = progress.loss_sum / progress.examples
+            progress, best = _end_epoch(progress, validation, settings.best_metric)
+            stopped_early = _out_of_patience(progress, settings)
+            reporter.epoch(progress.epoch, train_loss, validation, best)
+            if writes:
+                _log(places.metrics, _epoch_entry(progress, train_loss, validation))
+                if best:
+                    save_weights(places.checkpoints / "best.safetensors", weights)
+                save_checkpoint(places.checkpoints, weights, optimizer, progress, places.fingerprint)
+                last_save = time.monotonic()
+    finally:
+        reporter.stop()
+    accelerator.wait_for_everyone()
+    load_weights(places.checkpoints / "best.safetensors", weights)
+    return Outcome(progress, stopped_early and progress.epoch < settings.epochs)
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One optimizer step, done."""
+
+    progress: Progress
+    loss: float
+    learning_rate: float
+    gradient_norm: float
+    examples_per_second: float
+
+    def log_entry(self, steps_per_epoch: int) -> dict[str, Any]:
+        return {
+            "event": "step",
+            "step": self.progress.step,
+            "epoch": self.progress.step / steps_per_epoch,
+            "loss": self.loss,
+            "learning_rate": self.learning_rate,
+            "gradient_norm": self.gradient_norm,
+            "examples_per_second": self.examples_per_second,
+        }
+
+
+@dataclass
+class _Stepper:
+    """Takes one optimizer step at a time: forward and backward for each micro-batch, clip, update."""
+
+    model: Any
+    optimizer: Any
+    data: TrainingSet
+    settings: LoopSettings
+    accelerator: Any
+    total_steps: int
+
+    def take(self, step_examples: npt.NDArray[np.int64], progress: Progress) -> _Step:
+        """Train on the examples of one step, of which every process takes its share."""
+        began = time.perf_counter()
+        settings, rank, world = self.settings, self.accelerator.process_index, self.accelerator.num_processes
+        self.model.train()
+        torch.manual_seed(_step_seed(settings.seed, progress.step, rank))
+        factor = schedule_factor(
+            settings.schedule, progress.step, self.total_steps, round(settings.warmup * self.total_steps)
+        )
+        if settings.schedule == "plateau":
+            factor *= progress.plateau.factor
+        rate = set_learning_rate(self.optimizer, factor)
+        mine = step_examples[rank::world]
+        loss_sum = 0.0
+        for begin in range(0, len(mine), settings.batch_size):
+            indices_B = mine[begin : begin + settings.batch_size]
+            last = begin + settings.batch_size >= len(mine)
+            # Processes may have different numbers of micro-batches, so they meet once a step, at their last ones.
+            with nullcontext() if last else self.accelerator.no_sync(self.model):
+                loss = self._loss(indices_B)
+                value = float(loss.detach())
+                self._require_finite(value, "loss", progress.step + 1, indices_B)
+                loss_sum += value * len(indices_B)
+                # Processes' gradients are averaged, so a share's mean is weighted up to its part of the step's mean.
+                self.accelerator.backward(loss * (len(indices_B) * world / len(step_examples)))
+        limit = math.inf if settings.gradient_clip is None else settings.gradient_clip
+        norm = float(self.accelerator.clip_grad_norm_(self.model.parameters(), limit))
+        self._require_finite(norm, "gradient", progress.step + 1, mine)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        seconds = time.perf_counter() - began
+        if world > 1:
+            loss_sum = self.accelerator.reduce(torch.tensor(loss_sum, device=self.accelerator.device)).item()
+        after = replace(
+            progress,
+            step=progress.step + 1,
+            steps_in_epoch=progress.steps_in_epoch + 1,
+            loss_sum=progress.loss_sum + loss_sum,
+            examples=progress.examples + len(step_examples),
+            train_seconds=progress.train_seconds + seconds,
+            examples_seen=progress.examples_seen + len(step_examples),
+        )
+        return _Step(after, loss_sum / len(step_examples), rate, norm, after.examples_seen / after.train_seconds)
+
+    def _loss(self, indices_B: npt.NDArray[np.int64]) -> torch.Tensor:
+        """Mean cross-entropy, in nats, of one micro-batch against its classes or its soft labels."""
+        batch = pack(self.data.texts, indices_B).to(self.accelerator.device)
+        targets = torch.from_numpy(self.data.targets[indices_B]).to(self.accelerator.device)
+        return F.cross_entropy(self.model(batch), targets)
+
+    def _require_finite(self, value: float, what: str, step: int, indices: npt.NDArray[np.int64]) -> None:
+        if not math.isfinite(value):
+            rows = ", ".join(str(row) for row in self.data.rows[indices][:32])
+            raise UserError(
+                f"the {what} became {value} at step {step}; the weights were not updated",
+                where=f"train rows {rows}",
+                fix="Lower training.learning_rate, or look at these rows for broken texts.",
+            )
+
+
+def _step_seed(seed: int, step: int, rank: int) -> int:
+    """One seed for each step and process, far apart, so that dropout does not depend on what came before."""
+    return int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def _end_epoch(progress: Progress, validation: dict[str, Any], best_metric: str) -> tuple[Progress, bool]:
+    """Count the epoch, and say whether it is the best so far. The first of equals stays the best."""
+    value = validation[best_metric]
+    score = -math.inf if value is None else (-value if best_metric == "loss" else value)
+    before = progress.best_value
+    best_score = -math.inf if before is None else (-before if best_metric == "loss" else before)
+    best = progress.best_epoch == 0 or score > best_score
+    epoch = progress.epoch + 1
+    return (
+        replace(
+            progress,
+            epoch=epoch,
+            steps_in_epoch=0,
+            loss_sum=0.0,
+            examples=0,
+            best_epoch=epoch if best else progress.best_epoch,
+            best_value=value if best else before,
+            plateau=progress.plateau.after(validation["loss"]),
+        ),
+        best,
+    )
+
+
+def _out_of_patience(progress: Progress, settings: LoopSettings) -> bool:
+    patience = settings.early_stopping
+    return patience is not None and progress.epoch - progress.best_epoch >= patience and progress.epoch > 0
+
+
+def _resume(places: Places, weights: dict[str, torch.Tensor], optimizer: Any) -> Progress:
+    checkpoint = latest_checkpoint(places.checkpoints)
+    if checkpoint is None:
+        return Progress()
+    return load_checkpoint(checkpoint, weights, optimizer, places.fingerprint)
+
+
+def _epoch_entry(progress: Progress, train_loss: float, validation: dict[str, Any]) -> dict[str, Any]:
+    names = ("loss", "accuracy", "precision", "recall", "f1", "roc_auc")
+    return {
+        "event": "epoch",
+        "epoch": progress.epoch,
+        "step": progress.step,
+        "train_loss": train_loss,
+        "validation": {name: validation[name] for name in names},
+        "seconds": progress.train_seconds,
+    }
+
+
+def _log(path: Path, entry: dict[str, Any]) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(entry, allow_nan=False) + "\n")
+
+
+def _trim_log(path: Path, step: int) -> None:
+    """Drop the lines of steps that a resumed run takes again, and a line torn by the crash."""
+    kept = []
+    if path.is_file():
+        for line in path.read_text(encoding="utf-8").splitlines():
+            try:
+                entry = json.loads(line)
+            except json.JSONDecodeError:
+                continue
+            if entry["step"] <= step:
+                kept.append(line + "\n")
+    write_text(path, "".join(kept))

@@ -1,0 +1,206 @@
+"""From a `data` section to a dataset; every way in which a row can be bad, with its place."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from feathertune.data.example import Split
+from feathertune.data.loading import load_dataset, split_validation
+from feathertune.data.overlap import find_overlap, text_keys
+from feathertune.errors import UserError
+from feathertune.recipe import DataSection, LabelSection
+
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "query-wellformedness"
+RATING = LabelSection(rating="rating", above=0.5)
+DEV = "text\trating\nwhat ?\t0\nwho ?\t1\n"
+
+
+def folder(path: Path, **files: str | bytes) -> Path:
+    """A folder of tsv files; train and dev have good rows unless told otherwise."""
+    for name, content in {"train": DEV, "dev": DEV, **files}.items():
+        (path / f"{name}.tsv").write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def section(path: Path, **fields: object) -> DataSection:
+    return DataSection.model_validate({"source": str(path), "label": RATING, **fields})
+
+
+def make_split(texts: list[str], labels: list[int]) -> Split:
+    rows = np.arange(1, len(texts) + 1)
+    return Split("train", rows, pa.chunked_array([pa.array(texts, pa.string())]), np.array(labels), None)
+
+
+def test_a_folder_becomes_a_dataset(tmp_path: Path) -> None:
+    dataset = load_dataset(section(folder(tmp_path, test="text\trating\nNA\t0.8\n")), seed=0)
+    assert list(dataset.splits) == ["train", "validation", "test"]
+    assert dataset.label_names == ("NEGATIVE", "POSITIVE")
+    example = dataset.splits["test"][0]
+    assert (example.row, example.text, example.label, example.rating) == (2, "NA", 1, 0.8)
+    assert dataset.splits["validation"].place(1) == "dev.tsv:3"
+    assert dataset.splits["train"].texts.type == pa.string()
+
+
+def test_a_rating_is_not_read_where_the_label_is_a_column(tmp_path: Path) -> None:
+    rows = "text\tlabel\trating\na\tx\tnone\nb\ty\t\n"
+    dataset = load_dataset(section(folder(tmp_path, train=rows, dev=rows), label={"column": "label"}), seed=0)
+    assert dataset.splits["train"].ratings is None
+    assert dataset.label_names == ("x", "y")
+
+
+def test_labels_keep_their_order_whichever_comes_first(tmp_path: Path) -> None:
+    train, dev = "text\tlabel\na\tz\nb\ty\nc\t\x61\n", "text\tlabel\nd\ty\ne\tz\n"
+    dataset = load_dataset(section(folder(tmp_path, train=train, dev=dev), label={"column": "label"}), seed=0)
+    assert dataset.label_names == ("a", "y", "z")
+    assert dataset.splits["train"].labels.tolist() == [2, 1, 0]
+    assert dataset.splits["validation"].labels.tolist() == [1, 2]
+
+
+def test_chunks_join_seamlessly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("feathertune.data.loading.CHUNK_TEXTS", 3)
+    rows = "text\trating\n" + "".join(f"text {n}\t{n % 2}\n" for n in range(10))
+    train = load_dataset(section(folder(tmp_path, train=rows)), seed=0).splits["train"]
+    assert train.texts.num_chunks == 4
+    assert [(example.row, example.text, example.label) for example in train] == [
+        (n + 2, f"text {n}", n % 2) for n in range(10)
+    ]
+
+
+BAD_TRAIN = {
+    "a short row": (b"text\trating\na\t1\nb\nc\t0\n", 3, "1 fields where 2 are expected"),
+    "a rating that is not a number": (b"text\trating\na\t1\nc\t0\nb\thigh\n", 4, "the rating 'high' is not a number"),
+    "an empty rating": (b"text\trating\na\t1\nc\t0\nb\t\n", 4, "the rating is empty"),
+    "a rating without an end": (b"text\trating\nb\t1e999\na\t1\nc\t0\n", 2, "not a finite number"),
+    "an empty text": (b"text\trating\na\t1\n\t1\nc\t0\n", 3, "the text is empty"),
+    "a text of white space": ("text\trating\n \u3000\t1\na\t1\nc\t0\n".encode(), 2, "the text is empty"),
+    "bad UTF-8": (b"text\trating\na\t1\nb\xc3(\t1\nc\t0\n", 3, "not valid UTF-8: byte 0xc3 at position 2"),
+    "a NUL": (b"text\trating\na\t1\nb\0\t1\nc\t0\n", 3, "NUL"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_TRAIN)
+def test_a_bad_row_stops_or_is_listed_and_skipped(tmp_path: Path, case: str) -> None:
+    content, line, reason = BAD_TRAIN[case]
+    place = f"{folder(tmp_path, train=content)}/train.tsv:{line}"
+    with pytest.raises(UserError, match=r"data\.on_bad_row=skip") as caught:
+        load_dataset(section(tmp_path), seed=0)
+    assert caught.value.where == place
+    assert reason in caught.value.what
+
+    dataset = load_dataset(section(tmp_path, on_bad_row="skip"), seed=0)
+    assert [example.text for example in dataset.splits["train"]] == ["a", "c"]
+    (bad,) = dataset.bad_rows
+    assert bad.place == place
+    assert reason in bad.reason
+
+
+def test_an_unknown_label_names_file_line_and_the_nearest(tmp_path: Path) -> None:
+    folder(tmp_path, train="text\tlabel\na\tgood\nb\tbad\n", dev="text\tlabel\nc\tgood\nd\tgod\n")
+    with pytest.raises(UserError) as caught:
+        load_dataset(section(tmp_path, label={"column": "label"}), seed=0)
+    assert str(caught.value).startswith(f"{tmp_path}/dev.tsv:3: unknown label 'god'; did you mean 'good'?")
+
+
+@pytest.mark.parametrize("name", ["train", "dev", "test"])
+def test_an_empty_split_is_refused(tmp_path: Path, name: str) -> None:
+    folder(tmp_path, **{name: "text\trating\n"})
+    with pytest.raises(UserError, match=rf"{name}\.tsv: the \w+ split is empty"):
+        load_dataset(section(tmp_path), seed=0)
+
+
+def test_a_split_of_bad_rows_says_so(tmp_path: Path) -> None:
+    folder(tmp_path, dev="text\trating\na\tx\nb\ty\n")
+    with pytest.raises(UserError, match=r"all 2 rows are bad, the first \(.*dev\.tsv:2\): the rating 'x' is not"):
+        load_dataset(section(tmp_path, on_bad_row="skip"), seed=0)
+
+
+@pytest.mark.parametrize("on_bad_row", ["error", "skip"])
+def test_a_missing_column_lists_those_there_are(tmp_path: Path, on_bad_row: str) -> None:
+    folder(tmp_path)
+    with pytest.raises(UserError) as caught:
+        load_dataset(section(tmp_path, text="texts", on_bad_row=on_bad_row), seed=0)
+    assert "no column 'texts'; did you mean 'text'? (the columns are 'text', 'rating')" in str(caught.value)
+    with pytest.raises(UserError, match="no column 'label'"):
+        load_dataset(section(tmp_path, label={"column": "label"}, on_bad_row=on_bad_row), seed=0)
+
+
+def test_json_lines_may_each_lack_a_key(tmp_path: Path) -> None:
+    path = tmp_path / "train.jsonl"
+    rows: list[dict[str, object]] = [{"text": f"text {n}", "label": n % 2} for n in range(40)]
+    rows[3], rows[5], rows[7] = {"label": 1}, {"text": 5, "label": 1}, {"text": None, "label": 1}
+    rows[9] = {"text": "nine", "label": 0.5}
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(UserError, match=r"train\.jsonl:4: there is no column 'text' \(the columns are 'label'\)"):
+        load_dataset(section(path, label={"column": "label"}), seed=0)
+    bad_rows = load_dataset(section(path, label={"column": "label"}, on_bad_row="skip"), seed=0).bad_rows
+    assert [bad.place for bad in bad_rows] == [f"{path}:{line}" for line in (4, 6, 8, 10)]
+
+
+def test_one_class_in_train_is_refused_and_a_missing_one_is_noted(tmp_path: Path) -> None:
+    folder(tmp_path, train="text\trating\na\t0\nb\t0.1\n")
+    with pytest.raises(UserError, match="every example of train is labelled 'NEGATIVE'"):
+        load_dataset(section(tmp_path), seed=0)
+    rows = "text\tlabel\na\tx\nb\ty\n"
+    label = {"column": "label", "names": ["x", "y", "z"]}
+    dataset = load_dataset(section(folder(tmp_path, train=rows, dev=rows), label=label), seed=0)
+    assert dataset.notes == ("train has no example of the label 'z'",)
+
+
+def test_a_missing_validation_split_is_made_from_train(tmp_path: Path) -> None:
+    rows = "text\trating\n" + "".join(f"text {n}\t{int(n % 4 == 0)}\n" for n in range(200))
+    (tmp_path / "train.tsv").write_text(rows)
+    first, again, other = (load_dataset(section(tmp_path), seed=seed) for seed in (1, 1, 2))
+    train, validation = first.splits["train"], first.splits["validation"]
+    assert (len(train), len(validation)) == (180, 20)
+    assert np.bincount(validation.labels).tolist() == [15, 5]
+    assert sorted([*train.rows, *validation.rows]) == list(range(2, 202))
+    assert (validation.name, validation.place(0).split(":")[0]) == ("validation", "train.tsv")
+    assert first.notes == ("validation was made from train (0.1 of it, stratified, seed 1)",)
+    assert validation.rows.tolist() == again.splits["validation"].rows.tolist()
+    assert validation.rows.tolist() != other.splits["validation"].rows.tolist()
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    st.lists(st.tuples(st.sampled_from("abcdefgh"), st.integers(0, 2)), min_size=12, max_size=80),
+    st.integers(0, 2**32 - 1),
+)
+def test_copies_of_a_text_never_end_on_both_sides(examples: list[tuple[str, int]], seed: int) -> None:
+    texts = [text.upper() if index % 2 else f" {text}\u3000" for index, (text, _) in enumerate(examples)]
+    split = make_split(texts, [label for _, label in examples])
+    try:
+        train, validation = split_validation(split, 0.3, seed)
+    except UserError:
+        assert len({text for text, _ in examples}) < 6  # every class is one text, or its texts are all too many
+        return
+    assert not set(text_keys(train.texts).tolist()) & set(text_keys(validation.texts).tolist())
+    assert len(train) + len(validation) == len(split)
+
+
+def test_the_made_split_does_not_depend_on_the_order_of_rows() -> None:
+    texts, labels = [f"text {n}" for n in range(100)], [n % 2 for n in range(100)]
+    _, forwards = split_validation(make_split(texts, labels), 0.2, 7)
+    _, backwards = split_validation(make_split(texts[::-1], labels[::-1]), 0.2, 7)
+    assert sorted(forwards.texts.to_pylist()) == sorted(backwards.texts.to_pylist())
+
+
+def test_too_few_examples_to_split_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "train.tsv").write_text("text\trating\na\t0\nb\t1\n")
+    with pytest.raises(UserError, match="2 examples are too few to make a validation split"):
+        load_dataset(section(tmp_path), seed=0)
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="Google's query-wellformedness files are not in ../shared/data")
+def test_googles_own_files_are_read_as_they_are() -> None:
+    above = load_dataset(section(SHARED, text="content", label=RATING), seed=0)
+    at_least = load_dataset(section(SHARED, text="content", label={"rating": "rating", "at_least": 0.8}), seed=0)
+    assert {name: len(split) for name, split in above.splits.items()} == {"train": 17_500, "validation": 3_750}
+    assert [int(split.labels.sum()) for split in above.splits.values()] == [8_823, 1_897]
+    assert [int(split.labels.sum()) for split in at_least.splits.values()] == [6_799, 1_457]
+    assert above.splits["validation"][0].text == "Who discovered x-rays in 1885 ?"
+    assert find_overlap(above).leaks == ()

@@ -1,0 +1,113 @@
+import json
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score, log_loss, precision_score, recall_score, roc_auc_score
+
+from feathertune.errors import UserError
+from feathertune.evaluation.metrics import Metrics, compute_metrics, majority_baseline
+from feathertune.evaluation.predictions import Predictions
+
+
+def predictions(labels: list[int], logits: np.ndarray) -> Predictions:
+    return Predictions(
+        split="validation",
+        label_names=tuple(f"c{index}" for index in range(logits.shape[1])),
+        rows=np.arange(1, len(labels) + 1),
+        texts=["text"] * len(labels),
+        labels=np.array(labels),
+        ratings=None,
+        logits_NC=logits.astype(np.float32),
+    )
+
+
+def random_predictions(count: int, classes: int, seed: int = 0, decimals: int = 6) -> Predictions:
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(classes, size=count)
+    logits = rng.normal(size=(count, classes))
+    logits[np.arange(count), labels] += 1.0
+    return predictions(labels.tolist(), logits.round(decimals))
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+@pytest.mark.parametrize("decimals", [6, 0])  # 0: many equal scores
+def test_metrics_are_those_of_scikit_learn(classes: int, decimals: int) -> None:
+    some = random_predictions(300, classes, decimals=decimals)
+    metrics = compute_metrics(some, intervals=False)
+    average = {"average": "binary" if classes == 2 else "macro"}
+    assert metrics.accuracy == (some.labels == some.predicted).mean()
+    assert metrics.precision == pytest.approx(precision_score(some.labels, some.predicted, **average))
+    assert metrics.recall == pytest.approx(recall_score(some.labels, some.predicted, **average))
+    assert metrics.f1 == pytest.approx(f1_score(some.labels, some.predicted, **average))
+    assert metrics.loss == pytest.approx(log_loss(some.labels, some.probabilities_NC))
+    scores = some.probabilities_NC[:, 1] if classes == 2 else some.probabilities_NC
+    assert metrics.roc_auc == pytest.approx(roc_auc_score(some.labels, scores, multi_class="ovr"))
+    assert sum(map(sum, metrics.confusion_matrix)) == 300
+    assert metrics.per_class["c1"]["support"] == (some.labels == 1).sum()
+
+
+def test_two_classes_have_a_positive_one_and_a_threshold_and_more_have_neither() -> None:
+    two, five = (compute_metrics(random_predictions(50, classes), intervals=False) for classes in (2, 5))
+    assert (two.averaging, two.positive_label, two.threshold) == ("binary", "c1", 0.5)
+    assert (five.averaging, five.positive_label, five.threshold) == ("macro", None, None)
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_one_class_alone_has_no_roc_auc_and_gives_no_warning(label: int) -> None:
+    metrics = compute_metrics(predictions([label] * 5, np.tile([1.0, 0.0], (5, 1))))
+    assert metrics.roc_auc is None
+    assert metrics.intervals["roc_auc"] is None
+    assert metrics.accuracy == 1 - label
+    assert metrics.precision == metrics.recall == metrics.f1 == 0.0
+
+
+def test_a_class_without_examples_counts_as_zero_in_macro_and_not_at_all_in_roc_auc() -> None:
+    some = predictions([0, 0, 1, 1], np.array([[2.0, 0, 0], [2, 0, 0], [0, 2, 0], [0, 2, 0]]))
+    metrics = compute_metrics(some)
+    assert metrics.f1 == pytest.approx(2 / 3)
+    assert metrics.roc_auc == 1.0
+
+
+def test_perfect_and_constant_scores() -> None:
+    labels = [0, 1] * 10
+    perfect = compute_metrics(predictions(labels, np.eye(2)[labels] * 50))
+    assert (perfect.accuracy, perfect.f1, perfect.roc_auc) == (1.0, 1.0, 1.0)
+    assert perfect.intervals["accuracy"] == (pytest.approx(0.8389, abs=1e-4), 1.0)  # 20 of 20 prove that much
+    constant = compute_metrics(predictions(labels, np.zeros((20, 2))))
+    assert (constant.accuracy, constant.recall, constant.roc_auc) == (0.5, 1.0, 0.5)
+    assert constant.intervals["roc_auc"] == (0.5, 0.5)
+
+
+def test_metrics_survive_json() -> None:
+    for some in (random_predictions(40, 2), random_predictions(40, 5), predictions([0], np.array([[1.0, 0.0]]))):
+        metrics = compute_metrics(some)
+        text = json.dumps(metrics.to_json(), allow_nan=False)
+        assert Metrics.from_json(json.loads(text)) == metrics
+    with pytest.raises(UserError, match="loss"):
+        Metrics.from_json({"split": "validation", "num_examples": 1})
+
+
+def test_what_evaluate_prints_is_there() -> None:
+    printed = compute_metrics(random_predictions(40, 2)).to_json()
+    assert {"split", "num_examples", "loss", "accuracy", "precision", "recall", "f1", "roc_auc"} <= printed.keys()
+    assert printed["threshold"] == 0.5
+    assert printed["intervals"].keys() == {"loss", "accuracy", "precision", "recall", "f1", "roc_auc"}
+
+
+def test_no_examples_and_bad_logits_are_refused() -> None:
+    with pytest.raises(ValueError, match="no examples"):
+        compute_metrics(predictions([], np.zeros((0, 2))))
+    with pytest.raises(ValueError, match="row 2 of validation"):
+        compute_metrics(predictions([0, 1], np.array([[0.0, 1.0], [np.nan, 0.0]])))
+
+
+def test_the_majority_class_is_that_of_training() -> None:
+    some = random_predictions(200, 2)
+    baseline = majority_baseline(np.array([0, 0, 0, 1]), some)
+    assert baseline.accuracy == (some.labels == 0).mean()
+    assert baseline.roc_auc == 0.5
+    shares = np.where(some.labels == 0, 0.75, 0.25)
+    assert baseline.loss == pytest.approx(-np.log(shares).mean())
+    assert baseline.intervals == {}
+    with pytest.raises(ValueError, match="no training labels"):
+        majority_baseline(np.array([], dtype=np.int64), some)

@@ -1,0 +1,88 @@
+"""Tiny models that react: every weight, bias and norm random, logits of order 1, so that 1e-5 is a strict tolerance."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from feathertune.model.adapt import LoraShape, add_lora, find_targets
+from feathertune.model.base import build_random
+from feathertune.model.classifier import PackedClassifier
+from feathertune.tokens.batch import pack
+from feathertune.tokens.tokenized import TokenizedTexts
+from tiny import FAMILIES, tiny_config
+
+LABELS = ("no", "yes", "maybe")
+
+
+def lively_classifier(name: str, seed: int = 0, **changes: Any) -> PackedClassifier:
+    """One of `tiny.FAMILIES`, its config changed by `changes`, made lively."""
+    config = tiny_config(name)
+    for key, value in changes.items():
+        setattr(config, key, value)
+    return enliven(build_random(config, LABELS, seed), seed)
+
+
+def enliven(classifier: PackedClassifier, seed: int = 0) -> PackedClassifier:
+    """Draw every parameter anew: matrices that keep their input's size, biases and norms far from their resting place."""
+    generator = torch.Generator().manual_seed(seed)
+    embeddings = {id(m.weight) for m in classifier.modules() if isinstance(m, torch.nn.Embedding)}
+    with torch.no_grad():
+        for parameter in classifier.parameters():
+            noise = torch.randn(parameter.shape, generator=generator)
+            if parameter.ndim == 1:
+                parameter.add_(0.3 * noise)
+            elif id(parameter) in embeddings:
+                parameter.copy_(noise)
+            else:
+                parameter.copy_(1.5 * noise / math.sqrt(parameter.shape[1]))
+    return classifier
+
+
+def adapt(classifier: PackedClassifier, targets: str | tuple[str, ...] = "attention", **changes: Any) -> LoraShape:
+    """Add LoRA, as a training that went somewhere would leave it: B is not zero, and the head has moved."""
+    options = {"rank": 4, "alpha": 8.0, "dropout": 0.0, "rslora": False, **changes}
+    shape = LoraShape(names=find_targets(classifier, targets), **options)
+    add_lora(classifier, shape, seed=0)
+    move_trained(classifier.model)
+    return shape
+
+
+def move_trained(model: torch.nn.Module) -> None:
+    """Change everything that is trained, LoRA's B and the head included."""
+    generator = torch.Generator().manual_seed(7)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
+
+
+def packed_logits(classifier: PackedClassifier, texts: TokenizedTexts, indices: list[int] | None = None) -> Tensor:
+    """[B, C]: what the packed classifier says about the texts (about them all by default)."""
+    chosen = np.arange(len(texts)) if indices is None else np.array(indices)
+    with torch.no_grad():
+        logits: Tensor = classifier(pack(texts, chosen))
+    return logits
+
+
+def largest_difference(a: Tensor, b: Tensor) -> float:
+    return float((a - b).abs().max())
+
+
+def with_feature(name: str, **changes: Any) -> Callable[[], PackedClassifier]:
+    return lambda: lively_classifier(name, **changes)
+
+
+# Every family, and settings within one that change what attention or positions mean.
+MODELS: dict[str, Callable[[], PackedClassifier]] = {
+    **{name: with_feature(name) for name in FAMILIES},
+    "gpt2-inverse-layer-scale": with_feature("gpt2", scale_attn_by_inverse_layer_idx=True),
+    "gpt2-unscaled": with_feature("gpt2", scale_attn_weights=False),
+    "llama-rope-linear": with_feature(
+        "llama", rope_parameters={"rope_type": "linear", "factor": 4.0, "rope_theta": 10000.0}
+    ),
+    "gemma3-bidirectional": with_feature("gemma3-window", use_bidirectional_attention=True),
+}

@@ -1,0 +1,87 @@
+import pytest
+import torch
+
+from feathertune.errors import UserError
+from feathertune.model.adapt import find_targets
+from feathertune.model.families import FAMILIES as SUPPORTED
+from feathertune.model.families import family_of, head_parameters
+from lively import lively_classifier
+from tiny import FAMILIES, tiny_config
+
+GROUPED = [f"layers.{layer}.self_attn.{name}" for layer in (0, 1) for name in ("q_proj", "k_proj", "v_proj", "o_proj")]
+BERT_LIKE = [
+    f"encoder.layer.{layer}.attention.{name}"
+    for layer in (0, 1)
+    for name in ("self.query", "self.key", "self.value", "output.dense")
+]
+ATTENTION = {
+    "gpt2": ("transformer", [f"h.{layer}.attn.{name}" for layer in (0, 1) for name in ("c_attn", "c_proj")]),
+    "bert": ("bert", BERT_LIKE),
+    "roberta": ("roberta", BERT_LIKE),
+    "xlm-roberta": ("roberta", BERT_LIKE),
+    "electra": ("electra", BERT_LIKE),
+    "distilbert": (
+        "distilbert",
+        [
+            f"transformer.layer.{layer}.attention.{name}"
+            for layer in (0, 1)
+            for name in ("q_lin", "k_lin", "v_lin", "out_lin")
+        ],
+    ),
+    "modernbert": ("model", [f"layers.{layer}.attn.{name}" for layer in range(4) for name in ("Wqkv", "Wo")]),
+    **dict.fromkeys(("llama", "mistral-window", "qwen2", "qwen3", "gemma3-window"), ("model", GROUPED)),
+}
+HEADS = {
+    "bert": ["classifier.weight", "classifier.bias"],
+    "roberta": [
+        "classifier.dense.weight",
+        "classifier.dense.bias",
+        "classifier.out_proj.weight",
+        "classifier.out_proj.bias",
+    ],
+    "distilbert": ["pre_classifier.weight", "pre_classifier.bias", "classifier.weight", "classifier.bias"],
+    "modernbert": ["head.dense.weight", "head.norm.weight", "classifier.weight", "classifier.bias"],
+    **dict.fromkeys(("gpt2", "llama", "mistral-window", "qwen2", "qwen3", "gemma3-window"), ["score.weight"]),
+}
+
+
+@pytest.mark.parametrize("name", ATTENTION)
+def test_what_attention_means(name: str) -> None:
+    prefix, layers = ATTENTION[name]
+    found = find_targets(lively_classifier(name), "attention")
+    assert sorted(found) == sorted(f"{prefix}.{layer}" for layer in layers)
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_what_the_head_is(name: str) -> None:
+    classifier = lively_classifier(name)
+    assert head_parameters(classifier.model, classifier.family) == HEADS[name]
+
+
+def test_the_mean_of_a_sequence_is_pooled_where_the_config_says_so() -> None:
+    assert family_of("modernbert", "here").pooling(tiny_config("modernbert-mean")) == "mean"
+    assert family_of("modernbert", "here").pooling(tiny_config("modernbert")) == "first"
+
+
+@pytest.mark.parametrize("name", ["t5", "mamba", "berd"])
+def test_an_unsupported_architecture_is_told_the_supported_ones(name: str) -> None:
+    with pytest.raises(UserError, match=f"the architecture '{name}' is not supported") as caught:
+        family_of(name, where="some/model")
+    assert str(caught.value).startswith("some/model: ")
+    assert all(supported in str(caught.value) for supported in SUPPORTED)
+
+
+def test_a_mistyped_architecture_is_told_the_nearest() -> None:
+    with pytest.raises(UserError, match="The nearest is 'distilbert'"):
+        family_of("distillbert", where="some/model")
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_logits_are_float32_whatever_the_base_is_held_in(name: str) -> None:
+    from lively import packed_logits
+    from tiny import random_texts
+
+    classifier = lively_classifier(name).to(torch.bfloat16)
+    logits = packed_logits(classifier, random_texts([3, 12]))
+    assert logits.dtype == torch.float32
+    assert logits.isfinite().all()

@@ -1,0 +1,254 @@
+"""The command line as a user meets it: exit codes, streams, formats, messages."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from feathertune.cli import main
+from tiny import save_tiny_base, write_tiny_data
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a shell would have seen."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def feathertune(*arguments: str, cwd: Path) -> Result:
+    """Run the command line in this process, from the folder `cwd`: importing torch anew each time takes seconds."""
+    out, err, argv = io.StringIO(), io.StringIO(), sys.argv
+    sys.argv = ["feathertune", *arguments]
+    try:
+        with contextlib.chdir(cwd), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            main()
+        code = 0
+    except SystemExit as stop:
+        code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    finally:
+        sys.argv = argv
+    return Result(code, out.getvalue(), err.getvalue())
+
+
+def as_process(*arguments: str, cwd: Path) -> Result:
+    """Run the command as a process of its own, as a shell would."""
+    command = [sys.executable, "-W", "error::UserWarning", "-m", "feathertune.cli", *arguments]
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=300)
+    return Result(done.returncode, done.stdout, done.stderr)
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a tiny base, tiny data, a recipe and a finished run of it."""
+    folder = tmp_path_factory.mktemp("cli")
+    save_tiny_base(folder / "base")
+    write_tiny_data(folder / "data", test=16)
+    (folder / "recipe.yaml").write_text(
+        "model: {source: base}\n"
+        "data: {source: data, label: {column: label, names: ['no', 'yes']}}\n"
+        "lora: {rank: 4, targets: all-linear}\n"
+        "training: {epochs: 2, batch_size: 8, learning_rate: 3.0e-3}\n",
+        encoding="utf-8",
+    )
+    result = as_process("train", "recipe.yaml", "--output", "run", cwd=folder)
+    assert result.returncode == 0, result.stderr
+    assert "run folder: run" in result.stdout
+    assert "majority" in result.stdout
+    assert "epoch 2" in result.stderr
+    return folder
+
+
+def test_a_run_folder_holds_everything_promised(place: Path) -> None:
+    run = place / "run"
+    summary = json.loads((run / "summary.json").read_text())
+    wanted = "method model trainable_parameters total_parameters epochs best_epoch train_seconds"
+    assert {*wanted.split(), "train_examples_per_second", "peak_memory_mib", "before", "after"} <= summary.keys()
+    assert set(summary["after"]) == {"validation", "test"}
+    for stage in ("before", "after"):
+        for split in ("validation", "test"):
+            assert (run / "evaluation" / f"{stage}-{split}.json").is_file()
+            rows = read_csv(run / "predictions" / f"{stage}-{split}.csv")
+            assert list(rows[0]) == ["row", "text", "label", "predicted", "probability_no", "probability_yes"]
+    for name in ("recipe.yaml", "environment.json", "data.json", "base.json", "metrics.jsonl"):
+        assert (run / name).is_file()
+    assert {path.name for path in (run / "figures").iterdir()} >= {"loss.png", "metrics.png"}
+    events = [json.loads(line)["event"] for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert events.count("epoch") == 2
+    assert "step" in events
+
+
+def test_evaluate_prints_one_json_document_equal_to_what_the_run_stored(place: Path) -> None:
+    result = feathertune("evaluate", "run", "--format", "json", cwd=place)
+    assert result.returncode == 0, result.stderr
+    printed = json.loads(result.stdout)
+    assert {"split", "num_examples", "loss", "accuracy", "precision", "recall", "f1", "roc_auc"} <= printed.keys()
+    assert set(printed["intervals"]) >= {"accuracy", "f1"}
+    assert printed == json.loads((place / "run/evaluation/after-validation.json").read_text())
+    as_dev = feathertune("evaluate", "run", "--split", "dev", "--format", "json", cwd=place)
+    assert json.loads(as_dev.stdout) == printed
+
+
+def test_evaluate_other_data_and_as_a_table(place: Path) -> None:
+    result = feathertune("evaluate", "run", "--data", "data/test.jsonl", cwd=place)
+    assert result.returncode == 0, result.stderr
+    assert "16 examples" in result.stdout
+    assert "accuracy" in result.stdout
+
+
+def test_predict_texts_in_every_format(place: Path) -> None:
+    table = feathertune("predict", "run", "the cat can sing", "a red moon", cwd=place)
+    assert table.returncode == 0, table.stderr
+    assert "the cat can sing" in table.stdout
+    rows = json.loads(feathertune("predict", "run", "the cat can sing", "--format", "json", cwd=place).stdout)
+    assert rows[0]["text"] == "the cat can sing"
+    assert set(rows[0]["probabilities"]) == {"no", "yes"}
+    assert rows[0]["score"] == max(rows[0]["probabilities"].values())
+    lines = feathertune("predict", "run", "the cat can sing", "--format", "csv", cwd=place).stdout.splitlines()
+    assert lines[0] == "row,text,label,score,probability_no,probability_yes"
+
+
+def test_predict_a_file_keeps_order_and_agrees_with_the_stored_predictions(place: Path) -> None:
+    result = feathertune("predict", "run", "--input", "data/test.jsonl", "--output", "out.csv", cwd=place)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == ""
+    rows = read_csv(place / "out.csv")
+    stored = read_csv(place / "run/predictions/after-test.csv")
+    assert [row["text"] for row in rows] == [row["text"] for row in stored]
+    assert [row["label"] for row in rows] == [row["predicted"] for row in stored]
+    for row, other in zip(rows, stored, strict=True):
+        assert float(row["probability_yes"]) == pytest.approx(float(other["probability_yes"]), abs=1e-6)
+
+
+def test_a_run_can_be_moved_and_its_base_named_anew(place: Path, tmp_path: Path) -> None:
+    shutil.copytree(place / "run", tmp_path / "elsewhere")
+    shutil.copytree(place / "base", tmp_path / "moved-base")
+    lost = feathertune("predict", "elsewhere", "a cat", cwd=tmp_path)
+    assert lost.returncode == 2
+    assert "--base" in lost.stderr
+    found = feathertune("predict", "elsewhere", "a cat", "--base", "moved-base", "--format", "csv", cwd=tmp_path)
+    assert found.returncode == 0, found.stderr
+    assert found.stdout == feathertune("predict", "run", "a cat", "--format", "csv", cwd=place).stdout
+
+
+def test_a_base_with_other_weights_is_refused(place: Path, tmp_path: Path) -> None:
+    other = save_tiny_base(tmp_path / "other", seed=1)
+    result = feathertune("predict", "run", "a cat", "--base", str(other), cwd=place)
+    assert result.returncode == 2
+    assert "sha256" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "recipe.yaml", "trainin.epochs=3"], "did you mean 'training'"),
+        (["train", "recipe.yaml", "training.epoch=3"], "did you mean 'epochs'"),
+        (["train", "recipe.yaml", "training.epochs=none"], "training.epochs"),
+        (["train", "recipe.yaml", "epochs"], "key=value"),
+        (["train", "missing.yaml"], "no such recipe"),
+        (["train", "quickstar"], "did you mean 'quickstart'"),
+        (["train", "recipe.yaml", "data.source=nowhere/at/all"], "nowhere/at/all"),
+        (["train", "recipe.yaml", "model.source=./nowhere"], "no such model folder"),
+        (["train", "recipe.yaml", "model.source=package:nothing_like_it/model"], "pip install"),
+        (["train", "recipe.yaml", "lora.targets=[qery]"], "did you mean 'query'"),
+        (["train", "recipe.yaml", "--output", "run"], "not empty"),
+        (["train", "recipe.yaml", "--resume"], "--output"),
+        (["predict", "data", "a cat"], "not a run folder"),
+        (["predict", "nowhere", "a cat"], "no such run folder"),
+        (["predict", "run"], "--input"),
+        (["predict", "run", "   "], "empty"),
+        (["predict", "run", "--input", "data/none.csv"], "no such file"),
+        (["predict", "run", "a cat", "--output", "out.xlsx"], ".csv or .json"),
+        (["evaluate", "run", "--split", "tset"], "validation"),
+        (["inspect", "data", "nowhere/at/all"], "nowhere/at/all"),
+        (["inspect", "model", "./nowhere"], "no such model folder"),
+    ],
+)
+def test_user_errors_exit_2_with_one_message_and_leave_nothing(place: Path, arguments: list[str], message: str) -> None:
+    before = sorted(path.name for path in place.iterdir())
+    result = feathertune(*arguments, cwd=place)
+    assert result.returncode == 2
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+    assert sorted(path.name for path in place.iterdir()) == before
+
+
+def test_an_error_in_a_process_of_its_own(place: Path) -> None:
+    result = as_process("train", "recipe.yaml", "trainin.epochs=3", cwd=place)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith("feathertune: recipe.yaml: trainin")
+    assert "Traceback" not in result.stderr
+
+
+def test_a_bad_row_in_the_input_leaves_no_output_file(place: Path) -> None:
+    (place / "bad.jsonl").write_text('{"text": "a cat"}\n{"text": ""}\n', encoding="utf-8")
+    result = feathertune("predict", "run", "--input", "bad.jsonl", "--output", "never.csv", cwd=place)
+    assert result.returncode == 2
+    assert "bad.jsonl:2" in result.stderr
+    assert not (place / "never.csv").exists()
+
+
+def test_dry_run_trains_nothing_and_prints_the_plan(place: Path) -> None:
+    result = feathertune("train", "recipe.yaml", "--dry-run", "--output", "dry", cwd=place)
+    assert result.returncode == 0, result.stderr
+    plan = json.loads(result.stdout)
+    assert plan["steps"] == 24
+    assert plan["examples"] == {"train": 96, "validation": 32, "test": 16}
+    assert not (place / "dry").exists()
+
+
+def test_print_recipe_can_be_trained_again(place: Path) -> None:
+    from feathertune.recipe import load_recipe, parse_recipe
+
+    result = feathertune("train", "recipe.yaml", "training.seed=7", "--print-recipe", cwd=place)
+    assert parse_recipe(result.stdout, [], "printed") == load_recipe(place / "recipe.yaml", ["training.seed=7"])
+
+
+def test_inspect_model_and_data(place: Path) -> None:
+    tree = feathertune("inspect", "model", "base", "lora.rank=4", cwd=place)
+    assert tree.returncode == 0, tree.stderr
+    assert "LoRA r4" in tree.stdout
+    assert "trainable" in tree.stdout.splitlines()[-1]
+    described = json.loads(feathertune("inspect", "model", "base", "--format", "json", cwd=place).stdout)
+    assert described["model_type"] == "bert"
+    data = feathertune("inspect", "data", "data", "--model", "base", "--format", "json", cwd=place)
+    assert data.returncode == 0, data.stderr
+    splits = json.loads(data.stdout)["splits"]
+    assert splits["train"]["count"] == 96
+    assert splits["train"]["tokens"]["min"] >= 3
+    shown = feathertune("inspect", "data", "recipe.yaml", cwd=place)
+    assert shown.returncode == 0, shown.stderr
+    assert "validation" in shown.stdout
+
+
+def test_help_imports_no_torch_and_version_is_printed(tmp_path: Path) -> None:
+    code = (
+        "import sys, feathertune.cli\n"
+        "sys.argv = ['feathertune', '--help']\n"
+        "try: feathertune.cli.main()\n"
+        "except SystemExit: pass\n"
+        "assert not {'torch', 'transformers', 'numpy'} & set(sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    from feathertune import __version__
+
+    assert feathertune("--version", cwd=tmp_path).stdout.strip() == __version__

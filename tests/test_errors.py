@@ -1,0 +1,17 @@
+"""What a user sees when something is wrong."""
+
+import pytest
+
+from feathertune.errors import UserError, nearest
+
+
+def test_an_error_says_what_where_and_what_to_do() -> None:
+    error = UserError("the key is unknown", where="recipe.yaml:3", fix="Write `epochs`.")
+    assert str(error) == "recipe.yaml:3: the key is unknown\n  Write `epochs`."
+    assert (error.what, error.where, error.fix) == ("the key is unknown", "recipe.yaml:3", "Write `epochs`.")
+    assert str(UserError("it broke")) == "it broke"
+
+
+@pytest.mark.parametrize(("word", "found"), [("epocs", "epochs"), ("rnak", "rank"), ("zzz", None), ("", None)])
+def test_the_nearest_word_is_near_or_none(word: str, found: str | None) -> None:
+    assert nearest(word, ["epochs", "rank", "alpha"]) == found

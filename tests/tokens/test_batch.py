@@ -1,0 +1,59 @@
+"""Packing, against the same done one token at a time."""
+
+import numpy as np
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from feathertune.tokens.batch import pack
+from tiny import random_texts
+
+LENGTHS = st.lists(st.integers(1, 9), min_size=1, max_size=8)
+
+
+@settings(deadline=None)
+@given(LENGTHS, st.data())
+def test_packing_is_laying_sequences_end_to_end(lengths: list[int], data: st.DataObject) -> None:
+    texts = random_texts(lengths)
+    order = data.draw(st.lists(st.integers(0, len(lengths) - 1), min_size=1, max_size=12))  # any order, repeats too
+    batch = pack(texts, np.array(order, dtype=np.int64))
+    packing = batch.packing
+
+    ids, positions, starts, places = [], [], [], []
+    longest = max(lengths[index] for index in order)
+    for sequence, index in enumerate(order):
+        starts.append(len(ids))
+        for position, token in enumerate(texts[index].tolist()):
+            ids.append(token)
+            positions.append(position)
+            places.append(sequence * longest + position)
+
+    assert len(batch) == len(order)
+    assert batch.indices_B.tolist() == order
+    assert batch.ids_T.tolist() == ids
+    assert batch.positions_T.tolist() == positions
+    assert packing.starts_B.tolist() == starts
+    assert packing.lengths_B.tolist() == [lengths[index] for index in order]
+    assert packing.ends_B.tolist() == [*(start - 1 for start in starts[1:]), len(ids) - 1]
+    assert packing.longest == longest
+    assert packing.to_packed_T.tolist() == places
+    for row, index, start in zip(packing.from_packed_BL.tolist(), order, starts, strict=True):
+        assert row == [start + min(slot, lengths[index] - 1) for slot in range(longest)]
+
+
+@settings(deadline=None)
+@given(LENGTHS)
+def test_to_padded_and_back_changes_nothing(lengths: list[int]) -> None:
+    batch = pack(random_texts(lengths), np.arange(len(lengths)))
+    padded_BL = batch.ids_T[batch.packing.from_packed_BL]
+    assert torch.equal(padded_BL.flatten()[batch.packing.to_packed_T], batch.ids_T)
+
+
+def test_what_the_model_reads_is_int64_and_moves_to_a_device() -> None:
+    batch = pack(random_texts([2, 3]), np.array([1, 0])).to(torch.device("cpu"))
+    tensors = [batch.ids_T, batch.positions_T, *vars(batch.packing).values()]
+    assert all(tensor.dtype == torch.int64 for tensor in tensors if isinstance(tensor, torch.Tensor))
+    meta = batch.to(torch.device("meta"))
+    assert meta.ids_T.is_meta
+    assert meta.packing.from_packed_BL.is_meta
+    assert meta.indices_B is batch.indices_B

@@ -1,0 +1,65 @@
+"""Every example once an epoch, the same order for the same seed; every text once when predicting."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from feathertune.tokens.order import prediction_batches, training_steps
+
+
+@given(st.integers(1, 60), st.integers(1, 20), st.integers(0, 2**32 - 1), st.integers(1, 100))
+def test_an_epoch_sees_each_example_once(count: int, step_size: int, seed: int, epoch: int) -> None:
+    steps = training_steps(count, step_size, seed=seed, epoch=epoch)
+    assert sorted(np.concatenate(steps).tolist()) == list(range(count))
+    assert all(len(step) == step_size for step in steps[:-1])
+    assert 1 <= len(steps[-1]) <= step_size
+    again = training_steps(count, step_size, seed=seed, epoch=epoch)
+    assert [step.tolist() for step in again] == [step.tolist() for step in steps]
+
+
+def test_another_seed_or_epoch_gives_another_order() -> None:
+    orders = {
+        tuple(np.concatenate(training_steps(50, 8, seed=seed, epoch=epoch)).tolist())
+        for seed in range(3)
+        for epoch in range(1, 4)
+    }
+    assert len(orders) == 9
+
+
+@given(st.integers(1, 40), st.integers(1, 4), st.integers(1, 8))
+def test_no_process_goes_without_an_example(count: int, batch_size: int, world_size: int) -> None:
+    step_size = batch_size * world_size
+    steps = training_steps(count, step_size, seed=0, epoch=1, world_size=world_size)
+    alone = training_steps(count, step_size, seed=0, epoch=1)
+    assert all(len(step[rank::world_size]) >= 1 for step in steps for rank in range(world_size))
+    assert [step[: len(short)].tolist() for step, short in zip(steps, alone, strict=True)] == [
+        s.tolist() for s in alone
+    ]
+    assert all(len(step) == max(len(short), world_size) for step, short in zip(steps, alone, strict=True))
+
+
+def test_a_short_last_step_is_filled_from_the_epochs_beginning() -> None:
+    first, last = training_steps(9, 8, seed=0, epoch=1, world_size=4)
+    assert last[1:].tolist() == first[:3].tolist()
+
+
+@given(st.lists(st.integers(1, 40), max_size=50), st.integers(1, 64))
+def test_each_text_is_predicted_once_within_the_budget(lengths: list[int], budget: int) -> None:
+    lengths_N = np.array(lengths, dtype=np.int64)
+    batches = list(prediction_batches(lengths_N, budget))
+    order = [index for batch in batches for index in batch.tolist()]
+    assert sorted(order) == list(range(len(lengths)))
+    assert order == sorted(order, key=lambda index: (lengths[index], index))  # shortest first, ties as given
+    for batch in batches:
+        assert len(batch) == 1 or lengths_N[batch].sum() <= budget
+    for batch, following in pairwise(batches):
+        assert lengths_N[batch].sum() + lengths[following[0]] > budget, "one more would have fitted"
+
+
+@pytest.mark.parametrize("budget", [1, 10_000])
+def test_a_text_longer_than_the_budget_goes_alone(budget: int) -> None:
+    batches = [batch.tolist() for batch in prediction_batches(np.array([300, 300]), budget)]
+    assert batches == ([[0], [1]] if budget == 1 else [[0, 1]])

@@ -1,0 +1,82 @@
+"""Texts become ids as the tokenizer alone would make them, cut where they are too long, and counted."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from feathertune.errors import UserError
+from feathertune.tokens import tokenized
+from feathertune.tokens.loading import load_tokenizer
+from feathertune.tokens.tokenized import count_tokens, tokenize
+from tiny import SHARED, WORDS, save_tiny_base, tiny_tokenizer
+
+CLS, SEP = 1, 2
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Any:
+    return tiny_tokenizer()
+
+
+def test_each_text_has_its_own_ids(tokenizer: Any) -> None:
+    texts = ["the cat", "", "what is the moon ?", "zzz"]
+    found = tokenize(tokenizer, texts, max_length=20)
+    assert len(found) == 4
+    assert [found[index].tolist() for index in range(4)] == [tokenizer(text)["input_ids"] for text in texts]
+    assert found.lengths.tolist() == [4, 2, 7, 3]
+    assert (found.ids.dtype, found.offsets.dtype, found.truncated) == (np.int32, np.int64, 0)
+
+
+def test_a_long_text_is_cut_keeps_its_last_sep_and_is_counted(tokenizer: Any) -> None:
+    texts = ["the " * 30, "the cat", "the cat sun moon", "moon " * 6]
+    found = tokenize(tokenizer, texts, max_length=6)
+    assert found.lengths.tolist() == [6, 4, 6, 6]
+    assert found.truncated == 2  # the third fits exactly
+    assert all((found[index][0], found[index][-1]) == (CLS, SEP) for index in range(4))
+    assert count_tokens(tokenizer, texts).tolist() == [32, 4, 6, 8]
+    assert tokenize(tokenizer, texts, max_length=40).truncated == 0  # cutting left the tokenizer as it was
+
+
+def test_no_texts_are_no_tokens(tokenizer: Any) -> None:
+    found = tokenize(tokenizer, [], max_length=5)
+    assert (len(found), found.ids.tolist(), found.lengths.tolist()) == (0, [], [])
+    assert count_tokens(tokenizer, []).tolist() == []
+
+
+@pytest.mark.parametrize("count", [4095, 4096, 4097])
+def test_more_texts_than_a_chunk_holds(tokenizer: Any, count: int) -> None:
+    words = [WORDS[index % len(WORDS)] for index in range(count)]
+    found = tokenize(tokenizer, iter(words), max_length=3)
+    assert len(found) == count
+    assert found.ids.reshape(count, 3)[:, 1].tolist() == tokenizer.convert_tokens_to_ids(words)
+    assert len(count_tokens(tokenizer, words)) == count
+
+
+def test_texts_in_chunks_are_cut_and_counted_alike(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [" ".join(WORDS[: index % 11]) for index in range(40)]
+    whole = tokenize(tokenizer, texts, max_length=7)
+    monkeypatch.setattr(tokenized, "_CHUNK", 3)
+    parts = tokenize(tokenizer, texts, max_length=7)
+    assert np.array_equal(parts.ids, whole.ids)
+    assert np.array_equal(parts.offsets, whole.offsets)
+    assert parts.truncated == whole.truncated > 0
+
+
+def test_a_text_without_tokens_is_refused() -> None:
+    folder = SHARED / "gpt2-tokenizer"
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is missing: it holds GPT-2's tokenizer")
+    gpt2 = load_tokenizer(folder)
+    assert tokenize(gpt2, ["Hello world"], max_length=9).ids.tolist() == [15496, 995]
+    with pytest.raises(UserError, match="the text '' has no tokens"):
+        tokenize(gpt2, ["a", ""], max_length=9)
+
+
+def test_loading_a_tokenizer(tmp_path: Path) -> None:
+    base = save_tiny_base(tmp_path / "base")
+    assert tokenize(load_tokenizer(base), ["the cat"], max_length=9).ids.tolist()[0] == CLS
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="cannot load a tokenizer"):
+        load_tokenizer(tmp_path / "empty")
