@@ -27,7 +27,7 @@ def lively_classifier(name: str, seed: int = 0, **changes: Any) -> PackedClassif
 
 
 def enliven(classifier: PackedClassifier, seed: int = 0) -> PackedClassifier:
-    """Draw every parameter anew: matrices that keep their input's size, biases and norms far from their resting place."""
+    """Draw every parameter anew: matrices that keep their input's size, biases and norms off their resting place."""
     generator = torch.Generator().manual_seed(seed)
     embeddings = {id(m.weight) for m in classifier.modules() if isinstance(m, torch.nn.Embedding)}
     with torch.no_grad():

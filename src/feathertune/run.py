@@ -43,6 +43,7 @@ from feathertune.report.figures import write_figures
 from feathertune.run_folder import RunFolder, Stage
 from feathertune.tokens.loading import load_tokenizer
 from feathertune.tokens.tokenized import TokenizedTexts, count_tokens, tokenize
+from feathertune.training.checkpoint import check_fingerprint, latest_checkpoint
 from feathertune.training.loop import LoopSettings, Outcome, Places, TrainingSet, train_loop
 from feathertune.training.optimizer import build_optimizer
 from feathertune.training.progress import Reporter, SilentReporter
@@ -137,7 +138,12 @@ def train(
     check_output(output, resume=resume)
     accelerator = _accelerator()
     job = prepare(recipe)
-    if accelerator.is_main_process:
+    checkpoint = latest_checkpoint(run.checkpoints) if resume else None
+    if checkpoint is not None:
+        check_fingerprint(
+            checkpoint, _fingerprint(job, accelerator.num_processes)
+        )  # before anything of the unfinished run is written over
+    elif accelerator.is_main_process:
         _write_inputs(run, job, command)
     accelerator.wait_for_everyone()
     job.classifier.to(accelerator.device)
@@ -260,6 +266,12 @@ def _train(run: RunFolder, job: Job, accelerator: Any, reporter: Reporter, *, re
 
     def evaluate() -> dict[str, Any]:
         predictions = predict_split(job.classifier, validation, job.texts["validation"])
+        if not np.isfinite(predictions.logits_NC).all():
+            raise UserError(
+                "training diverged: the model's answers on validation are no longer finite",
+                where=f"{run.metrics}",
+                fix="Lower training.learning_rate.",
+            )
         return compute_metrics(predictions, intervals=False).to_json()
 
     return train_loop(
@@ -268,7 +280,7 @@ def _train(run: RunFolder, job: Job, accelerator: Any, reporter: Reporter, *, re
         TrainingSet(job.texts["train"], _targets(train_split, job), train_split.rows),
         evaluate,
         settings,
-        Places(run.metrics, run.checkpoints, _fingerprint(job)),
+        Places(run.metrics, run.checkpoints, _fingerprint(job, accelerator.num_processes)),
         reporter,
         accelerator,
         resume=resume,
@@ -284,10 +296,10 @@ def _targets(split: Split, job: Job) -> Any:
     return np.stack([1 - positive, positive], axis=1)
 
 
-def _fingerprint(job: Job) -> str:
+def _fingerprint(job: Job, num_processes: int) -> str:
     """What a checkpoint must have in common with the run that resumes it."""
     parts = [dump_recipe(job.recipe), json.dumps(job.base_checksums, sort_keys=True)]
-    parts += [json.dumps(job.dataset.origin, sort_keys=True, default=str)]
+    parts += [json.dumps(job.dataset.origin, sort_keys=True, default=str), str(num_processes)]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from feathertune.duration import duration
 from feathertune.evaluation.metrics import compute_metrics, majority_baseline
 from feathertune.evaluation.predictions import Predictions
 from feathertune.evaluation.summary_table import before_after_markdown, before_after_table, verdict
@@ -95,10 +94,3 @@ def test_what_is_missing_is_a_dash() -> None:
     content["after"]["validation"]["roc_auc"] = None
     assert "ROC AUC | \N{EN DASH} | \N{EN DASH} | \N{EN DASH} | \N{EN DASH} |" in before_after_markdown(content)
     assert rendered({}) is not None
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"), [(8.21, "8.2 s"), (59.97, "60.0 s"), (723.4, "12 min 3 s"), (7500, "2 h 5 min")]
-)
-def test_durations_read_as_people_say_them(seconds: float, words: str) -> None:
-    assert duration(seconds) == words

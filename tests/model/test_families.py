@@ -41,7 +41,7 @@ HEADS = {
     ],
     "distilbert": ["pre_classifier.weight", "pre_classifier.bias", "classifier.weight", "classifier.bias"],
     "modernbert": ["head.dense.weight", "head.norm.weight", "classifier.weight", "classifier.bias"],
-    **dict.fromkeys(("gpt2", "llama", "mistral-window", "qwen2", "qwen3", "gemma3-window"), ["score.weight"]),
+    **{name: ["score.weight"] for name in ("gpt2", "llama", "mistral-window", "qwen2", "qwen3", "gemma3-window")},
 }
 
 

@@ -19,7 +19,7 @@ from short_training import log_of, lora_classifier, metrics, random_set, same, t
 DATA = random_set(44)  # six steps of eight an epoch, the last of four
 
 
-class Crash(Exception):  # noqa: N818 - no error of anybody's
+class Crash(Exception):
     """What breaks a run off in these tests."""
 
 
@@ -75,7 +75,6 @@ def test_the_same_seed_gives_the_same_weights(
 ) -> None:
     torch.manual_seed(12345)  # what random numbers were drawn before does not matter
     assert_as_uninterrupted(tmp_path, run(tmp_path), uninterrupted)
-    torch.rand(3)
     others, _ = run(tmp_path / "other", seed=1)
     assert not same(others, uninterrupted[0])
 
@@ -125,6 +124,14 @@ def test_resumed_between_the_log_and_the_checkpoint(
             run(tmp_path)
     assert log_of(tmp_path)[-1]["event"] == "epoch"
     assert_as_uninterrupted(tmp_path, run(tmp_path, resume=True), uninterrupted)
+
+
+def test_no_checkpoint_replaces_the_only_other_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Writing a step's checkpoint a second time would, for a moment, leave none: a kill then would lose the run."""
+    steps = []
+    monkeypatch.setattr(loop, "save_checkpoint", lambda *arguments: steps.append(arguments[3].step))
+    run(tmp_path)
+    assert steps == list(range(1, 25))
 
 
 def test_resumed_again_and_again(tmp_path: Path, uninterrupted: Any) -> None:

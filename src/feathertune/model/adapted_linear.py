@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from feathertune.model.dropout import dropout as drop
+
 
 class AdaptedLinear(nn.Module):
     """`W x + b` with W [O, I] frozen, plus `s B A x`. B starts at zero, so at first it is the layer it replaces."""
@@ -29,7 +31,7 @@ class AdaptedLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., I] -> [..., O]."""
-        adapted = functional.dropout(x, self.dropout, self.training) if self.dropout else x
+        adapted = drop(x, self.dropout) if self.training else x
         update = functional.linear(functional.linear(adapted, self.lora_A), self.lora_B)
         return torch.add(functional.linear(x, self.weight, self.bias), update, alpha=self.scaling)
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from feathertune.model.dropout import dropout as drop
 from feathertune.tokens.batch import Packing
 
 NAME = "feathertune_packed"
@@ -59,7 +60,7 @@ def packed_attention(
     if packing.longest <= _LONGEST_EXPLICIT:
         scores_BHLL = torch.matmul(query_BHLK, key_BHLK.transpose(-1, -2)) * scale + bias
         weights_BHLL = torch.softmax(scores_BHLL, dim=-1)
-        weights_BHLL = functional.dropout(weights_BHLL, dropout) if dropout else weights_BHLL
+        weights_BHLL = drop(weights_BHLL, dropout)
         out_BHLK = torch.matmul(weights_BHLL, value_BHLK)
     else:
         out_BHLK = functional.scaled_dot_product_attention(

@@ -17,6 +17,7 @@ from torch import nn
 from feathertune.errors import UserError
 from feathertune.model import attention
 from feathertune.model.classifier import PackedClassifier
+from feathertune.model.dropout import replace_dropouts
 from feathertune.model.families import family_of, head_parameters
 from feathertune.model.sources import BaseFiles, read_config
 
@@ -75,6 +76,7 @@ def load_base(files: BaseFiles, label_names: tuple[str, ...], seed: int) -> Pack
     _check_report(model, report, set(head_parameters(model, family)), where=files.source)
     model.config.quantization_config = None  # a dequantized GGUF is an ordinary float32 model
     convert_conv1d(model)
+    replace_dropouts(model)
     fresh = {*report["missing_keys"], *(item[0] for item in report["mismatched_keys"])}
     return PackedClassifier(model, frozenset(fresh)).eval()
 
@@ -88,6 +90,7 @@ def build_random(config: Any, label_names: tuple[str, ...], seed: int) -> Packed
     torch.manual_seed(seed)
     model = AutoModelForSequenceClassification.from_config(config, attn_implementation=attention.register())
     convert_conv1d(model)
+    replace_dropouts(model)
     return PackedClassifier(model.float()).eval()
 
 

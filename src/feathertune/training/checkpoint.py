@@ -87,13 +87,8 @@ def load_checkpoint(checkpoint: Path, weights: dict[str, torch.Tensor], optimize
     """
     from safetensors.torch import load_file
 
+    check_fingerprint(checkpoint, fingerprint)
     stored = read_json(checkpoint / "state.json")
-    if stored["fingerprint"] != fingerprint:
-        raise UserError(
-            "the checkpoint was made with another recipe, other data or another base model",
-            where=str(checkpoint),
-            fix="Resume with the recipe the run was started with, or train into another folder.",
-        )
     load_weights(checkpoint / "weights.safetensors", weights)
     state = optimizer.state_dict()
     state["state"] = _unflatten(load_file(checkpoint / "optimizer.safetensors"))
@@ -103,6 +98,16 @@ def load_checkpoint(checkpoint: Path, weights: dict[str, torch.Tensor], optimize
     if plateau["best_loss"] is None:
         plateau["best_loss"] = math.inf
     return Progress(**progress, plateau=Plateau(**plateau))
+
+
+def check_fingerprint(checkpoint: Path, fingerprint: str) -> None:
+    """Raise UserError unless the checkpoint was made with the recipe, data and base that `fingerprint` stands for."""
+    if read_json(checkpoint / "state.json")["fingerprint"] != fingerprint:
+        raise UserError(
+            "the checkpoint was made with another recipe, other data or another base model",
+            where=str(checkpoint),
+            fix="Resume with the recipe the run was started with, or train into another folder.",
+        )
 
 
 def save_weights(path: Path, weights: dict[str, torch.Tensor]) -> None:

@@ -1,0 +1,41 @@
+"""What the processes of the crash tests run. A module of its own, so that a fresh process can import it by name."""
+
+from __future__ import annotations
+
+import functools
+import os
+from pathlib import Path
+
+import torch
+
+
+def train_run(recipe: Path, output: Path, threads: int) -> None:
+    """`feathertune train --resume`, with a checkpoint after every step."""
+    from feathertune import run
+    from feathertune.recipe import load_recipe
+
+    torch.set_num_threads(threads)
+    run.LoopSettings = functools.partial(run.LoopSettings, checkpoint_seconds=0.0)  # type: ignore[misc, assignment]
+    run.train(load_recipe(recipe), output, resume=True)
+
+
+def train_share(rank: int, world_size: int, port: int, output: Path) -> None:
+    """One process of several that train together; the first writes what came out."""
+    os.environ |= {
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": str(world_size),
+        "LOCAL_WORLD_SIZE": str(world_size),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "ACCELERATE_USE_CPU": "true",
+    }
+    from short_training import lora_classifier, random_set, train, weights_of
+
+    torch.set_num_threads(1)
+    classifier = lora_classifier()
+    # 21 examples: steps of 2 x 2 x 3 = 12 and 9, where one process has five examples and the other four.
+    outcome = train(output / "shared", classifier, random_set(21), batch_size=2, accumulation=3, epochs=2)
+    assert outcome.progress.examples_seen == 42
+    torch.save(weights_of(classifier), output / f"{rank}.pt")
+    torch.distributed.destroy_process_group()

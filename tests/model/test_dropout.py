@@ -1,0 +1,68 @@
+"""Our dropout against what dropout is: rate, scale, independence, repeatability, gradient."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from scipy import stats
+from torch import nn
+
+from feathertune.model.dropout import Dropout, dropout, replace_dropouts
+from tiny import tiny_classifier
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.1, 0.5, 0.9])
+def test_rate_and_scale(rate: float) -> None:
+    torch.manual_seed(0)
+    out = dropout(torch.ones(400, 1000), rate)
+    dropped = int((out == 0).sum())
+    assert stats.binomtest(dropped, out.numel(), rate).pvalue > 1e-3
+    assert out[out != 0].unique().item() == pytest.approx(1 / (1 - rate), rel=1e-4)
+    assert out.mean().item() == pytest.approx(1, abs=0.02)
+
+
+def test_neighbours_are_dropped_independently() -> None:
+    torch.manual_seed(1)
+    mask = dropout(torch.ones(1_000_000), 0.5) != 0
+    for distance in (1, 2, 3, 4, 8):
+        together = int((mask[:-distance] & mask[distance:]).sum())
+        assert stats.binomtest(together, len(mask) - distance, 0.25).pvalue > 1e-3
+
+
+def test_the_seed_decides() -> None:
+    x = torch.ones(37, 11)
+    torch.manual_seed(2)
+    first, second = dropout(x, 0.5), dropout(x, 0.5)
+    torch.manual_seed(2)
+    assert torch.equal(dropout(x, 0.5), first)
+    assert not torch.equal(first, second)
+
+
+def test_the_gradient_has_the_same_mask() -> None:
+    x = torch.rand(64, 33, requires_grad=True)
+    out = dropout(x, 0.3)
+    out.sum().backward()
+    assert x.grad is not None
+    torch.testing.assert_close(x.grad * x.detach(), out.detach())
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (3, 5), (2, 3, 7), (0, 4)])
+def test_any_shape_and_stride(shape: tuple[int, ...]) -> None:
+    assert dropout(torch.ones(shape), 0.5).shape == shape
+    assert dropout(torch.ones(6, 4).T, 0.5).shape == (4, 6)
+
+
+def test_nothing_happens_at_rate_zero_or_in_evaluation() -> None:
+    x = torch.rand(5)
+    assert dropout(x, 0.0) is x
+    assert Dropout(0.5).eval()(x) is x
+    assert not dropout(torch.ones(100), 1.0).any()
+
+
+def test_every_dropout_of_a_model_is_replaced_and_keeps_rate_and_mode() -> None:
+    model = nn.Sequential(nn.Dropout(0.25), nn.Linear(2, 2)).eval()
+    replace_dropouts(model)
+    assert isinstance(model[0], Dropout)
+    assert model[0].p == 0.25
+    assert not model[0].training
+    assert not any(type(module) is nn.Dropout for module in tiny_classifier("bert").modules())

@@ -1,0 +1,55 @@
+"""Whether it learns at all: a word that decides the label, a tiny model with random weights, a few seconds."""
+
+from pathlib import Path
+
+import pytest
+
+from feathertune.evaluation.inference import predict_split
+from feathertune.evaluation.metrics import compute_metrics
+from feathertune.recipe import Recipe, parse_recipe
+from feathertune.run import prepare
+from feathertune.training.loop import TrainingSet
+from short_training import metrics, train
+from tiny import save_tiny_base, write_tiny_data
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
+    folder = tmp_path_factory.mktemp("learning")
+    base = save_tiny_base(folder / "base")
+    data = write_tiny_data(folder / "data", train=256, validation=100)
+    return parse_recipe(
+        f"""
+        model: {{source: '{base}'}}
+        data: {{source: '{data}'}}
+        lora: {{rank: 8, alpha: 16, dropout: 0.0, targets: all-linear}}
+        """,
+        [],
+        where="here",
+    )
+
+
+@pytest.mark.parametrize(("method", "rate"), [("lora", 1e-2), ("full", 3e-3)])
+def test_learning(recipe: Recipe, method: str, rate: float, tmp_path: Path) -> None:
+    job = prepare(recipe.model_copy(update={"method": method}))
+    split, validation = job.dataset.splits["train"], job.dataset.splits["validation"]
+
+    def accuracy() -> float:
+        predictions = predict_split(job.classifier, validation, job.texts["validation"])
+        return compute_metrics(predictions, intervals=False).accuracy
+
+    before = accuracy()
+    outcome = train(
+        tmp_path,
+        job.classifier,
+        TrainingSet(job.texts["train"], split.labels, split.rows),
+        evaluate=lambda: metrics(0.5, accuracy=accuracy()),
+        best_metric="accuracy",
+        learning_rate=rate,
+        epochs=8,
+        batch_size=16,
+        checkpoint_seconds=600.0,
+    )
+    assert accuracy() == outcome.progress.best_value, "the classifier has the best epoch's weights"
+    assert before < 0.7, "chance"
+    assert accuracy() > 0.9
