@@ -1,8 +1,8 @@
 # Two commands do all the set-up: `make quickstart` (the main job) and `make test`. Each makes .venv and fills it.
 PYTHON ?= python3
-VENV ?= .venv
+VENV := .venv
 BIN := $(VENV)/bin
-RUN ?= runs/quickstart
+RUN := runs/quickstart
 export HF_HUB_DISABLE_TELEMETRY := 1
 
 .PHONY: quickstart test test-fast check format wheel clean

@@ -15,9 +15,10 @@ from accelerate import Accelerator
 from feathertune.evaluation.inference import predict_logits
 from feathertune.model.adapt import LoraShape, add_lora, find_targets, trainable_state
 from feathertune.model.classifier import PackedClassifier
-from feathertune.training.loop import LoopSettings, Outcome, Places, TrainingSet, train_loop
+from feathertune.training.loop import LoopSettings, Outcome, TrainingSet, train_loop
 from feathertune.training.optimizer import build_optimizer
 from feathertune.training.progress import Reporter, SilentReporter
+from feathertune.training.record import Places
 from tiny import random_texts, tiny_classifier
 
 SETTINGS = LoopSettings(

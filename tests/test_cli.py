@@ -139,12 +139,17 @@ def test_predict_a_file_keeps_order_and_agrees_with_the_stored_predictions(place
 def test_a_run_can_be_moved_and_its_base_named_anew(place: Path, tmp_path: Path) -> None:
     shutil.copytree(place / "run", tmp_path / "elsewhere")
     shutil.copytree(place / "base", tmp_path / "moved-base")
+    from_here = feathertune("predict", "elsewhere", "a cat", "--format", "csv", cwd=tmp_path)
+    assert from_here.returncode == 0, from_here.stderr
+    base = json.loads((tmp_path / "elsewhere" / "base.json").read_text())
+    (tmp_path / "elsewhere" / "base.json").write_text(json.dumps(base | {"folder": "/another/machine/base"}))
     lost = feathertune("predict", "elsewhere", "a cat", cwd=tmp_path)
     assert lost.returncode == 2
     assert "--base" in lost.stderr
     found = feathertune("predict", "elsewhere", "a cat", "--base", "moved-base", "--format", "csv", cwd=tmp_path)
     assert found.returncode == 0, found.stderr
-    assert found.stdout == feathertune("predict", "run", "a cat", "--format", "csv", cwd=place).stdout
+    assert found.stdout == from_here.stdout
+    assert from_here.stdout == feathertune("predict", "run", "a cat", "--format", "csv", cwd=place).stdout
 
 
 def test_a_base_with_other_weights_is_refused(place: Path, tmp_path: Path) -> None:
@@ -169,7 +174,16 @@ def test_a_base_with_other_weights_is_refused(place: Path, tmp_path: Path) -> No
         (["train", "recipe.yaml", "model.source=package:nothing_like_it/model"], "pip install"),
         (["train", "recipe.yaml", "lora.targets=[qery]"], "did you mean 'query'"),
         (["train", "recipe.yaml", "--output", "run"], "not empty"),
+        (["train", "recipe.yaml", "--output", "data"], "holds no run"),
+        (["train", "recipe.yaml", "--output", "data", "--resume"], "holds no run"),
+        (["train", "recipe.yaml", "--output", "recipe.yaml"], "not a folder"),
+        (["train", "recipe.yaml", "training.epochs=9", "--output", "run", "--resume"], "another recipe"),
         (["train", "recipe.yaml", "--resume"], "--output"),
+        (["train", "recipe.yaml", "data.source=~nobody-like-this/x"], "no such file or folder"),
+        (["predict", "x" * 300, "a cat"], "too long"),
+        (["predict", "run", "a \ud800 cat"], "UTF-8"),
+        (["predict", "run", "--input", "data/test.jsonl", "--text", "txet"], "did you mean 'text'"),
+        (["inspect", "data", "data", "--rating", "label", "--above", "nan"], "data"),
         (["predict", "data", "a cat"], "not a run folder"),
         (["predict", "nowhere", "a cat"], "no such run folder"),
         (["predict", "run"], "--input"),
@@ -252,3 +266,48 @@ def test_help_imports_no_torch_and_version_is_printed(tmp_path: Path) -> None:
     from feathertune import __version__
 
     assert feathertune("--version", cwd=tmp_path).stdout.strip() == __version__
+
+
+def test_resuming_a_finished_run_says_so_and_changes_nothing(place: Path) -> None:
+    before = (place / "run" / "summary.json").read_bytes()
+    result = feathertune("train", "recipe.yaml", "--output", "run", "--resume", cwd=place)
+    assert result.returncode == 0, result.stderr
+    assert "nothing to resume" in result.stderr
+    assert (place / "run" / "summary.json").read_bytes() == before
+
+
+def test_data_that_changed_since_is_not_evaluated_under_the_runs_name(place: Path, tmp_path: Path) -> None:
+    shutil.copytree(place, tmp_path / "copy")
+    with (tmp_path / "copy" / "data" / "validation.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"text": "one more cat", "label": "yes"}\n')
+    result = feathertune("evaluate", "run", cwd=tmp_path / "copy")
+    assert result.returncode == 2
+    assert "not what the run was made with" in result.stderr
+    (tmp_path / "other.jsonl").write_text('{"text": "a cat", "label": "1"}\n', encoding="utf-8")
+    unknown = feathertune("evaluate", "run", "--data", str(tmp_path / "other.jsonl"), cwd=place)
+    assert (unknown.returncode, "other.jsonl:1" in unknown.stderr) == (0, False)  # names were given: 1 is `yes`
+
+
+def test_inspect_data_of_a_recipe_takes_the_same_changes_as_train(place: Path) -> None:
+    result = feathertune(
+        "inspect", "data", "wellformed-gpt2", "data.source=sample", "--model", "base", "--format", "json", cwd=place
+    )
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["splits"]["train"]["labels"].keys() == {"NEGATIVE", "POSITIVE"}
+
+
+def test_nothing_in_an_error_acts_on_the_terminal(tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_text("text,\x1b]0;gotcha\x07\na,b\n", encoding="utf-8")
+    result = feathertune("inspect", "data", "data.csv", "--label", "label", cwd=tmp_path)
+    assert result.returncode == 2
+    assert "\x1b" not in result.stderr
+    assert "gotcha" in result.stderr
+
+
+def test_a_reader_that_has_seen_enough_is_no_fault(place: Path) -> None:
+    (place / "many.txt").write_text("a cat\n" * 3000, encoding="utf-8")
+    command = f"{sys.executable} -m feathertune.cli predict run --input many.txt | head -1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], cwd=place, capture_output=True, text=True, check=False, timeout=300)
+    assert done.stdout == "row,text,label,score,probability_no,probability_yes\n"
+    assert (done.returncode, done.stderr) == (0, "")
+    (place / "many.txt").unlink()

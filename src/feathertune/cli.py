@@ -6,14 +6,17 @@ traceback), 1 a fault of ours. torch and the rest are imported by the commands t
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -38,6 +41,13 @@ class TableOrJson(StrEnum):
     JSON = "json"
 
 
+class OnBadRow(StrEnum):
+    """What a bad row is."""
+
+    ERROR = "error"
+    SKIP = "skip"
+
+
 class PredictionFormat(StrEnum):
     """How predictions are printed."""
 
@@ -46,7 +56,12 @@ class PredictionFormat(StrEnum):
     CSV = "csv"
 
 
-RecipeArgument = Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped recipe (quickstart).")]
+RecipeArgument = Annotated[
+    str,
+    typer.Argument(
+        help="A YAML file, or a shipped recipe: quickstart, wellformed-minilm, wellformed-smollm2, wellformed-gpt2."
+    ),
+]
 OverridesArgument = Annotated[
     list[str] | None, typer.Argument(help="key=value changes to the recipe: training.epochs=3", show_default=False)
 ]
@@ -74,24 +89,26 @@ def train(
         return
     if resume and output is None:
         raise UserError("--resume needs --output, the folder of the unfinished run")
-    from feathertune import run as job
+    if output is None and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UserError("several processes need one folder", fix="Give it with --output.")
+    from feathertune import job, run
 
     if dry_run:
         if output is not None:
-            job.check_output(output, resume=resume)
+            run.check_output(output, loaded, resume=resume)
         typer.echo(json.dumps(job.plan(job.prepare(loaded)), indent=2, ensure_ascii=False))
         return
     folder = output or Path("runs") / f"{path.stem}-{datetime.now():%Y%m%d-%H%M%S}"
     from feathertune.evaluation.summary_table import before_after_table
     from feathertune.training.progress import ConsoleReporter
 
-    summary = job.train(
-        loaded,
-        folder,
-        resume=resume,
-        reporter=ConsoleReporter(_stderr()),
-        command=shlex.join(["feathertune", *sys.argv[1:]]),
-    )
+    command = shlex.join(["feathertune", *sys.argv[1:]])
+    try:
+        summary = run.train(loaded, folder, resume=resume, reporter=ConsoleReporter(_stderr()), command=command)
+    except KeyboardInterrupt:
+        again = shlex.join(["feathertune", "train", recipe, *(overrides or []), "--output", str(folder), "--resume"])
+        typer.echo(f"interrupted; to go on: {again}", err=True)
+        raise typer.Exit(130) from None
     if int(os.environ.get("RANK", "0")) == 0:  # under `accelerate launch`, the first process speaks for all
         _stdout().print(before_after_table(summary))
         typer.echo(f"run folder: {folder}")
@@ -161,31 +178,22 @@ def predict(
 @inspect_app.command("data")
 def inspect_data(
     source: Annotated[str, typer.Argument(help="A recipe, `sample`, a file, a folder or a Hub id.")],
+    overrides: OverridesArgument = None,
     text: Annotated[str | None, typer.Option(help="The texts' column.")] = None,
     label: Annotated[str | None, typer.Option(help="The labels' column.")] = None,
-    rating: Annotated[
-        str | None, typer.Option(help="A column of numbers that --above or --at-least turns to labels.")
-    ] = None,
+    rating: Annotated[str | None, typer.Option(help="A column of numbers, for --above or --at-least.")] = None,
     above: Annotated[float | None, typer.Option(help="POSITIVE where the rating is above this.")] = None,
     at_least: Annotated[float | None, typer.Option(help="POSITIVE where the rating is at least this.")] = None,
     model: Annotated[str | None, typer.Option(help="The model whose tokenizer counts tokens.")] = None,
-    on_bad_row: Annotated[str, typer.Option(help="error, or skip to list bad rows and go on.")] = "error",
+    on_bad_row: Annotated[OnBadRow | None, typer.Option(help="skip: list bad rows and go on.")] = None,
     format_: FormatOption = TableOrJson.TABLE,
 ) -> None:
     """Print counts, lengths, labels, duplicates, leaks and examples of each split."""
-    from feathertune.data.inspection import inspect_source
     from feathertune.data.statistics import render
+    from feathertune.inspection import inspect_source
 
-    description = inspect_source(
-        source,
-        text=text,
-        label=label,
-        rating=rating,
-        above=above,
-        at_least=at_least,
-        model=model,
-        on_bad_row=on_bad_row,
-    )
+    columns = {"text": text, "label": label, "rating": rating, "above": above, "at_least": at_least}
+    description = inspect_source(source, overrides, model=model, on_bad_row=on_bad_row, **columns)
     if format_ is TableOrJson.JSON:
         typer.echo(json.dumps(description, indent=2, ensure_ascii=False, allow_nan=False))
     else:
@@ -199,20 +207,11 @@ def inspect_model(
     format_: FormatOption = TableOrJson.TABLE,
 ) -> None:
     """Print a model's architecture, what the method adapts, and the parameter counts."""
+    from feathertune.inspection import inspect_base
     from feathertune.model.adapt import count_parameters
-    from feathertune.model.base import load_base
-    from feathertune.model.sources import find_base
     from feathertune.model.tree import describe_model, draw_model
-    from feathertune.recipe import parse_recipe
-    from feathertune.run import apply_method
 
-    recipe = _recipe_if_one(source, overrides)
-    if recipe is None:
-        text = json.dumps({"model": {"source": source}, "data": {"source": "sample"}})
-        recipe = parse_recipe(text, overrides or [], where="the command line")
-    names = recipe.data.label.names or ("NEGATIVE", "POSITIVE")
-    classifier = load_base(find_base(recipe.model.source, recipe.model.revision), names, recipe.training.seed)
-    apply_method(classifier, recipe)
+    classifier = inspect_base(source, overrides)
     if format_ is TableOrJson.JSON:
         typer.echo(json.dumps(describe_model(classifier), indent=2))
     else:
@@ -232,30 +231,41 @@ def _options(
 
 
 def main() -> None:
-    """The entry point: turns a UserError into one message and exit status 2."""
+    """The entry point: a UserError, or a file that the system will not read or write, is one message and status 2."""
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    if not sys.stderr.isatty():
+        os.environ.setdefault("TQDM_DISABLE", "1")  # other libraries' bars, of which a log shows every frame
     try:
-        app()
+        with _broken_pipe_ends_quietly():
+            app()
     except UserError as error:
-        typer.echo(f"feathertune: {error}", err=True)
-        sys.exit(2)
-    except BrokenPipeError:  # the reader of our output has seen enough
+        _fail(str(error))
+    except OSError as error:
+        _fail(f"{error.filename or 'the system'}: {error.strerror or error}")
+
+
+@contextmanager
+def _broken_pipe_ends_quietly() -> Iterator[None]:
+    """A reader such as `head` that has seen enough is no fault. typer itself would exit with 1, 'a fault of ours'."""
+    try:
+        yield
+        sys.stdout.flush()
+    except SystemExit as stop:
+        cause = stop.__context__
+        if isinstance(cause, OSError) and cause.errno == errno.EPIPE:
+            sys.exit(0)
+        raise
+    except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
-    except KeyboardInterrupt:
-        typer.echo("feathertune: interrupted", err=True)
-        sys.exit(130)
 
 
-def _recipe_if_one(source: str, overrides: list[str] | None) -> Any:
-    from feathertune.recipe import load_recipe, shipped_recipes
+def _fail(message: str) -> NoReturn:
+    from feathertune.visible import visible
 
-    if source in shipped_recipes() and not Path(source).exists():
-        return load_recipe(shipped_recipes()[source], overrides)
-    if source.endswith((".yaml", ".yml")):
-        return load_recipe(Path(source), overrides)
-    return None
+    typer.echo("feathertune: " + "\n".join(visible(line) for line in message.split("\n")), err=True)
+    sys.exit(2)
 
 
 def _kind_by_name(output: Path | None, default: str) -> str:

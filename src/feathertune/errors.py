@@ -30,3 +30,8 @@ def nearest(word: str, choices: list[str]) -> str | None:
 
     matches = get_close_matches(word, choices, n=1, cutoff=0.6)
     return matches[0] if matches else None
+
+
+def in_short(error: BaseException) -> str:
+    """The first line of what another library's error says, or its type where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

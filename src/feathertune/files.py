@@ -76,6 +76,14 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def expanded(path: str) -> Path:
+    """The path with a leading ~ or ~name expanded where there is such a person."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
+
+
 def contained_path(folder: Path, name: str) -> Path:
     """`folder / name`, refused (UserError) where it would lie outside `folder`, links followed."""
     path = (folder / name).resolve()

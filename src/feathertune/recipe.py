@@ -163,15 +163,22 @@ def dump_recipe(recipe: Recipe) -> str:
     return yaml.safe_dump(values, sort_keys=False)  # escaped: as they are, PyYAML reads U+0085 and the like as spaces
 
 
-def find_recipe(name: str) -> Path:
-    """The recipe file `name` stands for: a path, or the name of one that Feathertune ships (`quickstart`)."""
+def recipe_path(name: str) -> Path | None:
+    """The recipe file `name` stands for, or None: a YAML file, or the name of one that Feathertune ships."""
     path = Path(name)
-    if path.suffix in (".yaml", ".yml") or path.is_file():
+    return path if path.suffix in (".yaml", ".yml") else shipped_recipes().get(name)
+
+
+def find_recipe(name: str) -> Path:
+    """The recipe file `name` stands for: a YAML file, or the name of one that Feathertune ships (`quickstart`).
+
+    Raises:
+        UserError: neither; the nearest name is named.
+    """
+    path = recipe_path(name) or Path(name)
+    if path.suffix or path.is_file():
         return path
-    shipped = shipped_recipes()
-    if name in shipped:
-        return shipped[name]
-    near = nearest(name, list(shipped))
+    near = nearest(name, list(shipped_recipes()))
     raise UserError(
         f"there is no recipe {name!r}" + (f"; did you mean {near!r}?" if near else ""), fix=_shipped_recipes()
     )

@@ -8,109 +8,33 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from feathertune.data.example import Dataset, Split
-from feathertune.data.loading import load_dataset
+from feathertune.data.example import Split
 from feathertune.data.statistics import describe
 from feathertune.environment import describe_environment, peak_memory_mib
 from feathertune.errors import UserError
 from feathertune.evaluation.inference import predict_split
 from feathertune.evaluation.metrics import compute_metrics, majority_baseline
 from feathertune.evaluation.prediction_file import write_predictions
-from feathertune.evaluation.predictions import Predictions
 from feathertune.files import read_json, write_json, write_text
-from feathertune.model.adapt import (
-    LoraShape,
-    add_lora,
-    count_parameters,
-    find_targets,
-    train_everything,
-    train_head_only,
-)
-from feathertune.model.base import load_base
-from feathertune.model.classifier import PackedClassifier
+from feathertune.job import Job, introduce, prepare
+from feathertune.model.adapt import count_parameters
 from feathertune.model.model_folder import save_model
 from feathertune.model.peft_files import save_adapter
-from feathertune.model.sources import BaseFiles, find_base
-from feathertune.recipe import Recipe, dump_recipe
+from feathertune.recipe import Recipe, dump_recipe, load_recipe
 from feathertune.report.figures import write_figures
 from feathertune.run_folder import RunFolder, Stage
-from feathertune.tokens.loading import load_tokenizer
-from feathertune.tokens.tokenized import TokenizedTexts, count_tokens, tokenize
+from feathertune.tokens.tokenized import count_tokens
 from feathertune.training.checkpoint import check_fingerprint, latest_checkpoint
-from feathertune.training.loop import LoopSettings, Outcome, Places, TrainingSet, train_loop
+from feathertune.training.loop import LoopSettings, Outcome, TrainingSet, train_loop
 from feathertune.training.optimizer import build_optimizer
 from feathertune.training.progress import Reporter, SilentReporter
-
-
-@dataclass(frozen=True)
-class Job:
-    """Everything a run needs, loaded and checked, before anything is trained or written.
-
-    Attributes:
-        recipe: as validated.
-        dataset: the splits.
-        tokenizer: of the base model.
-        texts: split name -> its texts, tokenized.
-        base: the base model's files.
-        base_checksums: weight file -> sha256.
-        classifier: base and head, adapted as the method says.
-        lora: what is adapted, or None.
-    """
-
-    recipe: Recipe
-    dataset: Dataset
-    tokenizer: Any
-    texts: dict[str, TokenizedTexts]
-    base: BaseFiles
-    base_checksums: dict[str, str]
-    classifier: PackedClassifier
-    lora: LoraShape | None
-
-    @property
-    def evaluated(self) -> list[Split]:
-        """The splits that are evaluated before and after: all but train."""
-        return [split for name, split in self.dataset.splits.items() if name != "train"]
-
-
-def prepare(recipe: Recipe) -> Job:
-    """Load and check everything that can be without training. Writes nothing.
-
-    Raises:
-        UserError: anything wrong with data, model or recipe.
-    """
-    dataset = load_dataset(recipe.data, recipe.training.seed)
-    base = find_base(recipe.model.source, recipe.model.revision)
-    tokenizer = load_tokenizer(base.folder, base.gguf_file)
-    texts = {
-        name: tokenize(tokenizer, split.texts.to_pylist(), recipe.model.max_length)
-        for name, split in dataset.splits.items()
-    }
-    classifier = load_base(base, dataset.label_names, recipe.training.seed)
-    _check_positions(classifier, texts)
-    lora = apply_method(classifier, recipe)
-    return Job(recipe, dataset, tokenizer, texts, base, base.checksums(), classifier, lora)
-
-
-def apply_method(classifier: PackedClassifier, recipe: Recipe) -> LoraShape | None:
-    """Freeze and adapt the classifier as the recipe's method says, in place. Returns what LoRA adapts."""
-    if recipe.method == "head":
-        train_head_only(classifier)
-        return None
-    if recipe.method == "full":
-        train_everything(classifier)
-        return None
-    section = recipe.lora
-    names = find_targets(classifier, section.targets)
-    shape = LoraShape(section.rank, section.alpha, section.dropout, section.rslora, names)
-    add_lora(classifier, shape, recipe.training.seed)
-    return shape
+from feathertune.training.record import Places
 
 
 def train(
@@ -131,85 +55,69 @@ def train(
     Raises:
         UserError: anything the user can mend; nothing is written unless training had begun.
     """
-    output = Path(output)
-    run = RunFolder(output)
-    if resume and run.summary.is_file():
-        return dict(read_json(run.summary))
-    check_output(output, resume=resume)
+    run = RunFolder(Path(output))
     accelerator = _accelerator()
+    reporter = reporter if reporter is not None and accelerator.is_main_process else SilentReporter()
+    check_output(run.path, recipe, resume=resume)
+    accelerator.wait_for_everyone()  # all have looked before the first one writes
+    if resume and run.summary.is_file():
+        reporter.say(f"the run in {run.path} is finished: nothing to resume")
+        return dict(read_json(run.summary))
     job = prepare(recipe)
     checkpoint = latest_checkpoint(run.checkpoints) if resume else None
-    if checkpoint is not None:
-        check_fingerprint(
-            checkpoint, _fingerprint(job, accelerator.num_processes)
-        )  # before anything of the unfinished run is written over
+    if checkpoint is not None:  # another run's is refused before anything of it is written over
+        check_fingerprint(checkpoint, _fingerprint(job, accelerator.num_processes))
     elif accelerator.is_main_process:
         _write_inputs(run, job, command)
     accelerator.wait_for_everyone()
     job.classifier.to(accelerator.device)
-    before = _evaluate(run, job, "before", write=accelerator.is_main_process)
-    outcome = _train(run, job, accelerator, reporter or SilentReporter(), resume=resume)
-    after = _evaluate(run, job, "after", write=accelerator.is_main_process)
-    summary = _summary(job, outcome, before, after)
+    if resume and checkpoint is None:
+        reporter.say(f"no checkpoint in {run.path}: starting from the beginning")
+    for line in introduce(job):
+        reporter.say(line)
+    before, _ = _evaluate(run, job, "before", write=accelerator.is_main_process)
+    outcome = _train(run, job, accelerator, reporter, resume=resume)
+    after, majority = _evaluate(run, job, "after", write=accelerator.is_main_process)
+    summary = _summary(job, outcome, majority, before, after)
     if accelerator.is_main_process:
         _save_weights(run, job)
-        write_json(run.summary, summary)
-        write_figures(run)
+        write_figures(run, summary)
+        write_json(run.summary, summary)  # last: a folder that has it is a finished run
     accelerator.wait_for_everyone()
     return summary
 
 
-def check_output(output: Path, *, resume: bool) -> None:
-    """Refuse a folder that holds something, unless a run in it is to be resumed. Raises UserError."""
+def check_output(output: Path, recipe: Recipe, *, resume: bool) -> None:
+    """Refuse a folder that holds something, unless it is a run of this very recipe to be resumed. Raises UserError."""
     if output.exists() and not output.is_dir():
         raise UserError("the output is a file, not a folder", where=str(output))
-    if not output.is_dir() or not any(output.iterdir()) or resume:
+    if not output.is_dir() or not any(output.iterdir()):
         return
     run = RunFolder(output)
-    if run.recipe.is_file() and not run.summary.is_file():
+    if not run.recipe.is_file():
         raise UserError(
-            "an unfinished run is in this folder",
-            where=str(output),
-            fix="Go on with --resume, or give another --output.",
+            "the output folder is not empty and holds no run", where=str(output), fix="Give another --output."
         )
-    raise UserError("the output folder is not empty", where=str(output), fix="Give another --output.")
-
-
-def plan(job: Job) -> dict[str, Any]:
-    """What training would do, for --dry-run: JSON-ready."""
-    training = job.recipe.training
-    per_step = training.batch_size * training.accumulation
-    count = count_parameters(job.classifier)
-    return {
-        "method": job.recipe.method,
-        "model": job.recipe.model.source,
-        "trainable_parameters": count.trainable,
-        "total_parameters": count.total,
-        "label_names": list(job.dataset.label_names),
-        "examples": {name: len(split) for name, split in job.dataset.splits.items()},
-        "tokens": {name: int(texts.offsets[-1]) for name, texts in job.texts.items()},
-        "truncated_texts": {name: texts.truncated for name, texts in job.texts.items()},
-        "steps": -(-len(job.dataset.splits["train"]) // per_step) * training.epochs,
-    }
+    if resume:
+        if load_recipe(run.recipe) != recipe:
+            raise UserError(
+                "the run in this folder was made with another recipe",
+                where=str(output),
+                fix="Resume with the recipe it was started with (its recipe.yaml), or give another --output.",
+            )
+        return
+    what, fix = ("a finished run", "") if run.summary.is_file() else ("an unfinished run", "go on with --resume, or ")
+    raise UserError(
+        f"{what} is in this folder, which is not empty", where=str(output), fix=f"To train, {fix}give another --output."
+    )
 
 
 def _accelerator() -> Any:
     from accelerate import Accelerator
+    from accelerate.utils import GradientAccumulationPlugin
 
-    return Accelerator(mixed_precision="no")
-
-
-def _check_positions(classifier: PackedClassifier, texts: dict[str, TokenizedTexts]) -> None:
-    """A model with learned positions has only so many of them."""
-    config = classifier.model.config
-    limit = getattr(config, "max_position_embeddings", None)
-    longest = max(int(tokens.lengths.max()) for tokens in texts.values())
-    if limit is not None and longest > (most := limit - classifier.family.first_position(config)):
-        raise UserError(
-            f"a text has {longest} tokens, the model takes {most}",
-            where="model.max_length",
-            fix=f"Set model.max_length={most} or less; longer texts are cut.",
-        )
+    # Accumulation is the loop's, whatever `accelerate config` says.
+    return Accelerator(mixed_precision="no", gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1))
 
 
 def _write_inputs(run: RunFolder, job: Job, command: str | None) -> None:
@@ -225,6 +133,7 @@ def _write_inputs(run: RunFolder, job: Job, command: str | None) -> None:
         {
             "source": job.base.source,
             "revision": job.base.revision,
+            "folder": str(job.base.folder / (job.base.gguf_file or "")),
             "architecture": type(job.classifier.model).__name__,
             "model_type": job.classifier.model.config.model_type,
             "max_length": job.recipe.model.max_length,
@@ -233,14 +142,21 @@ def _write_inputs(run: RunFolder, job: Job, command: str | None) -> None:
     )
 
 
-def _evaluate(run: RunFolder, job: Job, stage: Stage, *, write: bool) -> dict[str, Predictions]:
-    """Predict every split but train; write predictions and metrics."""
-    predictions = {split.name: predict_split(job.classifier, split, job.texts[split.name]) for split in job.evaluated}
-    if write:
-        for name, predicted in predictions.items():
-            write_predictions(run.predictions(stage, name), predicted)
-            write_json(run.evaluation(stage, name), compute_metrics(predicted).to_json())
-    return predictions
+def _evaluate(run: RunFolder, job: Job, stage: Stage, *, write: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Predict every split but train; write predictions and metrics.
+
+    Returns the metrics by split, and those of always answering train's most frequent class.
+    """
+    train_labels = job.dataset.splits["train"].labels
+    metrics, majority = {}, {}
+    for split in job.evaluated:
+        predictions = predict_split(job.classifier, split, job.texts[split.name])
+        metrics[split.name] = compute_metrics(predictions).to_json()
+        majority[split.name] = majority_baseline(train_labels, predictions).to_json()
+        if write:
+            write_predictions(run.predictions(stage, split.name), predictions)
+            write_json(run.evaluation(stage, split.name), metrics[split.name])
+    return metrics, majority
 
 
 def _train(run: RunFolder, job: Job, accelerator: Any, reporter: Reporter, *, resume: bool) -> Outcome:
@@ -266,12 +182,6 @@ def _train(run: RunFolder, job: Job, accelerator: Any, reporter: Reporter, *, re
 
     def evaluate() -> dict[str, Any]:
         predictions = predict_split(job.classifier, validation, job.texts["validation"])
-        if not np.isfinite(predictions.logits_NC).all():
-            raise UserError(
-                "training diverged: the model's answers on validation are no longer finite",
-                where=f"{run.metrics}",
-                fix="Lower training.learning_rate.",
-            )
         return compute_metrics(predictions, intervals=False).to_json()
 
     return train_loop(
@@ -311,10 +221,9 @@ def _save_weights(run: RunFolder, job: Job) -> None:
 
 
 def _summary(
-    job: Job, outcome: Outcome, before: dict[str, Predictions], after: dict[str, Predictions]
+    job: Job, outcome: Outcome, majority: dict[str, Any], before: dict[str, Any], after: dict[str, Any]
 ) -> dict[str, Any]:
     progress, count = outcome.progress, count_parameters(job.classifier)
-    train_labels = job.dataset.splits["train"].labels
     return {
         "method": job.recipe.method,
         "model": job.recipe.model.source,
@@ -329,7 +238,7 @@ def _summary(
         "train_examples_per_second": progress.examples_seen / progress.train_seconds,
         "peak_memory_mib": peak_memory_mib(),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "majority": {name: majority_baseline(train_labels, p).to_json() for name, p in after.items()},
-        "before": {name: compute_metrics(p).to_json() for name, p in before.items()},
-        "after": {name: compute_metrics(p).to_json() for name, p in after.items()},
+        "majority": majority,
+        "before": before,
+        "after": after,
     }

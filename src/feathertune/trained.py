@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from feathertune.errors import UserError
-from feathertune.files import read_json
+from feathertune.files import expanded, read_json
 from feathertune.model.base import load_base
 from feathertune.model.classifier import PackedClassifier
-from feathertune.model.peft_files import load_adapter
+from feathertune.model.peft_files import load_adapter, read_labels
 from feathertune.model.sources import BaseFiles, find_base
 from feathertune.recipe import Recipe, load_recipe
 from feathertune.run_folder import RunFolder, open_run
@@ -47,12 +47,15 @@ def load_trained(path: Path, base: str | None = None) -> TrainedModel:
     """
     run = open_run(path)
     recipe = load_recipe(run.recipe)
-    label_names = tuple(read_json(run.data)["label_names"])
     if recipe.method == "full":
+        if base is not None:
+            raise UserError("a full fine-tune holds the whole model", where="--base", fix="Leave --base out.")
         files = find_base(str(run.model.resolve()))
+        label_names = _label_names(run)
         classifier = load_base(files, label_names, recipe.training.seed)
     else:
         files = _same_base(run, base)
+        label_names = read_labels(run.adapter) or _label_names(run)
         classifier = load_base(files, label_names, recipe.training.seed)
         load_adapter(classifier, run.adapter)
     tokenizer = load_tokenizer(files.folder, files.gguf_file)
@@ -60,26 +63,52 @@ def load_trained(path: Path, base: str | None = None) -> TrainedModel:
     return TrainedModel(run, recipe, classifier, tokenizer, recipe.model.max_length)
 
 
+def _label_names(run: RunFolder) -> tuple[str, ...]:
+    names = _entry(run.data, "label_names")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise UserError("label_names is not a list of names", where=str(run.data))
+    return tuple(names)
+
+
+def _entry(path: Path, key: str) -> Any:
+    """One entry of a JSON file. Raises UserError where it is not there."""
+    value = read_json(path)
+    if not isinstance(value, dict) or key not in value:
+        raise UserError(f"the file has no {key!r}: it is damaged", where=str(path))
+    return value[key]
+
+
 def _same_base(run: RunFolder, base: str | None) -> BaseFiles:
     """The base's files, refused unless their checksums are those in base.json."""
-    stored = read_json(run.base)
+    files = _find_again(run, base)
+    found, wanted = files.checksums(), _entry(run.base, "sha256")
+    if files.gguf_file is not None and len(wanted) == 1:  # a GGUF file may have been renamed
+        found = dict(zip(wanted, found.values(), strict=True))
+    for name in sorted({*found, *wanted}):
+        if found.get(name) != wanted.get(name):
+            raise UserError(
+                f"the base model is not the one this run was trained on: the sha256 of {name} differs",
+                where=str(files.folder),
+                fix="Give the original base with --base; its checksums are in the run's base.json.",
+            )
+    return files
+
+
+def _find_again(run: RunFolder, base: str | None) -> BaseFiles:
+    """Where the base is now: as told, else by the name it had, else in the folder it was in."""
+    if base is not None:
+        return find_base(base)
+    source, revision, folder = (_entry(run.base, key) for key in ("source", "revision", "folder"))
     try:
-        files = find_base(base or stored["source"], None if base else stored["revision"], relative_to=run.path)
+        if revision is None and not source.startswith(("package:", "gguf:")) and not expanded(source).exists():
+            return find_base(folder)  # a path, relative to another working folder: never a name to ask the Hub for
+        return find_base(source, revision)
     except UserError as error:
         raise UserError(
             f"the run's base model cannot be found: {error.what}",
             where=error.where,
             fix=(error.fix + " " if error.fix else "") + "Or say where it is now with --base.",
         ) from None
-    found, wanted = files.checksums(), stored["sha256"]
-    if sorted(found.values()) != sorted(wanted.values()):
-        name = next((name for name, value in found.items() if value not in wanted.values()), "a weight file")
-        raise UserError(
-            f"the base model is not the one this run was trained on: the sha256 of {name} differs",
-            where=str(files.folder),
-            fix="Give the original base with --base; its checksums are in the run's base.json.",
-        )
-    return files
 
 
 def _device() -> str:

@@ -10,9 +10,11 @@ import numpy.typing as npt
 import pytest
 from rich.console import Console
 
+from feathertune.data.columns import guess_columns
 from feathertune.data.loading import load_dataset
-from feathertune.data.statistics import describe, guess_columns, render, visible
+from feathertune.data.statistics import describe, render
 from feathertune.recipe import DataSection, LabelSection
+from feathertune.visible import visible
 
 TRAIN = (
     "text\trating\n[bold]what is this ?\t1.0\nit what\t0.2\nIT WHAT\t0.8\nbell \x07 and \u202e turned\t0.8\nshort row\n"

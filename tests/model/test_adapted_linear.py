@@ -5,6 +5,7 @@ from torch import nn
 
 from feathertune.model.adapt import adapted_names, merge
 from feathertune.model.adapted_linear import AdaptedLinear
+from feathertune.model.dropout import dropout as drop
 from lively import adapt, largest_difference, lively_classifier, packed_logits
 from tiny import FAMILIES, random_texts
 
@@ -49,6 +50,37 @@ def test_dropout_touches_the_update_alone_and_only_in_training() -> None:
     assert not torch.equal(module(x), module(x))
     nn.init.zeros_(module.lora_B)
     assert torch.equal(module(x), frozen)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("dropout", [0.0, 0.4])
+@pytest.mark.parametrize("shape", [(7, 16), (1, 7, 16), (2, 3, 16)])
+def test_its_gradients_are_those_of_the_plain_formula(bias: bool, dropout: float, shape: tuple[int, ...]) -> None:
+    module, x = adapted(bias, dropout).train(), torch.randn(*shape, requires_grad=True)
+    torch.manual_seed(1)
+    y = module(x)
+    weights = torch.randn_like(y)
+    found = torch.autograd.grad((y * weights).sum(), (x, module.lora_A, module.lora_B))
+    torch.manual_seed(1)
+    dropped = drop(x, dropout)
+    plain = nn.functional.linear(x, module.weight, module.bias)
+    plain = plain + 2.5 * nn.functional.linear(nn.functional.linear(dropped, module.lora_A), module.lora_B)
+    torch.testing.assert_close(y, plain, rtol=1e-5, atol=1e-5)
+    wanted = torch.autograd.grad((plain * weights).sum(), (x, module.lora_A, module.lora_B))
+    for ours, theirs in zip(found, wanted, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_its_gradients_pass_the_numerical_check_in_float64() -> None:
+    module, x = adapted(bias=True).double(), torch.randn(3, 16, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(module, (x,))
+    for factor in (module.lora_A, module.lora_B):
+        name = "lora_A" if factor is module.lora_A else "lora_B"
+
+        def with_factor(value: torch.Tensor, name: str = name) -> torch.Tensor:
+            return torch.func.functional_call(module, {name: value}, (x,))
+
+        assert torch.autograd.gradcheck(with_factor, (factor.detach().clone().requires_grad_(),))
 
 
 def test_it_prints_its_shape() -> None:

@@ -6,8 +6,8 @@ import pytest
 
 from feathertune.evaluation.inference import predict_split
 from feathertune.evaluation.metrics import compute_metrics
+from feathertune.job import prepare
 from feathertune.recipe import Recipe, parse_recipe
-from feathertune.run import prepare
 from feathertune.training.loop import TrainingSet
 from short_training import metrics, train
 from tiny import save_tiny_base, write_tiny_data

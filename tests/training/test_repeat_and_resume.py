@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from feathertune.errors import UserError
-from feathertune.training import loop
+from feathertune.training import record
 from feathertune.training.checkpoint import Progress, latest_checkpoint, load_checkpoint, load_weights, save_checkpoint
 from feathertune.training.loop import Outcome
 from feathertune.training.optimizer import Plateau, build_optimizer
@@ -111,7 +111,7 @@ def test_resumed_between_the_log_and_the_checkpoint(
     tmp_path: Path, broken: str, uninterrupted: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The epoch's line is written, its checkpoint is not: the resumed run must not write the line twice."""
-    original = getattr(loop, broken)
+    original = getattr(record, broken)
 
     def crash_at_the_end_of_an_epoch(*arguments: Any) -> None:
         if broken == "save_weights" or arguments[3].steps_in_epoch == 0:
@@ -119,7 +119,7 @@ def test_resumed_between_the_log_and_the_checkpoint(
         original(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, broken, crash_at_the_end_of_an_epoch)
+        patch.setattr(record, broken, crash_at_the_end_of_an_epoch)
         with pytest.raises(Crash):
             run(tmp_path)
     assert log_of(tmp_path)[-1]["event"] == "epoch"
@@ -129,7 +129,7 @@ def test_resumed_between_the_log_and_the_checkpoint(
 def test_no_checkpoint_replaces_the_only_other_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Writing a step's checkpoint a second time would, for a moment, leave none: a kill then would lose the run."""
     steps = []
-    monkeypatch.setattr(loop, "save_checkpoint", lambda *arguments: steps.append(arguments[3].step))
+    monkeypatch.setattr(record, "save_checkpoint", lambda *arguments: steps.append(arguments[3].step))
     run(tmp_path)
     assert steps == list(range(1, 25))
 

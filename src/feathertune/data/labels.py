@@ -28,13 +28,16 @@ class LabelReader:
     they come, and `settle` sorts them and says how to renumber; after it, a value that train did not have is unknown.
     """
 
-    def __init__(self, section: LabelSection) -> None:
+    def __init__(self, section: LabelSection, known_names: tuple[str, ...] = ()) -> None:
+        """`known_names`: a finished run's labels, which leave no others to be found."""
         self._section = section
-        names = section.names or (RATING_NAMES if section.rating is not None else ())
+        names = known_names or section.names or (RATING_NAMES if section.rating is not None else ())
         self._indices = {name: index for index, name in enumerate(names)}
         self._settled = bool(names)
         # Names beside a column of 0, 1, 2 ... name those numbers, unless the names are themselves numbers.
-        by_number = section.column is not None and not any(is_number(name) for name in names)
+        by_number = (
+            section.column is not None and section.names is not None and not any(is_number(name) for name in names)
+        )
         self._numbers = {str(index): index for index in range(len(names))} if by_number else {}
 
     @property

@@ -56,11 +56,13 @@ def load_split(path: Path, section: DataSection, label_names: tuple[str, ...]) -
         label_names: the run's labels, in its order; any other is an unknown label.
 
     Raises:
-        UserError: not a file that can be read, a column is missing, a row is bad (unless `on_bad_row: skip`), no rows.
+        UserError: not a file that can be read, a column is missing, no rows, or any row is bad: leaving rows out of an
+            evaluation would change what it says.
     """
     if not path.is_file():
         raise UserError("there is no such file", where=str(path), fix="Give one labelled file, such as test.tsv.")
-    labels = LabelReader(section.label.model_copy(update={"names": label_names}))
+    section = section.model_copy(update={"on_bad_row": "error"})
+    labels = LabelReader(section.label, label_names)
     return _read_split(path.stem, open_source(str(path)).splits["train"], section, labels, [])
 
 

@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from feathertune.data.example import BadRow
-from feathertune.errors import UserError
+from feathertune.errors import UserError, in_short
 
 LONGEST_LINE = 64 * 2**20  # bytes; a longer 'line' is a file of another kind, and would have to be held whole
 BATCH_ROWS = 4096
@@ -161,7 +161,7 @@ def _read_parquet(path: Path) -> Iterator[Row | BadRow]:
                 yield from rows_of_batch(batch, str(path), first)
                 first += batch.num_rows
     except (pa.ArrowException, OSError) as error:
-        raise UserError(f"not a readable Parquet file: {str(error).splitlines()[0]}", where=str(path)) from None
+        raise UserError(f"not a readable Parquet file: {in_short(error)}", where=str(path)) from None
 
 
 _READERS: dict[str, Callable[[Path], Iterator[Row | BadRow]]] = {

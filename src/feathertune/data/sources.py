@@ -16,13 +16,13 @@ import pyarrow.compute as pc
 
 from feathertune.data.example import BadRow
 from feathertune.data.readers import BATCH_ROWS, DATA_SUFFIXES, Row, read_rows, rows_of_batch
-from feathertune.errors import UserError
-from feathertune.files import sha256
+from feathertune.errors import UserError, in_short
+from feathertune.files import expanded, sha256
 
 SAMPLE_FOLDER = Path(__file__).parent / "sample"
 SPLITS = ("train", "validation", "test")  # in the order in which they are read: train says what labels there are
-FILE_STEMS = {"train": "train", "dev": "validation", "validation": "validation", "test": "test"}
-HUB_SPLITS = {**FILE_STEMS, "val": "validation", "valid": "validation"}
+SPLIT_NAMES = {"train": "train", "test": "test"} | dict.fromkeys(("dev", "validation", "val", "valid"), "validation")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 _HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)  # owner/name, or the bare name of an old dataset
 _KINDS = ", ".join(sorted(DATA_SUFFIXES))
 
@@ -59,7 +59,7 @@ def open_source(source: str, revision: str | None = None) -> Source:
     Raises:
         UserError: it is nothing that can be read; the message says what was tried.
     """
-    path = SAMPLE_FOLDER if source == "sample" else Path(source).expanduser()
+    path = SAMPLE_FOLDER if source == "sample" else expanded(source)
     if not path.exists() and _looks_like_hub_id(source):
         return _open_hub(source, revision)
     if revision is not None:
@@ -81,9 +81,9 @@ def _open_folder(folder: Path) -> Source:
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() not in DATA_SUFFIXES or not path.is_file():
             continue
-        split = FILE_STEMS.get(path.stem)
+        split = SPLIT_NAMES.get(path.stem)
         if split is None:
-            notes.append(f"{path.name} is not read: its name is not that of a split ({', '.join(FILE_STEMS)})")
+            notes.append(f"{path.name} is not read: its name is not that of a split ({', '.join(SPLIT_NAMES)})")
         elif split in files:
             raise UserError(
                 f"{files[split].name} and {path.name} are both the {split} split", where=str(folder), fix="Keep one."
@@ -117,7 +117,7 @@ def _open_hub(hub_id: str, revision: str | None) -> Source:
     splits: dict[str, SplitSource] = {}
     notes = []
     for name in tables:
-        split = HUB_SPLITS.get(str(name))
+        split = SPLIT_NAMES.get(str(name))
         if split is None or split in splits:
             notes.append(f"the Hub's split {name!r} is not used")
         elif split == "test" and _is_unlabelled(tables[name]):
@@ -173,13 +173,15 @@ def _resolve(hub_id: str, revision: str | None) -> tuple[str, str]:
     from huggingface_hub import HfApi
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
+    if revision is not None and _COMMIT.fullmatch(revision):
+        return hub_id, revision  # a whole commit needs no look-up, so a cached dataset works without a network
     try:
         info = HfApi().dataset_info(hub_id, revision=revision)
     except GatedRepoError:
         raise UserError(
             "this Hub dataset is gated: its owner wants to know who reads it",
             where=hub_id,
-            fix=f"Accept its terms at https://huggingface.co/datasets/{hub_id}, then `hf auth login`.",
+            fix="Accept its terms on its page there, then `hf auth login`.",
         ) from None
     except RevisionNotFoundError:
         raise UserError(f"the Hub dataset {hub_id} has no revision {revision!r}", where="data.revision") from None
@@ -191,7 +193,7 @@ def _resolve(hub_id: str, revision: str | None) -> tuple[str, str]:
         ) from None
     except Exception as error:  # offline mode, no network, the Hub is down: its HTTP library's errors are its own
         raise UserError(
-            f"there is no such file or folder, and the Hub cannot be asked for a dataset of that name: {_line(error)}",
+            f"there is no such file or folder, and the Hub cannot be asked for such a dataset: {in_short(error)}",
             where=hub_id,
             fix="Correct the path, or go online (HF_HUB_OFFLINE unset), or give a folder, a file or `sample`.",
         ) from error
@@ -208,14 +210,9 @@ def _download(hub_id: str, commit: str) -> Any:
         # datasets 4 and later cannot run a repository's code at all, so there is nothing to switch off.
         return load_dataset(hub_id, revision=commit)
     except Exception as error:  # whatever the Hub holds, it is the user's choice of data that cannot be read
-        raise UserError(f"the Hub dataset cannot be loaded: {_line(error)}", where=hub_id) from error
+        raise UserError(f"the Hub dataset cannot be loaded: {in_short(error)}", where=hub_id) from error
 
 
 def _looks_like_hub_id(source: str) -> bool:
     looks_like_file = Path(source).suffix.lower() in DATA_SUFFIXES | {".txt", ".json", ".gz", ".zip"}
     return _HUB_ID.fullmatch(source) is not None and len(source) <= 96 and not looks_like_file
-
-
-def _line(error: BaseException) -> str:
-    """The first line of an error's message, or its kind where it has none."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -5,7 +5,6 @@ Everything is per split: count, characters, tokens, labels, ratings, duplicates,
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -17,12 +16,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from feathertune.data.columns import guess_columns
 from feathertune.data.example import Dataset, Split
 from feathertune.data.labels import RATING_DECIMALS
 from feathertune.data.overlap import Duplicates, find_overlap
-
-__all__ = ["describe", "guess_columns", "render", "visible"]
+from feathertune.visible import visible
 
 CountTokens = Callable[[Sequence[str]], npt.NDArray[np.int64]]
 EXAMPLES_PER_CLASS = 3
@@ -90,19 +87,6 @@ def render(description: Mapping[str, Any]) -> Group:
     parts += _bad_rows(description["bad_rows"])
     parts += [Text(f"Note: {visible(note)}") for note in description["notes"]]
     return Group(*parts)
-
-
-def visible(text: str) -> str:
-    """`text` with control, bidirectional and line-breaking characters written as escapes: what is shown is there."""
-    return "".join(
-        character.encode("unicode_escape").decode()
-        if unicodedata.category(character) in ("Cc", "Zl", "Zp") or unicodedata.bidirectional(character) in _BIDI
-        else character
-        for character in text
-    )
-
-
-_BIDI = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
 
 
 def _describe_split(

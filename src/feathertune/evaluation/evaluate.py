@@ -9,12 +9,16 @@ from feathertune.data.loading import load_dataset, load_split
 from feathertune.errors import UserError
 from feathertune.evaluation.inference import predict_split
 from feathertune.evaluation.metrics import Metrics, compute_metrics
-from feathertune.recipe import Recipe
+from feathertune.files import expanded, read_json
 from feathertune.tokens.tokenized import tokenize
-from feathertune.trained import load_trained
+from feathertune.trained import TrainedModel, load_trained
+
+_GIVE_DATA = "Give the labelled file to evaluate with --data FILE."
 
 
-def evaluate_run(run: Path, *, split: str | None = None, data: Path | None = None, base: str | None = None) -> Metrics:
+def evaluate_run(
+    run: Path | str, *, split: str | None = None, data: Path | str | None = None, base: str | None = None
+) -> Metrics:
     """The metrics of the run at `run`, with 95% intervals.
 
     Args:
@@ -23,29 +27,36 @@ def evaluate_run(run: Path, *, split: str | None = None, data: Path | None = Non
         base: where the base model is now (see `load_trained`).
 
     Raises:
-        UserError: both or an unknown split given, data or base not found, a label the run does not know.
+        UserError: both or an unknown split given, data or base not found or changed, a label the run does not know.
     """
     if split is not None and data is not None:
         raise UserError("give either --split or --data, not both")
-    trained = load_trained(run, base)
+    trained = load_trained(Path(run), base)
     if data is not None:
-        examples = load_split(data, trained.recipe.data, trained.classifier.label_names)
+        examples = load_split(Path(data), trained.recipe.data, trained.classifier.label_names)
     else:
-        examples = _own_split(trained.recipe, split or "validation")
+        examples = _own_split(trained, split or "validation")
     texts = tokenize(trained.tokenizer, examples.texts.to_pylist(), trained.max_length)
     return compute_metrics(predict_split(trained.classifier, examples, texts))
 
 
-def _own_split(recipe: Recipe, name: str) -> Split:
+def _own_split(trained: TrainedModel, name: str) -> Split:
+    """A split of the data the run was made with; refused where that data is no longer what it was."""
     name = {"dev": "validation"}.get(name, name)
+    section = trained.recipe.data
+    origin = read_json(trained.run.data)["origin"]
+    if "revision" in origin:
+        section = section.model_copy(update={"revision": origin["revision"]})
+    elif section.source != "sample" and not expanded(section.source).exists():
+        raise UserError("the run's data is not here any more", where=section.source, fix=_GIVE_DATA)
     try:
-        dataset = load_dataset(recipe.data, recipe.training.seed)
+        dataset = load_dataset(section, trained.recipe.training.seed)
     except UserError as error:
         raise UserError(
-            f"the run's data cannot be read again: {error.what}",
-            where=error.where,
-            fix="Give the data with --data FILE.",
+            f"the run's data cannot be read again: {error.what}", where=error.where, fix=_GIVE_DATA
         ) from None
+    if dataset.origin != origin:
+        raise UserError("the data is not what the run was made with", where=section.source, fix=_GIVE_DATA)
     if name not in dataset.splits:
         raise UserError(f"there is no split {name!r}", fix=f"The splits: {', '.join(dataset.splits)}.")
     return dataset.splits[name]

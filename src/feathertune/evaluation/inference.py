@@ -7,6 +7,7 @@ import numpy.typing as npt
 import torch
 
 from feathertune.data.example import Split
+from feathertune.errors import UserError
 from feathertune.evaluation.predictions import Predictions
 from feathertune.model.classifier import PackedClassifier
 from feathertune.tokens.batch import pack
@@ -34,7 +35,19 @@ def predict_logits(
 
 
 def predict_split(classifier: PackedClassifier, split: Split, texts: TokenizedTexts) -> Predictions:
-    """The classifier's answers for a split, whose texts are already tokenized as `texts`."""
+    """The classifier's answers for a split, whose texts are already tokenized as `texts`.
+
+    Raises:
+        UserError: an answer is not a finite number, which a model that diverged, or broken weights, give.
+    """
+    logits_NC = predict_logits(classifier, texts)
+    broken_N = ~np.isfinite(logits_NC).all(axis=1)
+    if broken_N.any():
+        raise UserError(
+            f"the model's answers are not finite for {int(broken_N.sum())} of {len(split)} texts",
+            where=split.place(int(broken_N.argmax())),
+            fix="If this came in training, it diverged: lower training.learning_rate. Else the weights are broken.",
+        )
     return Predictions(
         split=split.name,
         label_names=classifier.label_names,
@@ -42,5 +55,5 @@ def predict_split(classifier: PackedClassifier, split: Split, texts: TokenizedTe
         texts=split.texts.to_pylist(),
         labels=split.labels,
         ratings=split.ratings,
-        logits_NC=predict_logits(classifier, texts),
+        logits_NC=logits_NC,
     )

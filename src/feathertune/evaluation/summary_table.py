@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from feathertune.duration import duration
+from feathertune.visible import visible
 
 ROWS = {"loss": "loss (nats)", "accuracy": "accuracy", "precision": "precision", "recall": "recall", "f1": "F1"}
 ROWS |= {"roc_auc": "ROC AUC"}
@@ -46,7 +47,7 @@ def before_after_table(summary: Mapping[str, Any]) -> Table:
 
 
 def metrics_table(metrics: Mapping[str, Any]) -> Table:
-    """One evaluation (`Metrics.to_json()`): each metric with its 95% interval, and the confusion matrix."""
+    """One evaluation (`Metrics.to_json()`): each metric with its 95% interval, and each class's own."""
     table = Table(title=Text(f"{metrics['split']}, {metrics['num_examples']:,} examples"), title_justify="left")
     for header in ("", "value", "95% interval"):
         table.add_column(header, justify="right" if header else "left", no_wrap=True)
@@ -76,14 +77,16 @@ def blocks(summary: Mapping[str, Any]) -> list[Block]:
         before, majority = (summary.get(stage, {}).get(split, {}) for stage in ("before", "majority"))
         rows = tuple(_row(name, majority, before, after) for name in ROWS)
         title = f"{split}, {after['num_examples']:,} examples"
-        result.append(Block(title, rows, verdict(split, after, majority)))
+        result.append(Block(title, rows, verdict(split, after, majority, before)))
     return result
 
 
-def verdict(split: str, after: Mapping[str, Any], majority: Mapping[str, Any]) -> str:
-    """What the accuracy's interval says about the majority class, in one sentence.
+def verdict(
+    split: str, after: Mapping[str, Any], majority: Mapping[str, Any], before: Mapping[str, Any] | None = None
+) -> str:
+    """What the accuracy's interval says about the majority class and about before training, in one sentence.
 
-    The baseline is taken as known and the interval as the accuracy's alone: a plain reading of one table.
+    Both are taken as known and the interval as the accuracy's alone: a plain reading of one table.
     """
     interval = after.get("intervals", {}).get("accuracy")
     shown = f"{split}: accuracy {after['accuracy']:.1%}"
@@ -94,6 +97,10 @@ def verdict(split: str, after: Mapping[str, Any], majority: Mapping[str, Any]) -
     if "accuracy" not in majority:
         return shown
     baseline = majority["accuracy"]
+    earlier = (before or {}).get("accuracy")
+    if low > baseline and earlier is not None and low <= earlier:
+        word = "worse than" if high < earlier else "not shown to be better than"
+        return f"{shown}, {word} before training ({earlier:.1%})"
     if low > baseline:
         return f"{shown}, above the majority class ({baseline:.1%})"
     word = "worse than" if high < baseline else "no better than"
@@ -168,7 +175,7 @@ def _majority_name(majority: Mapping[str, Any]) -> str:
 
 
 def _short(name: str, longest: int) -> str:
-    name = " ".join(name.split())
+    name = visible(" ".join(name.split()))
     return name if len(name) <= longest else name[: longest - 1] + "…"
 
 

@@ -7,12 +7,13 @@ or alpha / sqrt(R) for rank-stabilized LoRA (Kalajdzievski 2023, arXiv:2312.0373
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
+from torch.autograd.function import once_differentiable
 
-from feathertune.model.dropout import dropout as drop
+from feathertune.model.dropout import dropout_mask
 
 
 class AdaptedLinear(nn.Module):
@@ -31,9 +32,9 @@ class AdaptedLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., I] -> [..., O]."""
-        adapted = drop(x, self.dropout) if self.training else x
-        update = functional.linear(functional.linear(adapted, self.lora_A), self.lora_B)
-        return torch.add(functional.linear(x, self.weight, self.bias), update, alpha=self.scaling)
+        mask = dropout_mask(x, self.dropout) if self.training else None
+        y: Tensor = _Adapted.apply(x, self.weight, self.bias, self.lora_A, self.lora_B, self.scaling, mask)  # type: ignore[no-untyped-call]
+        return y
 
     def merged(self) -> nn.Linear:
         """A plain linear layer with the weight W + s B A, computed in float32."""
@@ -49,3 +50,42 @@ class AdaptedLinear(nn.Module):
         """For print(model)."""
         rank, width = self.lora_A.shape
         return f"in={width}, out={self.weight.shape[0]}, rank={rank}, scaling={self.scaling:g}"
+
+
+class _Adapted(torch.autograd.Function):
+    """y = x W' + b + s (x * mask) A' B', with nothing kept or computed for the frozen W and b.
+
+    What autograd would do costs three more passes over [T, O]: the update apart, its scaling, and their sum.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, a_RI: Tensor, b_OR: Tensor, scaling: float, mask: Any
+    ) -> Tensor:
+        x_TI = x.reshape(-1, x.shape[-1])
+        mask_TI = None if mask is None else mask.reshape(x_TI.shape)
+        dropped_TI = x_TI if mask_TI is None else x_TI * mask_TI
+        low_TR = dropped_TI @ a_RI.T
+        y_TO = x_TI @ weight.T if bias is None else torch.addmm(bias, x_TI, weight.T)
+        y_TO.addmm_(low_TR, b_OR.T, alpha=scaling)
+        ctx.save_for_backward(dropped_TI, low_TR, weight, a_RI, b_OR, mask_TI)
+        ctx.scaling, ctx.shape = scaling, x.shape
+        return y_TO.reshape(*x.shape[:-1], y_TO.shape[-1])
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        dropped_TI, low_TR, weight, a_RI, b_OR, mask_TI = ctx.saved_tensors
+        gradient_TO = gradient.reshape(-1, gradient.shape[-1])
+        low_gradient_TR = (gradient_TO @ b_OR).mul_(ctx.scaling)
+        gradient_a_RI = low_gradient_TR.T @ dropped_TI
+        gradient_b_OR = (gradient_TO.T @ low_TR).mul_(ctx.scaling)
+        gradient_x = None
+        if ctx.needs_input_grad[0]:
+            gradient_TI = gradient_TO @ weight
+            if mask_TI is None:
+                gradient_TI.addmm_(low_gradient_TR, a_RI)
+            else:
+                gradient_TI.addcmul_(low_gradient_TR @ a_RI, mask_TI)
+            gradient_x = gradient_TI.reshape(ctx.shape)
+        return gradient_x, None, None, gradient_a_RI, gradient_b_OR, None, None

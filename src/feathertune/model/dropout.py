@@ -25,12 +25,21 @@ class Dropout(nn.Dropout):
 
 def dropout(x: Tensor, rate: float) -> Tensor:
     """[...] -> [...]: each element zero with probability `rate`, else scaled by 1 / (1 - rate)."""
+    mask = dropout_mask(x, rate)
+    return x if mask is None else x * mask
+
+
+def dropout_mask(x: Tensor, rate: float) -> Tensor | None:
+    """What to multiply x by: like x, zero with probability `rate`, else 1 / (1 - rate). None where nothing drops."""
     threshold = round(rate * _LEVELS)
     if threshold == 0:
-        return x
+        return None
     if x.device.type != "cpu" or threshold == _LEVELS:
-        return functional.dropout(x, rate)
-    return x * _scaled_mask(x, threshold)
+        return functional.dropout(torch.ones_like(x, requires_grad=False), rate)
+    seed = int(torch.randint(2**63 - 1, ()))
+    words = np.random.SFC64(seed).random_raw((x.numel() + 3) // 4)
+    bits = torch.from_numpy(words.view(np.int16))[: x.numel()].view(x.shape)
+    return (bits >= threshold - _LEVELS // 2).to(x.dtype).mul_(_LEVELS / (_LEVELS - threshold))
 
 
 def replace_dropouts(model: nn.Module) -> None:
@@ -38,11 +47,3 @@ def replace_dropouts(model: nn.Module) -> None:
     for name, module in list(model.named_modules()):
         if type(module) is nn.Dropout:
             model.set_submodule(name, Dropout(module.p).train(module.training))
-
-
-def _scaled_mask(x: Tensor, threshold: int) -> Tensor:
-    """Like x: 0 with probability threshold / 65,536, else 1 / (1 - that)."""
-    seed = int(torch.randint(2**63 - 1, ()))
-    words = np.random.SFC64(seed).random_raw((x.numel() + 3) // 4)
-    bits = torch.from_numpy(words.view(np.int16))[: x.numel()].view(x.shape)
-    return (bits >= threshold - _LEVELS // 2).to(x.dtype).mul_(_LEVELS / (_LEVELS - threshold))

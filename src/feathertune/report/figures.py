@@ -7,7 +7,7 @@ Matplotlib's objects are used directly, with the Agg canvas: no display, no pypl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -48,15 +48,19 @@ MORE_FONTS = (
 )  # fmt: skip
 
 
-def write_figures(run: RunFolder) -> list[Path]:
+def write_figures(run: RunFolder, summary: Mapping[str, Any] | None = None) -> list[Path]:
     """Draw what the files of `run` have, and return the PNG files written, each atomically.
+
+    Args:
+        summary: the content of summary.json, where it is not written yet.
 
     Needs metrics.jsonl. Without an epoch there is no metrics.png; without an evaluation of validation after training
     there is no confusion.png; without summary.json the best epoch and the majority class are not marked.
     Raises UserError where a file is missing or damaged.
     """
     history = read_history(run.metrics)
-    summary = read_json(run.summary) if run.summary.is_file() else {}
+    if summary is None:
+        summary = read_json(run.summary) if run.summary.is_file() else {}
     evaluation = run.evaluation("after", SPLIT)
     figures: dict[str, Figure] = {}
     if history.steps or history.epochs:

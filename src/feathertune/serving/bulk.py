@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -23,24 +23,28 @@ def predict_rows(predictor: Predictor, path: Path, text_column: str | None) -> I
     """(row, prediction) for each row of a csv, tsv, jsonl, parquet or txt file, in the file's order.
 
     Args:
-        text_column: the texts' column; by default the one the model was trained on, else `text`, else the only one.
+        text_column: the texts' column; by default the one the model was trained on, else `text`.
 
     Raises:
         UserError: the file cannot be read, a row is bad or its text empty (file:line is named), no such column.
     """
-    rows = read_rows(path, headerless_columns=None)
+    data = predictor.data
+    headerless = (text_column or data.text, data.label.rating) if data.label.rating is not None else None
+    rows = read_rows(path, headerless)
     while chunk := list(islice(rows, _CHUNK)):
-        texts = [_text(row, text_column, predictor.text_column) for row in chunk]
+        texts = [_text(row, text_column, data.text) for row in chunk]
         for row, prediction in zip(chunk, predictor.predict(texts), strict=True):
             assert isinstance(row, Row)  # `_text` refused the others
             yield row.row, prediction
 
 
-def write_rows(
-    rows: Iterable[tuple[int | None, Prediction]], label_names: tuple[str, ...], out: IO[str], kind: Format
-) -> int:
-    """Write predictions as CSV or as one JSON array, one by one; returns how many. `row` is left out where None."""
-    count = 0
+def write_rows(rows: Iterable[tuple[int, Prediction]], label_names: tuple[str, ...], out: IO[str], kind: Format) -> int:
+    """Write predictions as CSV or as one JSON array, one by one; returns how many.
+
+    Nothing is written before the first prediction is there: an error in the file's first rows leaves no output.
+    """
+    rows, count = iter(rows), 0
+    rows = chain(list(islice(rows, 1)), rows)
     if kind == "csv":
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(["row", "text", "label", "score", *(f"probability_{name}" for name in label_names)])
@@ -57,7 +61,7 @@ def write_rows(
     return count
 
 
-def as_json(row: int | None, prediction: Prediction) -> dict[str, Any]:
+def as_json(row: int, prediction: Prediction) -> dict[str, Any]:
     """One prediction as JSON-ready data."""
     return {
         "row": row,
@@ -72,12 +76,7 @@ def _text(row: Row | BadRow, wanted: str | None, trained: str) -> str:
     if isinstance(row, BadRow):
         raise UserError(row.reason, where=row.place, fix="Mend or remove the row.")
     columns = list(row.fields)
-    if wanted is not None:
-        column = wanted
-    elif len(columns) == 1:
-        column = columns[0]
-    else:
-        column = next((name for name in (trained, "text") if name in columns), trained)
+    column = wanted or next((name for name in (trained, "text") if name in columns), trained)
     if column not in row.fields:
         raise UserError(missing_column(column, columns), where=row.place, fix="Name the texts' column with --text.")
     value = row.fields[column]

@@ -9,6 +9,7 @@ from pathlib import Path
 from feathertune.errors import UserError
 from feathertune.evaluation.inference import predict_logits
 from feathertune.evaluation.predictions import decide, softmax
+from feathertune.recipe import DataSection
 from feathertune.tokens.tokenized import tokenize
 from feathertune.trained import TrainedModel, load_trained
 
@@ -42,9 +43,9 @@ class Predictor:
         return self._trained.classifier.label_names
 
     @property
-    def text_column(self) -> str:
-        """The column that held the texts the model was trained on."""
-        return self._trained.recipe.data.text
+    def data(self) -> DataSection:
+        """How the data was laid out that the model was trained on."""
+        return self._trained.recipe.data
 
     def predict(self, texts: str | Sequence[str]) -> list[Prediction]:
         """One prediction a text, in order. A text's answer does not depend on which others are asked with it.
@@ -58,6 +59,8 @@ class Predictor:
         for number, text in enumerate(texts, start=1):
             if not text.strip():
                 raise UserError("the text is empty", where=f"text {number}")
+            if any("\ud800" <= character <= "\udfff" for character in text):
+                raise UserError("the text is not valid UTF-8", where=f"text {number}")
         tokenized = tokenize(self._trained.tokenizer, texts, self._trained.max_length)
         probabilities_NC = softmax(predict_logits(self._trained.classifier, tokenized))
         predictions = []

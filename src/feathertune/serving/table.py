@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from rich.table import Table
 from rich.text import Text
 
-from feathertune.data.statistics import visible
 from feathertune.serving.predictor import Prediction
+from feathertune.visible import visible
 
 
 def predictions_table(rows: Iterable[tuple[int, Prediction]], label_names: tuple[str, ...]) -> Table:
@@ -17,8 +17,8 @@ def predictions_table(rows: Iterable[tuple[int, Prediction]], label_names: tuple
     table.add_column("text", overflow="fold", ratio=1)
     table.add_column("label")
     for name in label_names:
-        table.add_column(Text(name), justify="right")
+        table.add_column(Text(visible(name)), justify="right")
     for _, prediction in rows:
         shares = [f"{prediction.probabilities[name]:.1%}" for name in label_names]
-        table.add_row(Text(visible(prediction.text)), Text(prediction.label), *shares)
+        table.add_row(Text(visible(prediction.text)), Text(visible(prediction.label)), *shares)
     return table

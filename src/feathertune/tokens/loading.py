@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from feathertune.errors import UserError
+from feathertune.errors import UserError, in_short
 
 
 def load_tokenizer(folder: Path, gguf_file: str | None = None) -> Any:
@@ -19,9 +19,9 @@ def load_tokenizer(folder: Path, gguf_file: str | None = None) -> Any:
     options = {} if gguf_file is None else {"gguf_file": gguf_file}
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True, **options)
-    except (OSError, ValueError, KeyError) as error:
+    except Exception as error:  # the tokenizers library raises Exception itself for a broken tokenizer.json
         raise UserError(
-            f"cannot load a tokenizer: {str(error).splitlines()[0]}",
+            f"cannot load a tokenizer: {in_short(error)}",
             where=str(folder),
             fix="The model's folder needs tokenizer.json beside the weights.",
         ) from None

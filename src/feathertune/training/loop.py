@@ -6,13 +6,11 @@ seed gives the same weights bit for bit on the same machine, resumed or not.
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,24 +19,15 @@ import torch
 from torch.nn import functional as F
 
 from feathertune.errors import UserError
-from feathertune.files import write_text
 from feathertune.model.adapt import trainable_state
 from feathertune.model.classifier import PackedClassifier
 from feathertune.tokens.batch import pack
 from feathertune.tokens.order import training_steps
 from feathertune.tokens.tokenized import TokenizedTexts
-from feathertune.training.checkpoint import (
-    Progress,
-    latest_checkpoint,
-    load_checkpoint,
-    load_weights,
-    save_checkpoint,
-    save_weights,
-)
+from feathertune.training.checkpoint import Progress
 from feathertune.training.optimizer import ScheduleKind, schedule_factor, set_learning_rate
 from feathertune.training.progress import Reporter
-
-_LOG_EVERY = 10  # optimizer steps between lines of metrics.jsonl
+from feathertune.training.record import Places, Recorder
 
 
 @dataclass(frozen=True)
@@ -80,15 +69,6 @@ class Outcome:
     stopped_early: bool
 
 
-@dataclass(frozen=True)
-class Places:
-    """Where training writes: the log of metrics, the checkpoints. `fingerprint` ties a checkpoint to its run."""
-
-    metrics: Path
-    checkpoints: Path
-    fingerprint: str
-
-
 def train_loop(
     classifier: PackedClassifier,
     optimizer: torch.optim.Optimizer,
@@ -112,20 +92,16 @@ def train_loop(
         UserError: a loss or gradient that is not finite (before the update), a checkpoint of another run.
     """
     model, optimizer = accelerator.prepare(classifier, optimizer)
-    weights = trainable_state(classifier)
-    progress = _resume(places, weights, optimizer) if resume else Progress()
-    if accelerator.is_main_process:
-        _trim_log(places.metrics, progress.step)
+    recorder = Recorder(
+        places, trainable_state(classifier), optimizer, settings.checkpoint_seconds, accelerator.is_main_process
+    )
+    progress = recorder.begin(resume=resume)
     step_size = settings.batch_size * settings.accumulation * accelerator.num_processes
     steps_per_epoch = math.ceil(len(data.texts) / step_size)
-    total_steps = steps_per_epoch * settings.epochs
-    stepper = _Stepper(model, optimizer, data, settings, accelerator, total_steps)
-    writes = accelerator.is_main_process
-    reporter.start(total_steps, progress.step)
-    stopped_early = _out_of_patience(progress, settings)
-    last_save = time.monotonic()
+    stepper = _Stepper(model, optimizer, data, settings, accelerator, steps_per_epoch)
+    reporter.start(stepper.total_steps, progress.step)
     try:
-        while progress.epoch < settings.epochs and not stopped_early:
+        while progress.epoch < settings.epochs and not _out_of_patience(progress, settings):
             steps = training_steps(
                 len(data.texts),
                 step_size,
@@ -137,29 +113,18 @@ def train_loop(
                 done = stepper.take(step, progress)
                 progress = done.progress
                 reporter.step(progress.step, done.loss, done.examples_per_second)
-                if writes and progress.step % _LOG_EVERY == 0:
-                    _log(places.metrics, done.log_entry(steps_per_epoch))
-                # Not at the epoch's last step: its end has a checkpoint of its own, which must not replace this one.
-                due = time.monotonic() - last_save > settings.checkpoint_seconds
-                if writes and due and progress.steps_in_epoch < steps_per_epoch:
-                    save_checkpoint(places.checkpoints, weights, optimizer, progress, places.fingerprint)
-                    last_save = time.monotonic()
+                # The epoch's end has a checkpoint of its own, which must not replace one of its last step.
+                recorder.after_step(progress, done.log_entry(steps_per_epoch), may_save=step is not steps[-1])
             validation = evaluate()
             train_loss = progress.loss_sum / progress.examples
             progress, best = _end_epoch(progress, validation, settings.best_metric)
-            stopped_early = _out_of_patience(progress, settings)
             reporter.epoch(progress.epoch, train_loss, validation, best)
-            if writes:
-                _log(places.metrics, _epoch_entry(progress, train_loss, validation))
-                if best:
-                    save_weights(places.checkpoints / "best.safetensors", weights)
-                save_checkpoint(places.checkpoints, weights, optimizer, progress, places.fingerprint)
-                last_save = time.monotonic()
+            recorder.after_epoch(progress, _epoch_entry(progress, train_loss, validation), best=best)
     finally:
         reporter.stop()
     accelerator.wait_for_everyone()
-    load_weights(places.checkpoints / "best.safetensors", weights)
-    return Outcome(progress, stopped_early and progress.epoch < settings.epochs)
+    recorder.restore_best()
+    return Outcome(progress, stopped_early=progress.epoch < settings.epochs)
 
 
 @dataclass(frozen=True)
@@ -193,7 +158,12 @@ class _Stepper:
     data: TrainingSet
     settings: LoopSettings
     accelerator: Any
-    total_steps: int
+    steps_per_epoch: int
+
+    @property
+    def total_steps(self) -> int:
+        """Optimizer steps of the whole run."""
+        return self.steps_per_epoch * self.settings.epochs
 
     def take(self, step_examples: npt.NDArray[np.int64], progress: Progress) -> _Step:
         """Train on the examples of one step, of which every process takes its share."""
@@ -288,13 +258,6 @@ def _out_of_patience(progress: Progress, settings: LoopSettings) -> bool:
     return patience is not None and progress.epoch - progress.best_epoch >= patience and progress.epoch > 0
 
 
-def _resume(places: Places, weights: dict[str, torch.Tensor], optimizer: Any) -> Progress:
-    checkpoint = latest_checkpoint(places.checkpoints)
-    if checkpoint is None:
-        return Progress()
-    return load_checkpoint(checkpoint, weights, optimizer, places.fingerprint)
-
-
 def _epoch_entry(progress: Progress, train_loss: float, validation: dict[str, Any]) -> dict[str, Any]:
     names = ("loss", "accuracy", "precision", "recall", "f1", "roc_auc")
     return {
@@ -305,22 +268,3 @@ def _epoch_entry(progress: Progress, train_loss: float, validation: dict[str, An
         "validation": {name: validation[name] for name in names},
         "seconds": progress.train_seconds,
     }
-
-
-def _log(path: Path, entry: dict[str, Any]) -> None:
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(entry, allow_nan=False) + "\n")
-
-
-def _trim_log(path: Path, step: int) -> None:
-    """Drop the lines of steps that a resumed run takes again, and a line torn by the crash."""
-    kept = []
-    if path.is_file():
-        for line in path.read_text(encoding="utf-8").splitlines():
-            try:
-                entry = json.loads(line)
-            except json.JSONDecodeError:
-                continue
-            if entry["step"] <= step:
-                kept.append(line + "\n")
-    write_text(path, "".join(kept))

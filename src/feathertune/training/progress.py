@@ -14,7 +14,10 @@ _SECONDS_BETWEEN_LINES = 15.0
 
 
 class Reporter(Protocol):
-    """What the loop tells."""
+    """What a run tells while it goes on."""
+
+    def say(self, line: str) -> None:
+        """Something worth knowing, in one line."""
 
     def start(self, total_steps: int, done_steps: int) -> None:
         """Training begins, or goes on after `done_steps`."""
@@ -31,6 +34,9 @@ class Reporter(Protocol):
 
 class SilentReporter:
     """Says nothing: for library use and for processes other than the first."""
+
+    def say(self, line: str) -> None:
+        """Nothing."""
 
     def start(self, total_steps: int, done_steps: int) -> None:
         """Nothing."""
@@ -56,6 +62,10 @@ class ConsoleReporter:
         self._begun = self._last_line = time.monotonic()
         self._done_before = 0
 
+    def say(self, line: str) -> None:
+        """Print the line."""
+        self._print(line)
+
     def start(self, total_steps: int, done_steps: int) -> None:
         """Show the bar, or say how many steps there will be."""
         self._total, self._done_before = total_steps, done_steps
@@ -65,18 +75,19 @@ class ConsoleReporter:
                 TextColumn("training"),
                 BarColumn(),
                 MofNCompleteColumn(),
-                TextColumn("loss {task.fields[loss]:.3f}  {task.fields[speed]:.0f} examples/s"),
+                TextColumn("{task.fields[told]}"),
                 TimeRemainingColumn(),
                 console=self._console,
                 transient=True,
             )
             self._bar.start()
-            self._task = self._bar.add_task("", total=total_steps, completed=done_steps, loss=float("nan"), speed=0.0)
+            self._task = self._bar.add_task("", total=total_steps, completed=done_steps, told="")
 
     def step(self, step: int, loss: float, examples_per_second: float) -> None:
         """Move the bar, or print a line if the last one is a while ago."""
         if self._bar is not None:
-            self._bar.update(self._task, completed=step, loss=loss, speed=examples_per_second)
+            told = f"loss {loss:.3f}  {examples_per_second:.0f} examples/s"
+            self._bar.update(self._task, completed=step, told=told)
             return
         now = time.monotonic()
         if now - self._last_line >= _SECONDS_BETWEEN_LINES:

@@ -1,0 +1,119 @@
+"""Every shipped recipe, run in miniature: the model swapped for a tiny one of its family, the data for a small part."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from feathertune import Predictor, UserError, load_recipe, train
+from feathertune.data.loading import load_dataset
+from feathertune.data.sources import SAMPLE_FOLDER
+from feathertune.recipe import shipped_recipes
+from tiny import SHARED, VOCABULARY, save_tiny_base, tiny_tokenizer
+
+FAMILY = {"quickstart": "bert", "wellformed-minilm": "bert", "wellformed-smollm2": "llama", "wellformed-gpt2": "gpt2"}
+GOOGLE = SHARED / "query-wellformedness"
+needs_google = pytest.mark.skipif(not GOOGLE.is_dir(), reason="the query-wellformedness files are not here")
+
+
+@pytest.fixture
+def small_sample(tmp_path: Path) -> Path:
+    """The first rows of the built-in sample, in its own layout."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    for name in ("train.tsv", "dev.tsv"):
+        lines = (SAMPLE_FOLDER / name).read_text(encoding="utf-8").splitlines(keepends=True)
+        (folder / name).write_text("".join(lines[:65]), encoding="utf-8")
+    return folder
+
+
+def test_every_recipe_is_known_here() -> None:
+    assert set(shipped_recipes()) == set(FAMILY)
+
+
+@pytest.mark.parametrize("name", sorted(FAMILY))
+def test_a_recipe_runs(name: str, small_sample: Path, tmp_path: Path) -> None:
+    base = save_tiny_base(tmp_path / "base", FAMILY[name])
+    overrides = [f"model.source={base}", f"data.source={small_sample}", "training.epochs=1", "model.max_length=64"]
+    summary = train(load_recipe(shipped_recipes()[name], overrides), tmp_path / "run")
+    assert summary["after"]["validation"]["num_examples"] == 64
+    answer = Predictor(tmp_path / "run").predict("what is the moon?")[0]
+    assert answer.label in summary["label_names"]
+    assert sum(answer.probabilities.values()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("method", ["head", "lora", "full"])
+def test_every_method_leaves_what_the_predictor_needs(method: str, small_sample: Path, tmp_path: Path) -> None:
+    base = save_tiny_base(tmp_path / "base", "gpt2")
+    overrides = [f"model.source={base}", f"data.source={small_sample}", f"method={method}", "training.epochs=1"]
+    run = tmp_path / "run"
+    train(load_recipe(shipped_recipes()["wellformed-gpt2"], overrides), run)
+    assert (run / "adapter").is_dir() == (method != "full")
+    assert (run / "model").is_dir() == (method == "full")
+    stored = (run / "predictions" / "after-validation.csv").read_text(encoding="utf-8").splitlines()[1].split(",")
+    answer = Predictor(run).predict(stored[1])[0]
+    assert answer.label == stored[3]
+    assert answer.probabilities["POSITIVE"] == pytest.approx(float(stored[-1]), abs=1e-6)
+
+
+@needs_google
+@pytest.mark.parametrize("name", sorted(FAMILY))
+def test_googles_files_take_the_place_of_any_recipes_data(name: str) -> None:
+    recipe = load_recipe(shipped_recipes()[name], [f"data.source={GOOGLE}"])
+    dataset = load_dataset(recipe.data, recipe.training.seed)
+    assert {split: len(examples) for split, examples in dataset.splits.items()} == {"train": 17500, "validation": 3750}
+    assert dataset.splits["train"].labels.sum() == 8823
+
+
+@pytest.mark.skipif(not (SHARED / "gpt2-tokenizer").is_dir(), reason="GPT-2's tokenizer is not here")
+def test_gpt2_with_its_own_tokenizer(small_sample: Path, tmp_path: Path) -> None:
+    """GPT-2's tokenizer has no pad token; its vocabulary is the true one, the rest of the model is tiny."""
+    import shutil
+
+    import torch
+    from transformers import GPT2Config, GPT2Model
+
+    torch.manual_seed(0)
+    base = tmp_path / "gpt2"
+    GPT2Model(GPT2Config(n_embd=32, n_layer=2, n_head=4)).save_pretrained(base)
+    for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.json", "merges.txt"):
+        shutil.copy(SHARED / "gpt2-tokenizer" / name, base / name)
+    overrides = [f"model.source={base}", f"data.source={small_sample}", "training.epochs=1"]
+    train(load_recipe(shipped_recipes()["wellformed-gpt2"], overrides), tmp_path / "run")
+    config = json.loads((tmp_path / "run" / "adapter" / "adapter_config.json").read_text())
+    assert config["fan_in_fan_out"] is True
+    assert Predictor(tmp_path / "run").predict("日本語 😀 naïve\t'NA'")[0].score >= 0.5
+
+
+def test_soft_labels_and_a_made_validation_split(small_sample: Path, tmp_path: Path) -> None:
+    base = save_tiny_base(tmp_path / "base")
+    only_train = small_sample / "train.tsv"
+    overrides = [f"model.source={base}", f"data.source={only_train}", "data.label.soft=true", "training.epochs=1"]
+    train(load_recipe(shipped_recipes()["quickstart"], overrides), tmp_path / "run")
+    data = json.loads((tmp_path / "run" / "data.json").read_text())
+    assert data["splits"]["train"]["count"] + data["splits"]["validation"]["count"] == 64
+    assert any("validation was made from train" in note for note in data["notes"])
+
+
+def test_more_positions_than_the_model_has_are_refused_before_anything_is_written(
+    small_sample: Path, tmp_path: Path
+) -> None:
+    base = save_tiny_base(tmp_path / "base")
+    overrides = [f"model.source={base}", f"data.source={small_sample}", "model.max_length=512"]
+    with pytest.raises(UserError, match=r"model\.max_length=300"):
+        train(load_recipe(shipped_recipes()["quickstart"], overrides), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    assert len(tiny_tokenizer()) <= VOCABULARY
+
+
+def test_predicting_googles_headerless_layout(small_sample: Path, tmp_path: Path) -> None:
+    from feathertune.serving.bulk import predict_rows
+
+    base = save_tiny_base(tmp_path / "base")
+    overrides = [f"model.source={base}", f"data.source={small_sample}", "training.epochs=1"]
+    train(load_recipe(shipped_recipes()["quickstart"], overrides), tmp_path / "run")
+    (tmp_path / "google.tsv").write_text("what is the moon ?\t0.8\nthe moon\t0.0\n", encoding="utf-8")
+    rows = list(predict_rows(Predictor(tmp_path / "run"), tmp_path / "google.tsv", None))
+    assert [(row, prediction.text) for row, prediction in rows] == [(1, "what is the moon ?"), (2, "the moon")]
