@@ -39,7 +39,9 @@ def dropout_mask(x: Tensor, rate: float) -> Tensor | None:
     seed = int(torch.randint(2**63 - 1, ()))
     words = np.random.SFC64(seed).random_raw((x.numel() + 3) // 4)
     bits = torch.from_numpy(words.view(np.int16))[: x.numel()].view(x.shape)
-    return (bits >= threshold - _LEVELS // 2).to(x.dtype).mul_(_LEVELS / (_LEVELS - threshold))
+    # Comparing straight into floats takes a quarter of the time of comparing, converting and scaling.
+    mask = torch.empty(x.shape, dtype=x.dtype)
+    return torch.ge(bits, threshold - _LEVELS // 2, out=mask).mul_(_LEVELS / (_LEVELS - threshold))
 
 
 def replace_dropouts(model: nn.Module) -> None:
