@@ -156,9 +156,13 @@ def _jackknife_weights(count: int, rng: np.random.Generator) -> Iterator[npt.NDA
 
 
 def _bca(itself: float, drawn_B: Floats, left_out_G: Floats) -> Interval | None:
-    """One BCa interval from the estimate, its bootstrap values and its jackknife values (Efron 1987, eq. 2.3)."""
+    """One BCa interval from the estimate, its bootstrap values and its jackknife values (Efron 1987, eq. 2.3).
+
+    None where every resample gives the same value, as for a perfect ROC AUC: what does not vary in resamples tells
+    nothing about other examples, and an interval of no width would claim certainty.
+    """
     drawn_B = drawn_B[np.isfinite(drawn_B)]
-    if not np.isfinite(itself) or len(drawn_B) == 0:
+    if not np.isfinite(itself) or len(drawn_B) == 0 or drawn_B.min() == drawn_B.max():
         return None
     # ties count half: a metric on a coarse grid is not biased for that
     below = ((drawn_B < itself).sum() + (drawn_B == itself).sum() / 2) / len(drawn_B)
