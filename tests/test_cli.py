@@ -110,6 +110,11 @@ def test_evaluate_other_data_and_as_a_table(place: Path) -> None:
     assert result.returncode == 0, result.stderr
     assert "16 examples" in result.stdout
     assert "accuracy" in result.stdout
+    folder = feathertune("evaluate", "run", "--data", "data", cwd=place)
+    assert folder.returncode == 0, folder.stderr
+    assert "32 examples" in folder.stdout
+    missing = feathertune("evaluate", "run", "--data", "nowhere.jsonl", cwd=place)
+    assert (missing.returncode, "no such file" in missing.stderr) == (2, True)
 
 
 def test_predict_texts_in_every_format(place: Path) -> None:

@@ -118,7 +118,7 @@ def train(
 def evaluate(
     run: RunArgument,
     split: Annotated[str | None, typer.Option(help="A split of the run's own data; default: validation.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Other labelled data: a file in the run's layout.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Other labelled data: a file, or a folder with dev.")] = None,
     format_: FormatOption = TableOrJson.TABLE,
     base: BaseOption = None,
 ) -> None:

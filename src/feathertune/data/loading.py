@@ -51,6 +51,8 @@ def load_dataset(section: DataSection, seed: int) -> Dataset:
 def load_split(path: Path, section: DataSection, label_names: tuple[str, ...]) -> Split:
     """Read one labelled file by a finished run's rules, all its rows as one split named after the file.
 
+    Of a folder that holds splits, the validation split is read.
+
     Args:
         section: the run's `data` section; its source is not looked at.
         label_names: the run's labels, in its order; any other is an unknown label.
@@ -59,11 +61,15 @@ def load_split(path: Path, section: DataSection, label_names: tuple[str, ...]) -
         UserError: not a file that can be read, a column is missing, no rows, or any row is bad: leaving rows out of an
             evaluation would change what it says.
     """
-    if not path.is_file():
+    if not path.exists():
         raise UserError("there is no such file", where=str(path), fix="Give one labelled file, such as test.tsv.")
+    splits = open_source(str(path)).splits
+    name = "validation" if path.is_dir() else "train"  # a lone file is a source's train
+    if name not in splits:
+        raise UserError("the folder has no validation split", where=str(path), fix="Give one of its files.")
     section = section.model_copy(update={"on_bad_row": "error"})
     labels = LabelReader(section.label, label_names)
-    return _read_split(path.stem, open_source(str(path)).splits["train"], section, labels, [])
+    return _read_split(path.stem if path.is_file() else name, splits[name], section, labels, [])
 
 
 def split_validation(train: Split, fraction: float, seed: int) -> tuple[Split, Split]:

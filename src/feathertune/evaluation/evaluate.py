@@ -23,7 +23,7 @@ def evaluate_run(
 
     Args:
         split: `validation` (the default; `dev` means the same), `test` or `train`, of the data the run was made with.
-        data: instead, a labelled file with the run's columns.
+        data: instead, a labelled file with the run's columns, or a folder, whose validation split is taken.
         base: where the base model is now (see `load_trained`).
 
     Raises:
