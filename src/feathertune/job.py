@@ -35,7 +35,7 @@ class Job:
         tokenizer: of the base model.
         texts: split name -> its texts, tokenized.
         base: the base model's files.
-        base_checksums: weight file -> sha256.
+        base_checksums: file of the base (weights, config, tokenizer) -> sha256.
         classifier: base and head, adapted as the method says.
         lora: what is adapted, or None.
     """

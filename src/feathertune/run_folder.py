@@ -42,7 +42,7 @@ class RunFolder:
 
     @property
     def base(self) -> Path:
-        """The base model: source, commit, architecture, sha256 of each weight file."""
+        """The base model: source, commit, folder, architecture, sha256 of weights, config and tokenizer."""
         return self.path / "base.json"
 
     @property

@@ -82,7 +82,7 @@ def load_base(files: BaseFiles, label_names: tuple[str, ...], seed: int) -> Pack
 
 
 def build_random(config: Any, label_names: tuple[str, ...], seed: int) -> PackedClassifier:
-    """A model of `config`'s shape with random weights, for tests, benchmarks and `inspect`."""
+    """A model of `config`'s shape with random weights, for tests and benchmarks."""
     from transformers import AutoModelForSequenceClassification
 
     _set_labels(config, label_names)
