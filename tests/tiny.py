@@ -111,6 +111,12 @@ def transformers_twin(classifier: PackedClassifier) -> Any:
     return twin.float().eval()
 
 
+def token_rows(rows: list[list[int]]) -> TokenizedTexts:
+    """Texts of just these tokens."""
+    ids = np.array([token for row in rows for token in row], dtype=np.int32)
+    return TokenizedTexts(ids, np.cumsum([0, *map(len, rows)]).astype(np.int64))
+
+
 def random_texts(lengths: list[int], seed: int = 0) -> TokenizedTexts:
     """Texts of random tokens (none of them special) with these lengths."""
     rng = np.random.default_rng(seed)

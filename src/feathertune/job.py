@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from feathertune.data.example import Dataset, Split
 from feathertune.data.loading import load_dataset
 from feathertune.data.overlap import find_overlap
@@ -19,6 +21,7 @@ from feathertune.model.adapt import (
 )
 from feathertune.model.base import load_base
 from feathertune.model.classifier import PackedClassifier
+from feathertune.model.precision import PrecisionChoice, choose_precision, set_precision
 from feathertune.model.sources import BaseFiles, find_base
 from feathertune.recipe import Recipe
 from feathertune.tokens.loading import load_tokenizer
@@ -38,6 +41,7 @@ class Job:
         base_checksums: file of the base (weights, config, tokenizer) -> sha256.
         classifier: base and head, adapted as the method says.
         lora: what is adapted, or None.
+        precision: what the layers compute in, and why.
     """
 
     recipe: Recipe
@@ -48,6 +52,7 @@ class Job:
     base_checksums: dict[str, str]
     classifier: PackedClassifier
     lora: LoraShape | None
+    precision: PrecisionChoice
 
     @property
     def evaluated(self) -> list[Split]:
@@ -55,8 +60,8 @@ class Job:
         return [split for name, split in self.dataset.splits.items() if name != "train"]
 
 
-def prepare(recipe: Recipe) -> Job:
-    """Load and check everything that can be without training. Writes nothing.
+def prepare(recipe: Recipe, device: torch.device) -> Job:
+    """Load and check everything that can be without training, the model onto `device`. Writes nothing.
 
     Raises:
         UserError: anything wrong with data, model or recipe.
@@ -71,7 +76,9 @@ def prepare(recipe: Recipe) -> Job:
     classifier = load_base(base, dataset.label_names, recipe.training.seed)
     _check_positions(classifier, recipe.model.max_length)
     lora = apply_method(classifier, recipe)
-    return Job(recipe, dataset, tokenizer, texts, base, base.checksums(), classifier, lora)
+    precision = choose_precision(recipe.training.precision, device)
+    set_precision(classifier.to(device), precision.precision)
+    return Job(recipe, dataset, tokenizer, texts, base, base.checksums(), classifier, lora, precision)
 
 
 def apply_method(classifier: PackedClassifier, recipe: Recipe) -> LoraShape | None:
@@ -103,6 +110,7 @@ def plan(job: Job) -> dict[str, Any]:
         "examples": {name: len(split) for name, split in job.dataset.splits.items()},
         "tokens": {name: int(texts.offsets[-1]) for name, texts in job.texts.items()},
         "truncated_texts": {name: texts.truncated for name, texts in job.texts.items()},
+        "precision": job.precision.precision,
         "steps": -(-len(job.dataset.splits["train"]) // per_step) * training.epochs,
     }
 
@@ -110,7 +118,8 @@ def plan(job: Job) -> dict[str, Any]:
 def introduce(job: Job) -> list[str]:
     """What a person should know before waiting: sizes, and whatever makes the data suspect."""
     splits = ", ".join(f"{len(split):,} {name}" for name, split in job.dataset.splits.items())
-    lines = [f"{splits} examples; {count_parameters(job.classifier)}", *(f"note: {note}" for note in job.dataset.notes)]
+    lines = [f"{splits} examples; {count_parameters(job.classifier)}", job.precision.reason]
+    lines += [f"note: {note}" for note in job.dataset.notes]
     overlap = find_overlap(job.dataset)
     lines += [
         f"warning: {leak.rows} of {leak.second}'s texts are also in {leak.first}" for leak in overlap.leaks if leak.rows

@@ -111,7 +111,9 @@ class TrainingSection(_Section):
     gradient_clip: float | None = Field(default=1.0, gt=0, description="largest norm of the gradient; null: none")
     best_metric: BestMetric = "accuracy"
     early_stopping: int | None = Field(default=None, ge=1, description="epochs without a better metric; null: off")
-    precision: Literal["auto", "fp32"] = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        default="auto", description="of the layers' products; auto: bf16 where the machine has it"
+    )
     seed: int = Field(default=0, ge=0, lt=2**32)
 
 

@@ -63,14 +63,13 @@ def train(
     if resume and run.summary.is_file():
         reporter.say(f"the run in {run.path} is finished: nothing to resume")
         return dict(read_json(run.summary))
-    job = prepare(recipe)
+    job = prepare(recipe, accelerator.device)
     checkpoint = latest_checkpoint(run.checkpoints) if resume else None
     if checkpoint is not None:  # another run's is refused before anything of it is written over
         check_fingerprint(checkpoint, _fingerprint(job, accelerator.num_processes))
     elif accelerator.is_main_process:
         _write_inputs(run, job, command)
     accelerator.wait_for_everyone()
-    job.classifier.to(accelerator.device)
     if resume and checkpoint is None:
         reporter.say(f"no checkpoint in {run.path}: starting from the beginning")
     for line in introduce(job):
@@ -209,7 +208,7 @@ def _targets(split: Split, job: Job) -> Any:
 def _fingerprint(job: Job, num_processes: int) -> str:
     """What a checkpoint must have in common with the run that resumes it."""
     parts = [dump_recipe(job.recipe), json.dumps(job.base_checksums, sort_keys=True)]
-    parts += [json.dumps(job.dataset.origin, sort_keys=True, default=str), str(num_processes)]
+    parts += [json.dumps(job.dataset.origin, sort_keys=True, default=str), str(num_processes), job.precision.precision]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
@@ -233,6 +232,7 @@ def _summary(
         "epochs": progress.epoch,
         "best_epoch": progress.best_epoch,
         "best_metric": job.recipe.training.best_metric,
+        "precision": job.precision.precision,
         "stopped_early": outcome.stopped_early,
         "train_seconds": progress.train_seconds,
         "train_examples_per_second": progress.examples_seen / progress.train_seconds,

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from feathertune.environment import default_device
 from feathertune.errors import UserError
 from feathertune.files import expanded, read_json
+from feathertune.model.adapt import merge
 from feathertune.model.base import load_base
 from feathertune.model.classifier import PackedClassifier
 from feathertune.model.peft_files import load_adapter, read_labels
+from feathertune.model.precision import DTYPES, Precision, set_precision
 from feathertune.model.sources import BaseFiles, find_base
 from feathertune.recipe import Recipe, load_recipe
 from feathertune.run_folder import RunFolder, open_run
@@ -59,8 +62,19 @@ def load_trained(path: Path, base: str | None = None) -> TrainedModel:
         classifier = load_base(files, label_names, recipe.training.seed)
         load_adapter(classifier, run.adapter)
     tokenizer = load_tokenizer(files.folder, files.gguf_file)
-    classifier.to(_device()).eval()
+    set_precision(classifier.to(default_device()), _precision(run))
+    merge(classifier)
+    classifier.eval()
     return TrainedModel(run, recipe, classifier, tokenizer, recipe.model.max_length)
+
+
+def _precision(run: RunFolder) -> Precision:
+    """What the run computed in, so that the answers are those that were evaluated."""
+    value = read_json(run.summary).get("precision", "fp32")  # runs made before bf16 existed do not say
+    for precision in DTYPES:
+        if value == precision:
+            return precision
+    raise UserError(f"the precision is {value!r}", where=str(run.summary), fix=f"It is {' or '.join(DTYPES)}.")
 
 
 def _label_names(run: RunFolder) -> tuple[str, ...]:
@@ -109,9 +123,3 @@ def _find_again(run: RunFolder, base: str | None) -> BaseFiles:
             where=error.where,
             fix=(error.fix + " " if error.fix else "") + "Or say where it is now with --base.",
         ) from None
-
-
-def _device() -> str:
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"

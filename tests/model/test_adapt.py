@@ -82,7 +82,8 @@ def test_a_fresh_adapter_changes_nothing_and_follows_the_seed() -> None:
         return classifier
 
     texts = random_texts([4, 9])
-    assert torch.equal(packed_logits(adapted(0), texts), packed_logits(lively_classifier("qwen3"), texts))
+    plain = packed_logits(lively_classifier("qwen3"), texts)
+    torch.testing.assert_close(packed_logits(adapted(0), texts), plain, rtol=0, atol=1e-5)
     first, again, other = (trainable_state(adapted(seed)) for seed in (0, 0, 1))
     assert all(torch.equal(tensor, again[name]) for name, tensor in first.items())
     assert not all(torch.equal(tensor, other[name]) for name, tensor in first.items())

@@ -2,19 +2,17 @@ import numpy as np
 import pytest
 import torch
 
-from feathertune.model.classifier import PackedClassifier, ParameterCount, pool
+from feathertune.model.classifier import PackedClassifier, ParameterCount, mean
 from feathertune.tokens.batch import pack
 from lively import lively_classifier
 from tiny import random_texts
 
 
-@pytest.mark.parametrize(
-    ("pooling", "wanted"), [("first", [0.0, 3.0, 4.0]), ("last", [2.0, 3.0, 5.0]), ("mean", [1.0, 3.0, 4.5])]
-)
-def test_pooling(pooling: str, wanted: list[float]) -> None:
-    packing = pack(random_texts([3, 1, 2]), np.arange(3)).packing
-    hidden_TD = torch.arange(6.0)[:, None].repeat(1, 2)
-    assert pool(hidden_TD, packing, pooling).tolist() == [[value, value] for value in wanted]
+@pytest.mark.parametrize("multiple", [1, 16])
+def test_the_mean_of_each_sequences_rows(multiple: int) -> None:
+    packing = pack(random_texts([3, 1, 2]), np.arange(3), multiple=multiple).packing
+    hidden_TD = torch.arange(float(len(packing.to_packed_T)))[:, None].repeat(1, 2)
+    assert mean(hidden_TD, packing).tolist() == [[value, value] for value in (1.0, 3.0, 4.5)]
 
 
 def test_a_count_reads_as_pefts_does() -> None:

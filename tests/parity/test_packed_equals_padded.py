@@ -71,11 +71,11 @@ def test_a_wrong_mask_would_be_seen(name: str, monkeypatch: pytest.MonkeyPatch) 
     classifier, _ = model_and_twin(name)
     right, bias = packed_logits(classifier, TEXTS), attention._bias
 
-    def causal_flipped(packing: Any, causal: bool, window: int | None, dtype: torch.dtype) -> torch.Tensor:
-        return bias(packing, not causal, window, dtype)
+    def causal_flipped(packing: Any, causal: bool, window: int | None) -> torch.Tensor:
+        return bias(packing, not causal, window)
 
-    def window_wider_by_one(packing: Any, causal: bool, window: int | None, dtype: torch.dtype) -> torch.Tensor:
-        return bias(packing, causal, None if window is None else window + 1, dtype)
+    def window_wider_by_one(packing: Any, causal: bool, window: int | None) -> torch.Tensor:
+        return bias(packing, causal, None if window is None else window + 1)
 
     monkeypatch.setattr(attention, "_bias", causal_flipped)
     assert largest_difference(right, packed_logits(classifier, TEXTS)) > 1e-2

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feathertune.tokens.batch import pack
-from tiny import random_texts
+from tiny import random_texts, token_rows
 
 LENGTHS = st.lists(st.integers(1, 9), min_size=1, max_size=8)
 
@@ -57,3 +57,30 @@ def test_what_the_model_reads_is_int64_and_moves_to_a_device() -> None:
     assert meta.ids_T.is_meta
     assert meta.packing.from_packed_BL.is_meta
     assert meta.indices_B is batch.indices_B
+
+
+@settings(deadline=None)
+@given(st.lists(st.lists(st.integers(1, 2), min_size=1, max_size=5), min_size=1, max_size=8), st.sampled_from([1, 8]))
+def test_shared_prefixes_are_held_once(rows: list[list[int]], multiple: int) -> None:
+    batch = pack(token_rows(rows), np.arange(len(rows)), share_prefixes=True, multiple=multiple)
+    packing, longest = batch.packing, max(map(len, rows))
+    prefixes = {tuple(row[:end]) for row in rows for end in range(1, len(row) + 1)}
+    assert len(batch.ids_T) == -(-max(len(prefixes), len(rows)) // multiple) * multiple
+    tokens_of = {}
+    for row, tokens in zip(rows, packing.from_packed_BL.tolist(), strict=True):
+        assert tokens == tokens[: len(row)] + [tokens[len(row) - 1]] * (longest - len(row))
+        for position, token in enumerate(tokens[: len(row)]):
+            assert batch.ids_T[token] == row[position]
+            assert batch.positions_T[token] == position
+            assert tokens_of.setdefault(tuple(row[: position + 1]), token) == token
+    assert sorted(tokens_of.values()) == list(range(len(prefixes)))
+    assert packing.ends_B.tolist() == [tokens_of[tuple(row)] for row in rows]
+    slots_S = packing.from_packed_BL.flatten()
+    assert slots_S[packing.to_packed_T[: len(prefixes)]].tolist() == list(range(len(prefixes)))
+
+
+def test_the_number_of_tokens_is_filled_up_to_a_multiple() -> None:
+    texts = random_texts([3, 2])
+    filled, plain = pack(texts, np.arange(2), multiple=8), pack(texts, np.arange(2))
+    assert filled.ids_T.tolist() == [*plain.ids_T.tolist(), 0, 0, 0]
+    assert torch.equal(filled.packing.from_packed_BL, plain.packing.from_packed_BL)

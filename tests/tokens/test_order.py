@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feathertune.tokens.order import prediction_batches, training_steps
+from feathertune.tokens.order import distinct, prediction_batches, training_steps
+from tiny import random_texts, token_rows
 
 
 @given(st.integers(1, 60), st.integers(1, 20), st.integers(0, 2**32 - 1), st.integers(1, 100))
@@ -46,20 +47,36 @@ def test_a_short_last_step_is_filled_from_the_epochs_beginning() -> None:
     assert last[1:].tolist() == first[:3].tolist()
 
 
-@given(st.lists(st.integers(1, 40), max_size=50), st.integers(1, 64))
-def test_each_text_is_predicted_once_within_the_budget(lengths: list[int], budget: int) -> None:
-    lengths_N = np.array(lengths, dtype=np.int64)
-    batches = list(prediction_batches(lengths_N, budget))
+@given(st.lists(st.integers(1, 40), max_size=50), st.integers(1, 64), st.booleans())
+def test_each_text_is_predicted_once_within_the_budget(lengths: list[int], budget: int, alphabetical: bool) -> None:
+    texts = random_texts(lengths)
+    asked = np.arange(len(lengths))[::-1].copy()
+    batches = list(prediction_batches(texts, asked, budget, alphabetical=alphabetical))
     order = [index for batch in batches for index in batch.tolist()]
     assert sorted(order) == list(range(len(lengths)))
-    assert order == sorted(order, key=lambda index: (lengths[index], index))  # shortest first, ties as given
+    if not alphabetical:
+        assert order == sorted(order, key=lambda index: (lengths[index], -index))  # shortest first, ties as given
     for batch in batches:
-        assert len(batch) == 1 or lengths_N[batch].sum() <= budget
+        assert len(batch) == 1 or texts.lengths[batch].sum() <= budget
     for batch, following in pairwise(batches):
-        assert lengths_N[batch].sum() + lengths[following[0]] > budget, "one more would have fitted"
+        assert texts.lengths[batch].sum() + lengths[following[0]] > budget, "one more would have fitted"
 
 
 @pytest.mark.parametrize("budget", [1, 10_000])
 def test_a_text_longer_than_the_budget_goes_alone(budget: int) -> None:
-    batches = [batch.tolist() for batch in prediction_batches(np.array([300, 300]), budget)]
+    texts = random_texts([300, 300])
+    batches = [batch.tolist() for batch in prediction_batches(texts, np.arange(2), budget, alphabetical=False)]
     assert batches == ([[0], [1]] if budget == 1 else [[0, 1]])
+
+
+def test_texts_that_begin_alike_are_neighbours_among_those_of_like_length() -> None:
+    texts = token_rows([[5, 6, 7], [1], [5, 6], [1] * 20, [5, 2], [5, 6, 7, 8]])
+    (batch,) = prediction_batches(texts, np.arange(6), 1000, alphabetical=True)
+    assert batch.tolist() == [1, 4, 2, 0, 5, 3]
+
+
+@given(st.lists(st.lists(st.integers(1, 2), min_size=1, max_size=3), max_size=12))
+def test_equal_texts_are_one(rows: list[list[int]]) -> None:
+    chosen, which = distinct(token_rows(rows))
+    assert len(chosen) == len({tuple(row) for row in rows})
+    assert [rows[index] for index in chosen[which]] == rows

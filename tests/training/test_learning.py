@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from feathertune.evaluation.inference import predict_split
 from feathertune.evaluation.metrics import compute_metrics
@@ -31,7 +32,7 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
 
 @pytest.mark.parametrize(("method", "rate"), [("lora", 1e-2), ("full", 3e-3)])
 def test_learning(recipe: Recipe, method: str, rate: float, tmp_path: Path) -> None:
-    job = prepare(recipe.model_copy(update={"method": method}))
+    job = prepare(recipe.model_copy(update={"method": method}), torch.device("cpu"))
     split, validation = job.dataset.splits["train"], job.dataset.splits["validation"]
 
     def accuracy() -> float:

@@ -9,9 +9,10 @@ import torch
 from feathertune.data.example import Split
 from feathertune.errors import UserError
 from feathertune.evaluation.predictions import Predictions
+from feathertune.model.adapt import merged
 from feathertune.model.classifier import PackedClassifier
-from feathertune.tokens.batch import pack
-from feathertune.tokens.order import prediction_batches
+from feathertune.tokens.batch import TOKEN_MULTIPLE, pack
+from feathertune.tokens.order import distinct, prediction_batches
 from feathertune.tokens.tokenized import TokenizedTexts
 
 TOKEN_BUDGET = 2048  # tokens in a batch: large enough for full-speed products, small enough for the cache
@@ -20,18 +21,23 @@ TOKEN_BUDGET = 2048  # tokens in a batch: large enough for full-speed products, 
 def predict_logits(
     classifier: PackedClassifier, texts: TokenizedTexts, token_budget: int = TOKEN_BUDGET
 ) -> npt.NDArray[np.float32]:
-    """[N, C] float32 logits, in the order of `texts`. The model is left in the mode it was in."""
+    """[N, C] float32 logits, in the order of `texts`. The model is left as it was.
+
+    Nothing is computed twice: adapters are merged, equal texts are one, and causal models share what texts begin with.
+    """
     logits_NC = np.empty((len(texts), len(classifier.label_names)), dtype=np.float32)
     device = next(classifier.parameters()).device
+    chosen, which = distinct(texts)
     was_training = classifier.training
     classifier.eval()
     try:
-        with torch.inference_mode():
-            for indices_B in prediction_batches(texts.lengths, token_budget):
-                logits_NC[indices_B] = classifier(pack(texts, indices_B).to(device)).cpu().numpy()
+        with torch.inference_mode(), merged(classifier):
+            for indices_B in prediction_batches(texts, chosen, token_budget, alphabetical=classifier.causal):
+                batch = pack(texts, indices_B, share_prefixes=classifier.causal, multiple=TOKEN_MULTIPLE)
+                logits_NC[indices_B] = classifier(batch.to(device)).cpu().numpy()
     finally:
         classifier.train(was_training)
-    return logits_NC
+    return logits_NC[chosen[which]]
 
 
 def predict_split(classifier: PackedClassifier, split: Split, texts: TokenizedTexts) -> Predictions:

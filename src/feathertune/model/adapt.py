@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -81,10 +83,25 @@ def train_everything(classifier: PackedClassifier) -> None:
 
 
 def merge(classifier: PackedClassifier) -> None:
-    """Replace every `AdaptedLinear` by the plain linear of its merged weight, in place."""
-    for name, module in list(classifier.model.named_modules()):
-        if isinstance(module, AdaptedLinear):
-            classifier.model.set_submodule(name, module.merged())
+    """Replace every `AdaptedLinear` by the linear of its merged weight, in place."""
+    for name, module in _adapted(classifier):
+        classifier.model.set_submodule(name, module.merged())
+
+
+@contextmanager
+def merged(classifier: PackedClassifier) -> Iterator[None]:
+    """Merge for the time of a `with` block, as predictions want; the adapters are put back untouched."""
+    adapters = _adapted(classifier)
+    merge(classifier)
+    try:
+        yield
+    finally:
+        for name, module in adapters:
+            classifier.model.set_submodule(name, module.train(classifier.training))
+
+
+def _adapted(classifier: PackedClassifier) -> list[tuple[str, AdaptedLinear]]:
+    return [(name, m) for name, m in classifier.model.named_modules() if isinstance(m, AdaptedLinear)]
 
 
 def adapted_names(model: nn.Module) -> tuple[str, ...]:

@@ -13,11 +13,16 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from feathertune.model.dropout import dropout_mask
+from feathertune.model.dropout import keep_mask
+from feathertune.model.fast_linear import FastLinear
+from feathertune.model.product import add_product, product
 
 
 class AdaptedLinear(nn.Module):
-    """`W x + b` with W [O, I] frozen, plus `s B A x`. B starts at zero, so at first it is the layer it replaces."""
+    """`W x + b` with W [O, I] frozen, plus `s B A x`. B starts at zero, so at first it is the layer it replaces.
+
+    Everything is computed in W's dtype. The factors are float32 whatever that is, and so are their gradients.
+    """
 
     def __init__(self, linear: nn.Linear, rank: int, scaling: float, dropout: float) -> None:
         super().__init__()
@@ -30,21 +35,31 @@ class AdaptedLinear(nn.Module):
         nn.init.kaiming_uniform_(self.lora_A, a=math.sqrt(5))  # PEFT's and the paper's code's choice
         self.train(linear.training)
 
+    def hold_in(self, dtype: torch.dtype) -> None:
+        """Keep W and b, and compute, in `dtype`."""
+        self.weight = nn.Parameter(self.weight.to(dtype), requires_grad=False)
+        if self.bias is not None:
+            self.bias = nn.Parameter(self.bias.to(dtype), requires_grad=False)
+
     def forward(self, x: Tensor) -> Tensor:
-        """[..., I] -> [..., O]."""
-        mask = dropout_mask(x, self.dropout) if self.training else None
-        y: Tensor = _Adapted.apply(x, self.weight, self.bias, self.lora_A, self.lora_B, self.scaling, mask)  # type: ignore[no-untyped-call]
+        """[..., I] -> [..., O] in W's dtype."""
+        x = x.to(self.weight.dtype)
+        keep, scaling = None, self.scaling
+        if self.training and self.dropout > 0:
+            keep, scale = keep_mask(x, self.dropout)
+            scaling *= scale
+        y: Tensor = _Adapted.apply(x, self.weight, self.bias, self.lora_A, self.lora_B, scaling, keep)  # type: ignore[no-untyped-call]
         return y
 
-    def merged(self) -> nn.Linear:
-        """A plain linear layer with the weight W + s B A, computed in float32."""
+    def merged(self) -> FastLinear:
+        """A plain linear layer with the weight W + s B A, added in float32 and rounded to W's dtype once."""
         linear = nn.Linear(self.weight.shape[1], self.weight.shape[0], bias=self.bias is not None, device="meta")
         with torch.no_grad():
-            weight = self.weight.float() + self.scaling * (self.lora_B.float() @ self.lora_A.float())
-        linear.weight = nn.Parameter(weight.to(self.weight.dtype), requires_grad=False)
+            weight = torch.addmm(self.weight.float(), self.lora_B, self.lora_A, alpha=self.scaling)
+        linear.weight = nn.Parameter(weight, requires_grad=False)
         if self.bias is not None:
-            linear.bias = nn.Parameter(self.bias.detach().clone(), requires_grad=False)
-        return linear
+            linear.bias = nn.Parameter(self.bias, requires_grad=False)
+        return FastLinear.of(linear, self.weight.dtype)
 
     def extra_repr(self) -> str:
         """For print(model)."""
@@ -53,39 +68,47 @@ class AdaptedLinear(nn.Module):
 
 
 class _Adapted(torch.autograd.Function):
-    """y = x W' + b + s (x * mask) A' B', with nothing kept or computed for the frozen W and b.
+    """y = x W' + b + s (x * keep) A' B', with nothing kept or computed for the frozen W and b.
 
-    What autograd would do costs three more passes over [T, O]: the update apart, its scaling, and their sum.
+    What autograd would do costs three more passes over [T, O]: the update apart, its scaling, and their sum. `keep` is
+    0 or 1, exact in any dtype; dropout's factor is part of s.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, a_RI: Tensor, b_OR: Tensor, scaling: float, mask: Any
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        a_RI: Tensor,
+        b_OR: Tensor,
+        scaling: float,
+        keep: Tensor | None,
     ) -> Tensor:
         x_TI = x.reshape(-1, x.shape[-1])
-        mask_TI = None if mask is None else mask.reshape(x_TI.shape)
-        dropped_TI = x_TI if mask_TI is None else x_TI * mask_TI
-        low_TR = dropped_TI @ a_RI.T
-        y_TO = x_TI @ weight.T if bias is None else torch.addmm(bias, x_TI, weight.T)
-        y_TO.addmm_(low_TR, b_OR.T, alpha=scaling)
-        ctx.save_for_backward(dropped_TI, low_TR, weight, a_RI, b_OR, mask_TI)
+        keep_TI = None if keep is None else keep.reshape(x_TI.shape)
+        dropped_TI = x_TI if keep_TI is None else x_TI * keep_TI
+        low_TR = product(dropped_TI, a_RI.to(x.dtype)).mul_(scaling)
+        y_TO = add_product(product(x_TI, weight, bias), low_TR, b_OR.to(x.dtype))
+        ctx.save_for_backward(dropped_TI, low_TR, weight, a_RI, b_OR, keep_TI)
         ctx.scaling, ctx.shape = scaling, x.shape
         return y_TO.reshape(*x.shape[:-1], y_TO.shape[-1])
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        dropped_TI, low_TR, weight, a_RI, b_OR, mask_TI = ctx.saved_tensors
+        dropped_TI, low_TR, weight, a_RI, b_OR, keep_TI = ctx.saved_tensors
         gradient_TO = gradient.reshape(-1, gradient.shape[-1])
-        low_gradient_TR = (gradient_TO @ b_OR).mul_(ctx.scaling)
-        gradient_a_RI = low_gradient_TR.T @ dropped_TI
-        gradient_b_OR = (gradient_TO.T @ low_TR).mul_(ctx.scaling)
+        low_gradient_TR = product(gradient_TO, b_OR.to(gradient.dtype).T).mul_(ctx.scaling)
+        gradient_a_RI = (low_gradient_TR.T @ dropped_TI).to(a_RI.dtype)
+        gradient_b_OR = (low_TR.T @ gradient_TO).T.to(b_OR.dtype)  # many times faster than the product the other way
         gradient_x = None
         if ctx.needs_input_grad[0]:
-            gradient_TI = gradient_TO @ weight
-            if mask_TI is None:
-                gradient_TI.addmm_(low_gradient_TR, a_RI)
+            gradient_TI = product(gradient_TO, weight.T)
+            update_IR = a_RI.to(gradient.dtype).T
+            if keep_TI is None:
+                gradient_TI = add_product(gradient_TI, low_gradient_TR, update_IR)
             else:
-                gradient_TI.addcmul_(low_gradient_TR @ a_RI, mask_TI)
+                gradient_TI.addcmul_(product(low_gradient_TR, update_IR), keep_TI)
             gradient_x = gradient_TI.reshape(ctx.shape)
         return gradient_x, None, None, gradient_a_RI, gradient_b_OR, None, None

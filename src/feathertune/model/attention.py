@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from feathertune.model.dropout import dropout as drop
+from feathertune.model.pooled_rows import PooledPacking
 from feathertune.tokens.batch import Packing
 
 NAME = "feathertune_packed"
@@ -27,7 +28,7 @@ def packed_attention(
     value_1JTK: Tensor,
     attention_mask: Tensor | None,
     *,
-    packing: Packing,
+    packing: Packing | PooledPacking,
     scaling: float | None = None,
     dropout: float = 0.0,
     sliding_window: int | None = None,
@@ -37,7 +38,7 @@ def packed_attention(
 
     Args:
         module: the attention layer, read for `is_causal` alone.
-        query_1HTK: the queries of T packed tokens.
+        query_1HTK: the queries of T packed tokens, or of the B pooled ones.
         key_1JTK: their keys; H is a multiple of J (grouped queries).
         value_1JTK: their values.
         attention_mask: always None; `packing` says what a mask would.
@@ -51,22 +52,29 @@ def packed_attention(
     """
     if attention_mask is not None:
         raise ValueError("a mask reached packed attention: the model built one in spite of `_no_mask`")
-    query_BHLK, key_BJLK, value_BJLK = (_unpack(x[0], packing) for x in (query_1HTK, key_1JTK, value_1JTK))
-    groups = query_BHLK.shape[1] // key_BJLK.shape[1]
-    key_BHLK = key_BJLK.repeat_interleave(groups, dim=1) if groups > 1 else key_BJLK
-    value_BHLK = value_BJLK.repeat_interleave(groups, dim=1) if groups > 1 else value_BJLK
-    scale = query_BHLK.shape[-1] ** -0.5 if scaling is None else scaling
-    bias = _bias(packing, bool(getattr(module, "is_causal", False)), sliding_window, query_BHLK.dtype)
-    if packing.longest <= _LONGEST_EXPLICIT:
-        scores_BHLL = torch.matmul(query_BHLK, key_BHLK.transpose(-1, -2)) * scale + bias
-        weights_BHLL = torch.softmax(scores_BHLL, dim=-1)
-        weights_BHLL = drop(weights_BHLL, dropout)
-        out_BHLK = torch.matmul(weights_BHLL, value_BHLK)
+    if isinstance(packing, PooledPacking):
+        key_1JTK, value_1JTK = packing.keys_and_values(key_1JTK, value_1JTK)
+        places = packing.packing
+        query_BHQK = query_1HTK[0].transpose(0, 1)[:, :, None]
     else:
-        out_BHLK = functional.scaled_dot_product_attention(
-            query_BHLK, key_BHLK, value_BHLK, attn_mask=bias, dropout_p=dropout, scale=scale
+        places = packing
+        query_BHQK = _unpack(query_1HTK[0], places)
+    scale = query_BHQK.shape[-1] ** -0.5 if scaling is None else scaling
+    key_BHLK, value_BHLK = (
+        _repeat_heads(_unpack(x[0], places), query_BHQK.shape[1]) for x in (key_1JTK * scale, value_1JTK)
+    )
+    bias = _bias(packing, bool(getattr(module, "is_causal", False)), sliding_window)
+    if places.longest <= _LONGEST_EXPLICIT:
+        scores_BHQL = torch.matmul(query_BHQK, key_BHLK.transpose(-1, -2)) + bias
+        weights_BHQL = drop(torch.softmax(scores_BHQL, dim=-1, dtype=torch.float32), dropout)
+        out_BHQK = torch.matmul(weights_BHQL.to(value_BHLK.dtype), value_BHLK)
+    else:
+        out_BHQK = functional.scaled_dot_product_attention(
+            query_BHQK, key_BHLK, value_BHLK, attn_mask=bias.to(query_BHQK.dtype), dropout_p=dropout, scale=1.0
         )
-    return _repack(out_BHLK, packing)[None], None
+    if isinstance(packing, PooledPacking):
+        return out_BHQK[None, :, :, 0], None
+    return _repack(out_BHQK, packing)[None], None
 
 
 def register() -> str:
@@ -93,19 +101,27 @@ def _repack(x_BHLK: Tensor, packing: Packing) -> Tensor:
     return x_BHLK.transpose(1, 2).flatten(0, 1).index_select(0, packing.to_packed_T)
 
 
-def _bias(packing: Packing, causal: bool, window: int | None, dtype: torch.dtype) -> Tensor:
+def _repeat_heads(x_BJLK: Tensor, heads: int) -> Tensor:
+    """[B, J, L, K] -> [B, H, L, K]: each key/value head serves H / J query heads."""
+    groups = heads // x_BJLK.shape[1]
+    return x_BJLK.repeat_interleave(groups, dim=1) if groups > 1 else x_BJLK
+
+
+def _bias(packing: Packing | PooledPacking, causal: bool, window: int | None) -> Tensor:
     """What is added to the scores: 0 where a query may look, a very low number where it may not.
 
     Returns [B, 1, 1, L], or [B, 1, L, L] where it depends on the query. It is finite, since a slot past a sequence's
     end may see nothing, and a row of -inf would make its softmax, and then every gradient, NaN.
     """
-    slots_L = torch.arange(packing.longest, device=packing.lengths_B.device)
-    allowed = (slots_L < packing.lengths_B[:, None])[:, None, :]
-    if causal or (window is not None and window < packing.longest):
-        distance_LL = slots_L[:, None] - slots_L[None, :]
+    places = packing.packing if isinstance(packing, PooledPacking) else packing
+    slots_L = torch.arange(places.longest, device=places.lengths_B.device)
+    allowed_BQL = (slots_L < places.lengths_B[:, None])[:, None, :]
+    if causal or (window is not None and window < places.longest):
+        queries_BQ = packing.positions_B[:, None] if isinstance(packing, PooledPacking) else slots_L[None]
+        distance_BQL = queries_BQ[:, :, None] - slots_L
         if causal:
-            allowed = allowed & (distance_LL >= 0)
+            allowed_BQL = allowed_BQL & (distance_BQL >= 0)
         if window is not None:
-            allowed = allowed & (distance_LL.abs() < window)
-    bias = torch.zeros(allowed.shape, dtype=dtype, device=allowed.device)
-    return bias.masked_fill(~allowed, torch.finfo(dtype).min)[:, None]
+            allowed_BQL = allowed_BQL & (distance_BQL.abs() < window)
+    bias = torch.zeros(allowed_BQL.shape, device=allowed_BQL.device)
+    return bias.masked_fill(~allowed_BQL, torch.finfo(torch.bfloat16).min)[:, None]

@@ -19,6 +19,7 @@ from feathertune.model import attention
 from feathertune.model.classifier import PackedClassifier
 from feathertune.model.dropout import replace_dropouts
 from feathertune.model.families import family_of, head_parameters
+from feathertune.model.gelu import replace_gelus
 from feathertune.model.sources import BaseFiles, read_config
 
 # What transformers raises over files that are cut short, or that ask for what it cannot do.
@@ -77,6 +78,7 @@ def load_base(files: BaseFiles, label_names: tuple[str, ...], seed: int) -> Pack
     model.config.quantization_config = None  # a dequantized GGUF is an ordinary float32 model
     convert_conv1d(model)
     replace_dropouts(model)
+    replace_gelus(model)
     fresh = {*report["missing_keys"], *(item[0] for item in report["mismatched_keys"])}
     return PackedClassifier(model, frozenset(fresh)).eval()
 
@@ -91,6 +93,7 @@ def build_random(config: Any, label_names: tuple[str, ...], seed: int) -> Packed
     model = AutoModelForSequenceClassification.from_config(config, attn_implementation=attention.register())
     convert_conv1d(model)
     replace_dropouts(model)
+    replace_gelus(model)
     return PackedClassifier(model.float()).eval()
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from feathertune.model.families import Family, family_of, head_parameters
+from feathertune.model.families import Family, Pooling, family_of, head_parameters
+from feathertune.model.pooled_rows import trim_last_layer
 from feathertune.tokens.batch import Packing, TokenBatch
 
 
@@ -27,6 +28,7 @@ class PackedClassifier(nn.Module):
         super().__init__()
         self.model = model
         self.family: Family = family_of(model.config.model_type, where=type(model).__name__)
+        trim_last_layer(model.base_model, model.config.num_hidden_layers)
         self.fresh = frozenset(head_parameters(model, self.family)) if fresh is None else fresh
         pooler = f"{model.base_model_prefix}.pooler"
         if any(name.startswith(f"{pooler}.") for name in self.fresh):
@@ -38,30 +40,38 @@ class PackedClassifier(nn.Module):
         names: dict[int, str] = self.model.config.id2label
         return tuple(names[index] for index in range(len(names)))
 
+    @property
+    def causal(self) -> bool:
+        """Whether no token's row depends on what follows it, so that texts can share what they begin with."""
+        attentions = [m for m in self.model.base_model.modules() if hasattr(m, "is_causal")]
+        return bool(attentions) and all(m.is_causal for m in attentions)
+
     def forward(self, batch: TokenBatch) -> Tensor:
         """Logits [B, C] float32 for the B sequences of `batch`, in its order."""
-        config = self.model.config
-        options = {"use_cache": False} if self.family.pooling(config) == "last" else {}
+        config, pooling = self.model.config, self.family.pooling(self.model.config)
+        options = {"use_cache": False} if pooling == "last" else {}
         hidden_TD = self.model.base_model(
             input_ids=batch.ids_T[None],
             position_ids=batch.positions_T[None] + self.family.first_position(config),
-            packing=batch.packing,
+            packing=replace(batch.packing, pooled_B=_pooled(batch.packing, pooling)),
             **options,
         ).last_hidden_state[0]
-        rows_BD = pool(hidden_TD, batch.packing, self.family.pooling(config))
+        rows_BD = mean(hidden_TD, batch.packing) if pooling == "mean" else hidden_TD[: len(batch)]  # see pooled_rows
         logits_BC: Tensor = self.family.head(self.model, rows_BD)
         return logits_BC.float()
 
 
-def pool(hidden_TD: Tensor, packing: Packing, pooling: str) -> Tensor:
-    """[T, D] -> [B, D]: each sequence's first or last row, or the mean of its rows."""
-    if pooling == "first":
-        return hidden_TD.index_select(0, packing.starts_B)
-    if pooling == "last":
-        return hidden_TD.index_select(0, packing.ends_B)
-    sequence_T = torch.repeat_interleave(packing.lengths_B)
-    sums_BD = hidden_TD.new_zeros(len(packing.lengths_B), hidden_TD.shape[1]).index_add(0, sequence_T, hidden_TD)
-    return sums_BD / packing.lengths_B[:, None]
+def _pooled(packing: Packing, pooling: Pooling) -> Tensor | None:
+    """[B]: the token that stands for each sequence, or None where all of them do."""
+    return {"first": packing.starts_B, "last": packing.ends_B, "mean": None}[pooling]
+
+
+def mean(hidden_TD: Tensor, packing: Packing) -> Tensor:
+    """[T, D] -> [B, D]: the mean of each sequence's rows."""
+    tokens = int(packing.lengths_B.sum())
+    sequence_T = torch.repeat_interleave(packing.lengths_B, output_size=tokens)
+    sums_BD = hidden_TD.new_zeros(len(packing.lengths_B), hidden_TD.shape[1])
+    return sums_BD.index_add(0, sequence_T, hidden_TD[:tokens]) / packing.lengths_B[:, None]
 
 
 @dataclass(frozen=True)

@@ -15,39 +15,46 @@ from torch import Tensor
 
 from feathertune.tokens.tokenized import TokenizedTexts
 
+# Matrix kernels are compiled for each number of tokens; rounding it up makes few different ones of many (docs/LOG.md).
+TOKEN_MULTIPLE = 8
+
 
 @dataclass(frozen=True)
 class Packing:
     """Where each of B sequences lies among T packed tokens; L is the longest sequence.
 
+    Sequences may share tokens: one that several begin with is there once, and `from_packed_BL` leads to it from each.
+
     Attributes:
         starts_B: [B] int64, the index of each sequence's first token.
+        ends_B: [B] int64, the index of each sequence's last token.
         lengths_B: [B] int64, each sequence's number of tokens, at least 1.
         longest: L.
         from_packed_BL: [B, L] int64, for each slot of a padded layout the packed token that fills it; slots past a
             sequence's end repeat its last token, and are masked by whoever uses them.
-        to_packed_T: [T] int64, for each packed token its slot in the flattened [B * L] padded layout.
+        to_packed_T: [T] int64, for each packed token a slot of the flattened [B * L] padded layout that it fills.
+        pooled_B: [B] int64, the token that stands for each sequence, once a model has said which: the last layer then
+            computes no other. None where it needs them all.
     """
 
     starts_B: Tensor
+    ends_B: Tensor
     lengths_B: Tensor
     longest: int
     from_packed_BL: Tensor
     to_packed_T: Tensor
-
-    @property
-    def ends_B(self) -> Tensor:
-        """[B] int64: the index of each sequence's last token."""
-        return self.starts_B + self.lengths_B - 1
+    pooled_B: Tensor | None = None
 
     def to(self, device: torch.device) -> Packing:
         """The same on another device."""
         return Packing(
             self.starts_B.to(device),
+            self.ends_B.to(device),
             self.lengths_B.to(device),
             self.longest,
             self.from_packed_BL.to(device),
             self.to_packed_T.to(device),
+            None if self.pooled_B is None else self.pooled_B.to(device),
         )
 
 
@@ -75,25 +82,46 @@ class TokenBatch:
         return TokenBatch(self.ids_T.to(device), self.positions_T.to(device), self.packing.to(device), self.indices_B)
 
 
-def pack(texts: TokenizedTexts, indices_B: npt.NDArray[np.int64]) -> TokenBatch:
-    """Lay the sequences at `indices_B` of `texts` end to end, in that order."""
-    begins_B, ends_B = texts.offsets[indices_B], texts.offsets[indices_B + 1]
-    lengths_B = (ends_B - begins_B).astype(np.int64)
-    starts_B = np.cumsum(lengths_B) - lengths_B
-    sequence_T = np.repeat(np.arange(len(indices_B)), lengths_B)
-    positions_T = np.arange(lengths_B.sum()) - starts_B[sequence_T]
-    ids_T = texts.ids[begins_B[sequence_T] + positions_T].astype(np.int64)
-    longest = int(lengths_B.max())
-    slots_BL = np.minimum(np.arange(longest)[None, :], lengths_B[:, None] - 1) + starts_B[:, None]
+def pack(
+    texts: TokenizedTexts, indices_B: npt.NDArray[np.int64], *, share_prefixes: bool = False, multiple: int = 1
+) -> TokenBatch:
+    """Lay the sequences at `indices_B` of `texts` end to end.
+
+    Args:
+        share_prefixes: hold a token once for all sequences that are equal up to it. Exact for causal models, whose
+            rows depend on nothing that follows, if nothing is dropped at random.
+        multiple: fill T up to a multiple of this with tokens that belong to no sequence: matrix kernels are compiled
+            for each T, so that few different ones are fast sooner.
+    """
+    begins_B, lengths_B = texts.offsets[indices_B], np.diff(texts.offsets)[indices_B].astype(np.int64)
+    slots_L = np.arange(int(lengths_B.max()))
+    ids_BL = texts.ids[np.minimum(slots_L, lengths_B[:, None] - 1) + begins_B[:, None]].astype(np.int64)
+    order_B, new_BL = np.arange(len(indices_B)), slots_L < lengths_B[:, None]
+    if share_prefixes:  # in alphabetical order each row stands below the one it shares most with
+        real_BL = np.where(new_BL, ids_BL, -1)
+        order_B = np.lexsort(real_BL.T[::-1])
+        new_BL, real_BL = new_BL[order_B], real_BL[order_B]
+        new_BL[1:] &= ~np.logical_and.accumulate(real_BL[1:] == real_BL[:-1], axis=1)
+    # Each new slot becomes the next token; any other is the token of the slot above it, in the row it was equal to.
+    tokens_BL = np.where(new_BL, np.cumsum(new_BL).reshape(new_BL.shape) - 1, -1)
+    tokens_BL = np.maximum.accumulate(tokens_BL, axis=0)
+    tokens_BL = np.take_along_axis(tokens_BL, np.minimum(slots_L, lengths_B[order_B, None] - 1), axis=1)
+    rows_T, positions_T = np.nonzero(new_BL)
+    from_packed_BL = np.empty_like(tokens_BL)
+    from_packed_BL[order_B] = tokens_BL
+    to_packed_T = order_B[rows_T] * len(slots_L) + positions_T
+    tokens = max(len(rows_T), len(indices_B))  # as many as sequences even if all share one: a model returns a row each
+    filler = (0, tokens - len(rows_T) + -tokens % multiple)
     return TokenBatch(
-        ids_T=torch.from_numpy(ids_T),
-        positions_T=torch.from_numpy(positions_T),
+        ids_T=torch.from_numpy(np.pad(ids_BL[order_B[rows_T], positions_T], filler)),
+        positions_T=torch.from_numpy(np.pad(positions_T, filler)),
         packing=Packing(
-            starts_B=torch.from_numpy(starts_B),
+            starts_B=torch.from_numpy(from_packed_BL[:, 0].copy()),
+            ends_B=torch.from_numpy(from_packed_BL[:, -1].copy()),
             lengths_B=torch.from_numpy(lengths_B),
-            longest=longest,
-            from_packed_BL=torch.from_numpy(slots_BL),
-            to_packed_T=torch.from_numpy(sequence_T * longest + positions_T),
+            longest=len(slots_L),
+            from_packed_BL=torch.from_numpy(from_packed_BL),
+            to_packed_T=torch.from_numpy(np.pad(to_packed_T, filler)),
         ),
         indices_B=indices_B,
     )

@@ -7,6 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from feathertune.tokens.tokenized import TokenizedTexts
+
+_SORTED_TOKENS = 16  # texts are sorted by their first tokens: where they differ late, little is lost
+
 
 def training_steps(
     num_examples: int, step_size: int, *, seed: int, epoch: int, world_size: int = 1
@@ -23,18 +27,42 @@ def training_steps(
     return steps
 
 
-def prediction_batches(lengths: npt.NDArray[np.int64], token_budget: int) -> Iterator[npt.NDArray[np.int64]]:
-    """Index batches of at most `token_budget` tokens (or one text), shortest texts first.
+def prediction_batches(
+    texts: TokenizedTexts, indices: npt.NDArray[np.int64], token_budget: int, *, alphabetical: bool
+) -> Iterator[npt.NDArray[np.int64]]:
+    """Batches of `indices` of at most `token_budget` tokens (or one text), shortest texts first.
 
-    Neighbours of like length keep attention's padded square small. Ties keep the given order.
+    Neighbours of like length keep attention's padded square small. With `alphabetical`, texts that begin alike are
+    neighbours too, as far as their lengths are alike (up to 16 tokens, 32, 64, ...), so that they can share tokens.
     """
-    order = np.argsort(lengths, kind="stable").astype(np.int64)
+    lengths = texts.lengths[indices]
+    order = _by_class_and_alphabet(texts, indices) if alphabetical else np.argsort(lengths, kind="stable")
     begin, tokens = 0, 0
-    for position, index in enumerate(order):
-        length = int(lengths[index])
+    for position, length in enumerate(lengths[order].tolist()):
         if tokens and tokens + length > token_budget:
-            yield order[begin:position]
+            yield indices[order[begin:position]]
             begin, tokens = position, 0
         tokens += length
     if len(order):
-        yield order[begin:]
+        yield indices[order[begin:]]
+
+
+def distinct(texts: TokenizedTexts) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Which texts to compute: (one index of each different text, for every text which of those it is)."""
+    first_of: dict[bytes, int] = {}
+    which = np.fromiter(
+        (first_of.setdefault(texts[index].tobytes(), len(first_of)) for index in range(len(texts))),
+        dtype=np.int64,
+        count=len(texts),
+    )
+    return np.unique(which, return_index=True)[1].astype(np.int64), which
+
+
+def _by_class_and_alphabet(texts: TokenizedTexts, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """[N] int64: an order by length class, and in each by the first tokens."""
+    lengths_N, slots_L = texts.lengths[indices], np.arange(_SORTED_TOKENS)
+    real_NL = slots_L < lengths_N[:, None]
+    places_NL = np.minimum(texts.offsets[indices][:, None] + slots_L, len(texts.ids) - 1)
+    tokens_NL = np.where(real_NL, texts.ids[places_NL], -1)
+    classes_N = np.ceil(np.log2(np.maximum(lengths_N, _SORTED_TOKENS)))
+    return np.lexsort((*tokens_NL.T[::-1], classes_N)).astype(np.int64)

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from feathertune.errors import UserError
 from feathertune.model.adapt import trainable_state
 from feathertune.model.classifier import PackedClassifier
-from feathertune.tokens.batch import pack
+from feathertune.tokens.batch import TOKEN_MULTIPLE, pack
 from feathertune.tokens.order import training_steps
 from feathertune.tokens.tokenized import TokenizedTexts
 from feathertune.training.checkpoint import Progress
@@ -211,7 +211,7 @@ class _Stepper:
 
     def _loss(self, indices_B: npt.NDArray[np.int64]) -> torch.Tensor:
         """Mean cross-entropy, in nats, of one micro-batch against its classes or its soft labels."""
-        batch = pack(self.data.texts, indices_B).to(self.accelerator.device)
+        batch = pack(self.data.texts, indices_B, multiple=TOKEN_MULTIPLE).to(self.accelerator.device)
         targets = torch.from_numpy(self.data.targets[indices_B]).to(self.accelerator.device)
         return F.cross_entropy(self.model(batch), targets)
 

@@ -1,0 +1,98 @@
+"""The last layer, run for the pooled tokens alone: of all other rows nothing but keys and values is needed.
+
+transformers' layers compute queries, keys, values, residual and MLP of the same rows. So the last layer is run twice:
+once for every row, only as far as its keys and values, and once for the pooled rows, whose queries meet those. That
+works for any architecture without knowing how its layers are made, and takes most of the last layer's time away.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from feathertune.tokens.batch import Packing
+
+
+@dataclass(frozen=True)
+class PooledPacking:
+    """Tells packed attention that the queries are those of the B pooled tokens.
+
+    Attributes:
+        packing: where the sequences of the keys and values lie.
+        positions_B: [B] int64, the position of each pooled token within its sequence.
+        key_1JTK: the keys of all T tokens; None while they are being collected.
+        value_1JTK: their values.
+    """
+
+    packing: Packing
+    positions_B: Tensor
+    key_1JTK: Tensor | None = None
+    value_1JTK: Tensor | None = None
+
+    def keys_and_values(self, key_1JTK: Tensor, value_1JTK: Tensor) -> tuple[Tensor, Tensor]:
+        """Those of all tokens, in place of those given; while they are collected, end the layer's first run here."""
+        if self.key_1JTK is None or self.value_1JTK is None:
+            raise _Collected(key_1JTK, value_1JTK)
+        return self.key_1JTK, self.value_1JTK
+
+
+class _Collected(Exception):  # noqa: N818 - no error: it ends a run early
+    """Carries keys and values out of a layer that need not go on."""
+
+    def __init__(self, key_1JTK: Tensor, value_1JTK: Tensor) -> None:
+        super().__init__()
+        self.key_1JTK, self.value_1JTK = key_1JTK, value_1JTK
+
+
+def trim_last_layer(base_model: nn.Module, depth: int) -> None:
+    """Make the last of the model's `depth` layers compute the pooled rows alone where `packing.pooled_B` is set.
+
+    It then hands on [1, T, D], as the model expects, of which the first B rows are the pooled ones and the rest zero.
+    """
+    stack = next(m for m in base_model.modules() if isinstance(m, nn.ModuleList) and len(m) == depth)
+    stack[-1].register_forward_pre_hook(_before_last_layer, with_kwargs=True)
+    stack[-1].register_forward_hook(_after_last_layer, with_kwargs=True)
+
+
+def _before_last_layer(
+    layer: nn.Module, arguments: tuple[Any, ...], options: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+    """Collect the keys and values of all rows, and let the layer see the pooled rows alone."""
+    packing = options["packing"]
+    if not isinstance(packing, Packing) or packing.pooled_B is None:
+        return None
+    rows_B, tokens = packing.pooled_B, len(packing.to_packed_T)
+    positions_B = torch.where(rows_B == packing.starts_B, 0, packing.lengths_B - 1)
+    pooled = PooledPacking(packing, positions_B)
+    try:
+        layer.forward(*arguments, **options | {"packing": pooled})
+    except _Collected as collected:
+        pooled = PooledPacking(packing, positions_B, collected.key_1JTK, collected.value_1JTK)
+    else:
+        raise TypeError(f"{type(layer).__name__} did not call packed attention")
+    trimmed = tuple(_rows(value, rows_B, tokens) for value in arguments)
+    return trimmed, {name: _rows(value, rows_B, tokens) for name, value in options.items()} | {"packing": pooled}
+
+
+def _after_last_layer(_layer: nn.Module, _arguments: Any, options: dict[str, Any], hidden: Any) -> Any:
+    """Fill the pooled rows up to T."""
+    packing = options["packing"]
+    if not isinstance(packing, PooledPacking):
+        return None
+    rows_1BD = hidden[0] if isinstance(hidden, tuple) else hidden
+    missing = len(packing.packing.to_packed_T) - rows_1BD.shape[1]
+    filled_1TD = functional.pad(rows_1BD, (0, 0, 0, missing))
+    return (filled_1TD, *hidden[1:]) if isinstance(hidden, tuple) else filled_1TD
+
+
+def _rows(value: Any, rows_B: Tensor, tokens: int) -> Any:
+    """The pooled rows of whatever has one for each token: hidden states, position ids, cosines and sines."""
+    if isinstance(value, Tensor) and value.ndim >= 2 and value.shape[:2] == (1, tokens):
+        return value.index_select(1, rows_B)
+    if isinstance(value, tuple):
+        return tuple(_rows(item, rows_B, tokens) for item in value)
+    return value
