@@ -7,13 +7,13 @@ import torch
 from scipy import stats
 from torch import nn
 
-from feathertune.model.dropout import Dropout, dropout, replace_dropouts
+from feathertune.model.dropout import Dropout, dropout, replace_dropouts, seed_dropout
 from tiny import tiny_classifier
 
 
 @pytest.mark.parametrize("rate", [0.05, 0.1, 0.5, 0.9])
 def test_rate_and_scale(rate: float) -> None:
-    torch.manual_seed(0)
+    seed_dropout(0)
     out = dropout(torch.ones(400, 1000), rate)
     dropped = int((out == 0).sum())
     assert stats.binomtest(dropped, out.numel(), rate).pvalue > 1e-3
@@ -22,7 +22,7 @@ def test_rate_and_scale(rate: float) -> None:
 
 
 def test_neighbours_are_dropped_independently() -> None:
-    torch.manual_seed(1)
+    seed_dropout(1)
     mask = dropout(torch.ones(1_000_000), 0.5) != 0
     for distance in (1, 2, 3, 4, 8):
         together = int((mask[:-distance] & mask[distance:]).sum())
@@ -31,9 +31,9 @@ def test_neighbours_are_dropped_independently() -> None:
 
 def test_the_seed_decides() -> None:
     x = torch.ones(37, 11)
-    torch.manual_seed(2)
+    seed_dropout(2)
     first, second = dropout(x, 0.5), dropout(x, 0.5)
-    torch.manual_seed(2)
+    seed_dropout(2)
     assert torch.equal(dropout(x, 0.5), first)
     assert not torch.equal(first, second)
 

@@ -2,11 +2,14 @@
 
 LoRA (Hu et al. 2021, arXiv:2106.09685): y = W x + b + s B A dropout(x), with A [R, I], B [O, R] and s = alpha / R,
 or alpha / sqrt(R) for rank-stabilized LoRA (Kalajdzievski 2023, arXiv:2312.03732).
+
+Letters: T tokens, I inputs, O outputs, R rank, E = I + R.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -15,13 +18,16 @@ from torch.autograd.function import once_differentiable
 
 from feathertune.model.dropout import keep_mask
 from feathertune.model.fast_linear import FastLinear
-from feathertune.model.product import add_product, product
+from feathertune.model.product import product
 
 
 class AdaptedLinear(nn.Module):
     """`W x + b` with W [O, I] frozen, plus `s B A x`. B starts at zero, so at first it is the layer it replaces.
 
     Everything is computed in W's dtype. The factors are float32 whatever that is, and so are their gradients.
+
+    W is held as the left part of one matrix [W | B] of [O, E]. Its product with [x | s A x] is the layer's whole
+    output, and that of a gradient with it is the gradient of both: so the update costs no pass of its own over [T, O].
     """
 
     def __init__(self, linear: nn.Linear, rank: int, scaling: float, dropout: float) -> None:
@@ -33,22 +39,24 @@ class AdaptedLinear(nn.Module):
         self.scaling = scaling
         self.dropout = dropout
         nn.init.kaiming_uniform_(self.lora_A, a=math.sqrt(5))  # PEFT's and the paper's code's choice
+        self.hold_in(linear.weight.dtype)
         self.train(linear.training)
 
     def hold_in(self, dtype: torch.dtype) -> None:
         """Keep W and b, and compute, in `dtype`."""
-        self.weight = nn.Parameter(self.weight.to(dtype), requires_grad=False)
+        outputs, inputs = self.weight.shape
+        self._extended_OE = self.weight.new_empty(outputs, inputs + self.lora_A.shape[0], dtype=dtype)
+        self._extended_OE[:, :inputs] = self.weight.detach()
+        self.weight = nn.Parameter(self._extended_OE[:, :inputs], requires_grad=False)
         if self.bias is not None:
             self.bias = nn.Parameter(self.bias.to(dtype), requires_grad=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., I] -> [..., O] in W's dtype."""
-        x = x.to(self.weight.dtype)
-        keep, scaling = None, self.scaling
-        if self.training and self.dropout > 0:
-            keep, scale = keep_mask(x, self.dropout)
-            scaling *= scale
-        y: Tensor = _Adapted.apply(x, self.weight, self.bias, self.lora_A, self.lora_B, scaling, keep)  # type: ignore[no-untyped-call]
+        keep, scale = keep_mask(x, self.weight.dtype, self.dropout) if self.training else (None, 1.0)
+        y: Tensor = _Adapted.apply(  # type: ignore[no-untyped-call]
+            x, self._extended_OE, self.bias, self.lora_A, self.lora_B, self.scaling * scale, keep
+        )
         return y
 
     def merged(self) -> FastLinear:
@@ -66,49 +74,61 @@ class AdaptedLinear(nn.Module):
         rank, width = self.lora_A.shape
         return f"in={width}, out={self.weight.shape[0]}, rank={rank}, scaling={self.scaling:g}"
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> AdaptedLinear:
+        """W is a view, which a move to another device or dtype would part from the whole."""
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self.hold_in(self.weight.dtype)
+        return self
+
 
 class _Adapted(torch.autograd.Function):
     """y = x W' + b + s (x * keep) A' B', with nothing kept or computed for the frozen W and b.
 
-    What autograd would do costs three more passes over [T, O]: the update apart, its scaling, and their sum. `keep` is
-    0 or 1, exact in any dtype; dropout's factor is part of s.
+    `keep` is 0 or 1, exact in any dtype, and dropout's factor part of s.
     """
 
     @staticmethod
     def forward(
         ctx: Any,
         x: Tensor,
-        weight: Tensor,
+        extended_OE: Tensor,
         bias: Tensor | None,
         a_RI: Tensor,
         b_OR: Tensor,
         scaling: float,
         keep: Tensor | None,
     ) -> Tensor:
-        x_TI = x.reshape(-1, x.shape[-1])
-        keep_TI = None if keep is None else keep.reshape(x_TI.shape)
+        inputs, dtype = a_RI.shape[1], extended_OE.dtype
+        extended_OE.data[:, inputs:] = b_OR  # as .data: another forward pass with the same B spoils nothing
+        x_TE = x.new_empty(x.numel() // inputs, extended_OE.shape[1], dtype=dtype)
+        x_TI, low_TR = x.reshape(-1, inputs).to(dtype), x_TE[:, inputs:]
+        x_TE[:, :inputs] = x_TI
+        keep_TI = None if keep is None else keep.reshape(-1, inputs)
         dropped_TI = x_TI if keep_TI is None else x_TI * keep_TI
-        low_TR = product(dropped_TI, a_RI.to(x.dtype)).mul_(scaling)
-        y_TO = add_product(product(x_TI, weight, bias), low_TR, b_OR.to(x.dtype))
-        ctx.save_for_backward(dropped_TI, low_TR, weight, a_RI, b_OR, keep_TI)
-        ctx.scaling, ctx.shape = scaling, x.shape
+        torch.mul(product(dropped_TI, a_RI.to(dtype)), scaling, out=low_TR)
+        y_TO = product(x_TE, extended_OE, bias)
+        ctx.save_for_backward(dropped_TI, low_TR, extended_OE, a_RI, b_OR, keep_TI)
+        ctx.scaling, ctx.shape, ctx.dtype = scaling, x.shape, x.dtype
         return y_TO.reshape(*x.shape[:-1], y_TO.shape[-1])
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        dropped_TI, low_TR, weight, a_RI, b_OR, keep_TI = ctx.saved_tensors
+        dropped_TI, low_TR, extended_OE, a_RI, _b_OR, keep_TI = ctx.saved_tensors  # raises if B has changed since
+        inputs = a_RI.shape[1]
         gradient_TO = gradient.reshape(-1, gradient.shape[-1])
-        low_gradient_TR = product(gradient_TO, b_OR.to(gradient.dtype).T).mul_(ctx.scaling)
-        gradient_a_RI = (low_gradient_TR.T @ dropped_TI).to(a_RI.dtype)
-        gradient_b_OR = (low_TR.T @ gradient_TO).T.to(b_OR.dtype)  # many times faster than the product the other way
+        gradient_b_OR = product(low_TR.T, gradient_TO.T).T  # many times faster than the product the other way
+        needed_OE = extended_OE if ctx.needs_input_grad[0] else extended_OE[:, inputs:]
+        gradient_TE = product(gradient_TO, needed_OE.T)
+        low_gradient_TR = gradient_TE[:, -a_RI.shape[0] :] * ctx.scaling
+        gradient_a_RI = product(low_gradient_TR.T, dropped_TI.T)
         gradient_x = None
         if ctx.needs_input_grad[0]:
-            gradient_TI = product(gradient_TO, weight.T)
-            update_IR = a_RI.to(gradient.dtype).T
+            update_TI = product(low_gradient_TR, a_RI.to(gradient.dtype).T)
+            gradient_TI = gradient_TE[:, :inputs]
             if keep_TI is None:
-                gradient_TI = add_product(gradient_TI, low_gradient_TR, update_IR)
+                gradient_TI = update_TI.add_(gradient_TI)
             else:
-                gradient_TI.addcmul_(product(low_gradient_TR, update_IR), keep_TI)
-            gradient_x = gradient_TI.reshape(ctx.shape)
-        return gradient_x, None, None, gradient_a_RI, gradient_b_OR, None, None
+                gradient_TI = torch.addcmul(gradient_TI, update_TI, keep_TI)
+            gradient_x = gradient_TI.to(ctx.dtype).reshape(ctx.shape)
+        return gradient_x, None, None, gradient_a_RI.to(a_RI.dtype), gradient_b_OR.to(a_RI.dtype), None, None

@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from feathertune.model.dropout import dropout as drop
+from feathertune.model.dropout import keep_mask
 from feathertune.model.pooled_rows import PooledPacking
+from feathertune.model.short_attention import short_attention
 from feathertune.tokens.batch import Packing
 
 NAME = "feathertune_packed"
@@ -52,29 +54,52 @@ def packed_attention(
     """
     if attention_mask is not None:
         raise ValueError("a mask reached packed attention: the model built one in spite of `_no_mask`")
+    scale = query_1HTK.shape[-1] ** -0.5 if scaling is None else scaling
+    bias_BQL = _bias(packing, bool(getattr(module, "is_causal", False)), sliding_window)
     if isinstance(packing, PooledPacking):
-        key_1JTK, value_1JTK = packing.keys_and_values(key_1JTK, value_1JTK)
-        places = packing.packing
-        query_BHQK = query_1HTK[0].transpose(0, 1)[:, :, None]
-    else:
-        places = packing
-        query_BHQK = _unpack(query_1HTK[0], places)
-    scale = query_BHQK.shape[-1] ** -0.5 if scaling is None else scaling
-    key_BHLK, value_BHLK = (
-        _repeat_heads(_unpack(x[0], places), query_BHQK.shape[1]) for x in (key_1JTK * scale, value_1JTK)
-    )
-    bias = _bias(packing, bool(getattr(module, "is_causal", False)), sliding_window)
-    if places.longest <= _LONGEST_EXPLICIT:
-        scores_BHQL = torch.matmul(query_BHQK, key_BHLK.transpose(-1, -2)) + bias
-        weights_BHQL = drop(torch.softmax(scores_BHQL, dim=-1, dtype=torch.float32), dropout)
-        out_BHQK = torch.matmul(weights_BHQL.to(value_BHLK.dtype), value_BHLK)
-    else:
-        out_BHQK = functional.scaled_dot_product_attention(
-            query_BHQK, key_BHLK, value_BHLK, attn_mask=bias.to(query_BHQK.dtype), dropout_p=dropout, scale=1.0
+        return _pooled_attention(query_1HTK, key_1JTK, value_1JTK, bias_BQL, packing, scale, dropout), None
+    if packing.longest <= _LONGEST_EXPLICIT:
+        query_THK, key_TJK, value_TJK = (x[0].transpose(0, 1) for x in (query_1HTK, key_1JTK, value_1JTK))
+        weights_shape = (len(packing.lengths_B), query_1HTK.shape[1], packing.longest, packing.longest)
+        keep, keep_scale = keep_mask(query_THK.new_empty(weights_shape), query_THK.dtype, dropout)
+        out_THK = short_attention(
+            query_THK,
+            key_TJK,
+            value_TJK,
+            bias_BQL,
+            packing,
+            scale=scale,
+            keep_BHLL=keep,
+            keep_scale=keep_scale,
         )
-    if isinstance(packing, PooledPacking):
-        return out_BHQK[None, :, :, 0], None
-    return _repack(out_BHQK, packing)[None], None
+        return out_THK[None], None
+    query_BHLK = _unpack(query_1HTK[0], packing)
+    key_BHLK, value_BHLK = (_repeat_heads(_unpack(x[0], packing), query_BHLK.shape[1]) for x in (key_1JTK, value_1JTK))
+    bias = bias_BQL[:, None].to(query_BHLK.dtype)
+    out_BHLK = functional.scaled_dot_product_attention(
+        query_BHLK, key_BHLK, value_BHLK, attn_mask=bias, dropout_p=dropout, scale=scale
+    )
+    return _repack(out_BHLK, packing)[None], None
+
+
+def _pooled_attention(
+    query_1HBK: Tensor,
+    key_1JTK: Tensor,
+    value_1JTK: Tensor,
+    bias_BQL: Tensor,
+    packing: PooledPacking,
+    scale: float,
+    dropout: float,
+) -> Tensor:
+    """[1, B, H, K]: attention of the pooled tokens alone, whose keys and values are those of all tokens."""
+    key_1JTK, value_1JTK = packing.keys_and_values(key_1JTK, value_1JTK)
+    query_BH1K = query_1HBK[0].transpose(0, 1)[:, :, None]
+    key_BHLK, value_BHLK = (
+        _repeat_heads(_unpack(x[0], packing.packing), query_BH1K.shape[1]) for x in (key_1JTK, value_1JTK)
+    )
+    scores_BH1L = torch.matmul(query_BH1K, key_BHLK.transpose(-1, -2)) * scale + bias_BQL[:, None]
+    weights_BH1L = drop(torch.softmax(scores_BH1L, dim=-1, dtype=torch.float32), dropout)
+    return torch.matmul(weights_BH1L.to(value_BHLK.dtype), value_BHLK)[None, :, :, 0]
 
 
 def register() -> str:
@@ -110,13 +135,23 @@ def _repeat_heads(x_BJLK: Tensor, heads: int) -> Tensor:
 def _bias(packing: Packing | PooledPacking, causal: bool, window: int | None) -> Tensor:
     """What is added to the scores: 0 where a query may look, a very low number where it may not.
 
-    Returns [B, 1, 1, L], or [B, 1, L, L] where it depends on the query. It is finite, since a slot past a sequence's
-    end may see nothing, and a row of -inf would make its softmax, and then every gradient, NaN.
+    Returns [B, 1, L], or [B, Q, L] where it depends on the query. It is finite, since a slot past a sequence's end may
+    see nothing, and a row of -inf would make its softmax, and then every gradient, NaN. Made once for all layers.
     """
+    places = packing.packing if isinstance(packing, PooledPacking) else packing
+    window = window if window is not None and window < places.longest else None
+    memo, key = places.memo, (_bias, type(packing), causal, window)
+    if key not in memo:
+        memo[key] = _make_bias(packing, causal, window)
+    bias: Tensor = memo[key]
+    return bias
+
+
+def _make_bias(packing: Packing | PooledPacking, causal: bool, window: int | None) -> Tensor:
     places = packing.packing if isinstance(packing, PooledPacking) else packing
     slots_L = torch.arange(places.longest, device=places.lengths_B.device)
     allowed_BQL = (slots_L < places.lengths_B[:, None])[:, None, :]
-    if causal or (window is not None and window < places.longest):
+    if causal or window is not None:
         queries_BQ = packing.positions_B[:, None] if isinstance(packing, PooledPacking) else slots_L[None]
         distance_BQL = queries_BQ[:, :, None] - slots_L
         if causal:
@@ -124,4 +159,4 @@ def _bias(packing: Packing | PooledPacking, causal: bool, window: int | None) ->
         if window is not None:
             allowed_BQL = allowed_BQL & (distance_BQL.abs() < window)
     bias = torch.zeros(allowed_BQL.shape, device=allowed_BQL.device)
-    return bias.masked_fill(~allowed_BQL, torch.finfo(torch.bfloat16).min)[:, None]
+    return bias.masked_fill(~allowed_BQL, torch.finfo(torch.bfloat16).min)

@@ -6,7 +6,8 @@ Linear layers, norms and activations see [T, D] and never know about sequences. 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +36,8 @@ class Packing:
         to_packed_T: [T] int64, for each packed token a slot of the flattened [B * L] padded layout that it fills.
         pooled_B: [B] int64, the token that stands for each sequence, once a model has said which: the last layer then
             computes no other. None where it needs them all.
+        real_tokens: how many of the T tokens belong to a sequence; those that fill T up come after them.
+        memo: what layers work out from the above, once for all of them. It belongs to this batch and device.
     """
 
     starts_B: Tensor
@@ -43,7 +46,9 @@ class Packing:
     longest: int
     from_packed_BL: Tensor
     to_packed_T: Tensor
+    real_tokens: int
     pooled_B: Tensor | None = None
+    memo: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def to(self, device: torch.device) -> Packing:
         """The same on another device."""
@@ -54,6 +59,7 @@ class Packing:
             self.longest,
             self.from_packed_BL.to(device),
             self.to_packed_T.to(device),
+            self.real_tokens,
             None if self.pooled_B is None else self.pooled_B.to(device),
         )
 
@@ -122,6 +128,7 @@ def pack(
             longest=len(slots_L),
             from_packed_BL=torch.from_numpy(from_packed_BL),
             to_packed_T=torch.from_numpy(np.pad(to_packed_T, filler)),
+            real_tokens=len(rows_T),
         ),
         indices_B=indices_B,
     )

@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from feathertune.errors import UserError
 from feathertune.model.adapt import trainable_state
 from feathertune.model.classifier import PackedClassifier
+from feathertune.model.dropout import seed_dropout
 from feathertune.tokens.batch import TOKEN_MULTIPLE, pack
 from feathertune.tokens.order import training_steps
 from feathertune.tokens.tokenized import TokenizedTexts
@@ -170,7 +171,7 @@ class _Stepper:
         began = time.perf_counter()
         settings, rank, world = self.settings, self.accelerator.process_index, self.accelerator.num_processes
         self.model.train()
-        torch.manual_seed(_step_seed(settings.seed, progress.step, rank))
+        seed_dropout(_step_seed(settings.seed, progress.step, rank))
         factor = schedule_factor(
             settings.schedule, progress.step, self.total_steps, round(settings.warmup * self.total_steps)
         )
