@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from shapes import Shape
 from torch import Tensor
 from torch.nn import functional
+
+from shapes import Shape
 
 _ROWS = (320, 352, 384, 400)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import multiprocessing
 import statistics
+import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -46,19 +47,24 @@ def quieten() -> None:
     logging.disable_progress_bar()
 
 
+def tell(line: str) -> None:
+    """One line of progress, on stderr."""
+    print(f"  {line}", file=sys.stderr, flush=True)
+
+
 class StepClock:
     """Times training steps after a warm-up, and says when a turn has had enough of them.
 
     The warm-up lasts `warm_up` seconds (2 to 40 steps): kernels are compiled for each new number of tokens, which a
     training of hundreds of steps does once. After it, `steps` steps are timed, but no more than what begins within
-    `seconds`, and at least two.
+    `seconds`, and at least two, or one that takes twice as long as that.
     """
 
     def __init__(self, steps: int, seconds: float, warm_up: float) -> None:
         self.steps, self.seconds, self.warm_up = steps, seconds, warm_up
         self.timed: list[float] = []
         self.peak_before_mib = 0.0  # the most memory held before the first timed step
-        self._warmed = 0
+        self._warming, self._warmed = True, 0
         self._began = self._last = 0.0
 
     @property
@@ -74,16 +80,18 @@ class StepClock:
         """A step has ended and the next one begins; returns whether the turn is over."""
         now = time.perf_counter()
         step, self._last = now - self._last, now
-        if self._began:
+        if self._warming:
             self._warmed += 1
             if self._warmed >= 2 and (now - self._began >= self.warm_up or self._warmed == _MOST_WARM_UP_STEPS):
-                self._began = 0.0
+                self._warming = False
                 self.peak_before_mib = peak_mib()
                 forget_peak_memory()
                 self._last = time.perf_counter()
             return False
         self.timed.append(step)
-        return len(self.timed) >= 2 and (len(self.timed) >= self.steps or sum(self.timed) >= self.seconds)
+        seconds = sum(self.timed)
+        enough = len(self.timed) >= self.steps or seconds >= self.seconds
+        return (len(self.timed) >= 2 and enough) or seconds >= 2 * self.seconds
 
 
 def peak_mib() -> float:

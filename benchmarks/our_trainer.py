@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measuring import StepClock
-from turns import ALPHA, DECAY, LABELS, RATE, Turn
 
 from feathertune.model.adapt import LoraShape, add_lora, find_targets, train_everything
 from feathertune.model.base import build_random
@@ -19,6 +17,8 @@ from feathertune.training.loop import LoopSettings, TrainingSet, train_loop
 from feathertune.training.optimizer import build_optimizer
 from feathertune.training.progress import SilentReporter
 from feathertune.training.record import Places
+from measuring import StepClock
+from turns import ALPHA, DECAY, LABELS, RATE, Turn
 
 
 def _add_lora(classifier: PackedClassifier, turn: Turn) -> None:

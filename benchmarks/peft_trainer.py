@@ -6,6 +6,7 @@ import tempfile
 from typing import Any
 
 import torch
+
 from measuring import StepClock
 from turns import ALPHA, DECAY, LABELS, RATE, Turn
 

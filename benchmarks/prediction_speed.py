@@ -18,18 +18,20 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measuring import in_columns, in_own_process, spread
-from predictors import CONTENDERS, Answers, Turn, predict, save_model
-from shapes import MAX_LENGTH, SHAPES, Shape, find_tokenizer, read_texts
 
+from feathertune.duration import duration
 from feathertune.environment import describe_environment
 from feathertune.errors import UserError
 from feathertune.files import write_json
+from measuring import in_columns, in_own_process, spread, tell
+from predictors import CONTENDERS, Answers, Turn, predict, save_model
+from shapes import MAX_LENGTH, SHAPES, Shape, find_tokenizer, read_texts
 
 GOALS = {"gpt2": {"ours-fp32": 4.5, "ours-bf16": 8.0}}  # times the pipeline, from strings
 TOLERANCE, NEAR_TIE = 1e-5, 0.02
@@ -39,7 +41,7 @@ _SWEEP_TEXTS = 128
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the rounds, print a table for each model; returns 1 where answers disagree."""
-    options = _parse(arguments)
+    began, options = time.monotonic(), _parse(arguments)
     report: dict[str, Any] = {
         "environment": describe_environment(" ".join(["benchmarks/prediction_speed.py", *(arguments or sys.argv[1:])])),
         "settings": {name: value for name, value in vars(options).items() if name != "output"},
@@ -54,6 +56,8 @@ def main(arguments: list[str] | None = None) -> int:
             sys.exit(f"{name}: {error}")
         report["models"][name] = measured = _measure(shape, texts, options)
         print(_table(name, measured), end="\n\n", flush=True)
+    report["seconds"] = time.monotonic() - began
+    tell(f"took {duration(report['seconds'])}")
     if options.output:
         write_json(options.output, report)
     return int(not all(model["agreement"]["holds"] for model in report["models"].values()))
@@ -76,9 +80,7 @@ def _measure(shape: Shape, texts: list[str], options: argparse.Namespace) -> dic
         for number in range(options.rounds):
             for name, turn in turns.items():
                 answers[name].append(in_own_process(predict, turn))
-                print(
-                    f"  round {number + 1}  {name:14} {answers[name][-1].seconds:7.2f} s", file=sys.stderr, flush=True
-                )
+                tell(f"round {number + 1}  {name:14} {answers[name][-1].seconds:7.2f} s")
     return {
         "texts": len(texts),
         "peer_texts": min(len(texts), options.peer_texts),
@@ -96,7 +98,7 @@ def _best_batch(name: str, turn: Turn, sweep: list[int]) -> int:
     few = turn.texts[:_SWEEP_TEXTS]
     seconds = {batch: in_own_process(predict, replace(turn, texts=few, batch=batch)).seconds for batch in sweep}
     told = ", ".join(f"{batch}: {len(few) / taken:.0f}/s" for batch, taken in seconds.items())
-    print(f"  sweep  {name:14} {told}", file=sys.stderr)
+    tell(f"sweep  {name:14} {told}")
     return min(seconds, key=lambda batch: seconds[batch])
 
 
@@ -157,10 +159,11 @@ def _table(name: str, measured: dict[str, Any]) -> str:
                 f"{agreement[key]['largest_difference']:.1e}" if key in agreement else "",
             )
         )
-    return (
-        f"{name}: {measured['texts']} texts, {measured['different_texts']} different, "
-        f"{measured['tokens_per_text']:.1f} tokens each; the peers predict {measured['peer_texts']}\n{in_columns(table)}\n{_told(agreement)}"
+    head = (
+        f"{name}: {measured['texts']} texts ({measured['different_texts']} different, "
+        f"{measured['tokens_per_text']:.1f} tokens each), of which the peers predict {measured['peer_texts']}"
     )
+    return f"{head}\n{in_columns(table)}\n{_told(agreement)}"
 
 
 def _told(agreement: dict[str, Any]) -> str:

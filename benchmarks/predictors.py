@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+
 from measuring import peak_mib, quieten
 from shapes import MAX_LENGTH, Shape, find_tokenizer
 

@@ -30,27 +30,29 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import arithmetic
-from measuring import in_columns, in_own_process, spread
-from shapes import SHAPES, Shape, read_texts, tokens_of
-from turns import CONTENDERS, Result, Turn, take
-
+from feathertune.duration import duration
 from feathertune.environment import describe_environment
 from feathertune.files import write_json
 from feathertune.tokens.tokenized import TokenizedTexts
+from measuring import in_columns, in_own_process, spread, tell
+from shapes import SHAPES, Shape, read_texts, tokens_of
+from turns import CONTENDERS, Result, Turn, take
 
 # Column -> the contender that everything with the same dropout is held against.
 REFERENCES = {"x peft": "peft", "x flags": "peft-flags", "x best": "peft-flags-best", "x lora": "lora-fp32"}
-_QUICK = {"rounds": 1, "steps": 3, "seconds": 4.0, "warm_up": 1.0, "sweep": [64]}
+_QUICK = {"rounds": 1, "steps": 3, "seconds": 4.0, "warm_up": 1.0, "sweep": []}
+_QUICK_CONTENDERS, _DROPOUTS = ["peft", "peft-flags", "lora-fp32", "lora-bf16"], [0.1, 0.0]
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the rounds, print a table for each model, and write the JSON if asked to."""
-    options = _parse(arguments)
+    began, options = time.monotonic(), _parse(arguments)
     report: dict[str, Any] = {
         "environment": describe_environment(" ".join(["benchmarks/training_speed.py", *(arguments or sys.argv[1:])])),
         "settings": {name: value for name, value in vars(options).items() if name != "output"},
@@ -62,6 +64,8 @@ def main(arguments: list[str] | None = None) -> None:
         tokens, note = tokens_of(shape, texts, options.tokenizer)
         report["models"][name] = measured = _measure(shape, tokens, options) | {"texts": note}
         print(_table(name, measured), end="\n\n", flush=True)
+    report["seconds"] = time.monotonic() - began
+    tell(f"took {duration(report['seconds'])}")
     if options.output:
         write_json(options.output, report)
 
@@ -85,7 +89,8 @@ def _measure(shape: Shape, tokens: TokenizedTexts, options: argparse.Namespace) 
                     file=sys.stderr,
                     flush=True,
                 )
-    rates = _better(rates, in_own_process(arithmetic.matrix_rates, shape))
+    if options.rounds > 1:
+        rates = _better(rates, in_own_process(arithmetic.matrix_rates, shape))
     return {
         "tokens_per_text": float(tokens.lengths.mean()),
         "gflops": rates,
@@ -126,13 +131,17 @@ def _sweep(turns: dict[str, Turn], options: argparse.Namespace) -> dict[int, flo
     for batch in sorted({*options.sweep, options.batch}):
         result = in_own_process(take, _with_batch(turn, batch, options.batch))
         speeds[batch] = result.examples_per_second
-        print(f"  sweep  batch {batch:4} {speeds[batch]:8.1f}", file=sys.stderr)
+        tell(f"sweep  batch {batch:4} {speeds[batch]:8.1f}")
     return speeds
 
 
 def _with_batch(turn: Turn, batch: int, least: int) -> Turn:
-    """The turn with `batch` examples computed at a time, accumulated to no fewer than `least` a step."""
-    return replace(turn, micro_batch=batch, batch=batch * max(1, least // batch))
+    """The turn with `batch` examples computed at a time, accumulated to no fewer than `least` a step.
+
+    Larger steps are fewer, so that as many examples are timed.
+    """
+    step = batch * max(1, least // batch)
+    return replace(turn, micro_batch=batch, batch=step, steps=max(3, turn.steps * least // step))
 
 
 def _better(first: dict[str, dict[str, Any]], second: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -209,23 +218,25 @@ def _ratio(row: dict[str, Any], rows: dict[str, Any], reference: str) -> str:
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", choices=sorted(SHAPES), default=list(SHAPES), metavar="MODEL")
-    parser.add_argument("--contenders", nargs="+", choices=list(CONTENDERS), default=list(CONTENDERS), metavar="NAME")
+    parser.add_argument("--contenders", nargs="+", choices=list(CONTENDERS), metavar="NAME", help="all by default")
     parser.add_argument("--data", default="sample", help="a folder with the columns content and rating (or Google's)")
     parser.add_argument("--tokenizer", help="a folder with GPT-2's tokenizer; without it, lengths are guessed")
-    parser.add_argument("--dropout", nargs="+", type=float, default=[0.1, 0.0])
+    parser.add_argument("--dropout", nargs="+", type=float, help="0.1 and 0 by default")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=8, help="timed in a turn")
-    parser.add_argument("--seconds", type=float, default=8.0, help="no step begins after so many (but two are timed)")
-    parser.add_argument("--warm-up", type=float, default=2.5, help="seconds of steps before the timed ones")
+    parser.add_argument("--steps", type=int, default=6, help="timed in a turn")
+    parser.add_argument("--seconds", type=float, default=5.0, help="no step begins after so many (but two are timed)")
+    parser.add_argument("--warm-up", type=float, default=2.0, help="seconds of steps before the timed ones")
     parser.add_argument("--batch", type=int, default=32, help="examples of an optimizer step")
     parser.add_argument("--sweep", nargs="*", type=int, default=[16, 64, 128], help="batches tried beside --batch")
     parser.add_argument("--rank", type=int, default=8)
-    parser.add_argument("--quick", action="store_true", help="one short round: a look, not a measurement")
+    parser.add_argument("--quick", action="store_true", help="one short round of the main rows: a look")
     parser.add_argument("--output", type=Path, help="a JSON file")
     options = parser.parse_args(arguments)
     if options.quick:
         for name, value in _QUICK.items():
             setattr(options, name, value)
+    options.contenders = options.contenders or (_QUICK_CONTENDERS if options.quick else list(CONTENDERS))
+    options.dropout = options.dropout or (_DROPOUTS[:1] if options.quick else _DROPOUTS)
     return options
 
 

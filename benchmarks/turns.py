@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from measuring import StepClock, peak_mib, quieten
-from shapes import Shape
 
 from feathertune.tokens.order import training_steps
 from feathertune.tokens.tokenized import TokenizedTexts
+from measuring import StepClock, peak_mib, quieten
+from shapes import Shape
 
 RATE, DECAY, ALPHA, LABELS = 1e-4, 0.01, 32, ("no", "yes")
 
@@ -106,8 +106,8 @@ class Turn:
         """Batches of Trainer's length-grouped order of everything, drawn so that few stand for all.
 
         As Trainer orders them, the first hundred steps would have falling lengths, and the very longest come first. So
-        the batches are sorted, cut into as many equal parts as steps are timed, and the turn goes through the parts
-        again and again in one random order, each time with another batch of the part.
+        the batches are sorted and cut into as many equal parts as steps are timed, and the turn goes through the parts
+        again and again in one random order, each time with another batch from the middle of the part.
         """
         import torch
         from transformers.trainer_pt_utils import LengthGroupedSampler
@@ -118,12 +118,18 @@ class Turn:
         batches = order[: len(order) // self.batch * self.batch].reshape(-1, self.batch)
         batches = batches[np.argsort(pool.lengths[batches].max(axis=1), kind="stable")]
         rng = np.random.default_rng(self.seed)
-        parts = [rng.permutation(part) for part in np.array_split(np.arange(len(batches)), self.steps)]
+        parts = [rng.permutation(_middle(part)) for part in np.array_split(np.arange(len(batches)), self.steps)]
         visits = rng.permutation(len(parts))
         steps = self.clock().most_steps
         chosen = [parts[visits[step % len(parts)]] for step in range(steps)]
         picked = [part[(step // len(parts)) % len(part)] for step, part in enumerate(chosen)]
         return batches[picked].reshape(-1)
+
+
+def _middle(part: np.ndarray) -> np.ndarray:
+    """The middle third of it, at least one."""
+    third = len(part) // 3
+    return part[third : len(part) - third]
 
 
 @dataclass(frozen=True)
