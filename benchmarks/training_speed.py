@@ -18,8 +18,8 @@ The rows:
   peft-128         padded to 128 tokens, as the original notebook did.
   trainer-full     full fine-tuning by Trainer; trainer-full-flags with everything that helps.
   lora-fp32, lora-bf16, full-fp32, full-bf16: Feathertune.
-The first dropout given is every row's (LoRA's; the model's own dropouts stay its config's); the others, for which 0
-also turns the model's own off, have rows for the contenders at the centre alone.
+Every row has the first dropout given, which is LoRA's; the model's own dropouts are its config's. The others have rows
+for peft, peft-flags, lora-fp32 and lora-bf16 alone; a dropout of 0 turns the model's own off as well.
 
 'of limit' is the share of what the matrix products alone would allow: the multiply-adds that the task needs (see
 arithmetic.py), at the best rate at which this machine multiplies the model's own matrices in that precision.
