@@ -1,207 +1,243 @@
-"""Examples per second of one LoRA training step: PEFT + Trainer, as people run it, beside Feathertune.
+"""Training speed: PEFT + Trainer beside Feathertune, on the same machine, model shape, data and optimizer.
 
-Every contender trains the same random-weight model of a true shape on the same token sequences (the lengths are those
-of Google's queries or, without them, of the built-in sample), with AdamW, the same batch, targets, rank and dropout.
-They take turns, round after round, in one process, so that a drift of the machine's speed meets all of them.
+    python benchmarks/training_speed.py --data FOLDER --tokenizer GPT2_TOKENIZER_FOLDER --output speeds.json
+    python benchmarks/training_speed.py --quick --models gpt2 --contenders peft lora-fp32 lora-bf16
 
-    python benchmarks/training_speed.py --model gpt2 --steps 12 --rounds 3
+The contenders take turns, round after round, so that a drift of the machine's speed meets all of them. Each turn is a
+process of its own; imports, building the model and warm-up steps are not counted. Models have their true shapes and
+random weights, and train on real queries. What is the same for all: AdamW, learning rate, weight decay, gradient
+clipping, rank, targets, dropout rates, and (but for one row) 32 examples per optimizer step. Contenders that do not
+group by length draw the same batches.
+
+The rows:
+  peft             PEFT + Trainer as most run it: padded to the longest of the batch, float32, Trainer's defaults.
+  peft-flags       with everything that helps: bf16 autocast, grouping by length, float32 products at 'medium'.
+  peft-flags-best  the same with the batch that a sweep found fastest. A batch below 32 is accumulated to 32; one above
+                   makes fewer updates of the same examples, which is not the same training: that row flatters Trainer,
+                   and Feathertune is held against it at 32 all the same.
+  peft-128         padded to 128 tokens, as the original notebook did.
+  trainer-full     full fine-tuning by Trainer; trainer-full-flags with everything that helps.
+  lora-fp32, lora-bf16, full-fp32, full-bf16: Feathertune.
+Every row has the first dropout given, which is LoRA's; the model's own dropouts are its config's. The others have rows
+for peft, peft-flags, lora-fp32 and lora-bf16 alone; a dropout of 0 turns the model's own off as well.
+
+'of limit' is the share of what the matrix products alone would allow: the multiply-adds that the task needs (see
+arithmetic.py), at the best rate at which this machine multiplies the model's own matrices in that precision.
+'peak' is the most memory that the process held, from its start on; the JSON also has that of the timed steps alone.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
-import tempfile
+import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from accelerate import Accelerator
-
-from feathertune.data.loading import load_dataset
-from feathertune.model.adapt import LoraShape, add_lora, find_targets
-from feathertune.model.base import build_random
-from feathertune.recipe import DataSection
+import arithmetic
+from feathertune.duration import duration
+from feathertune.environment import describe_environment
+from feathertune.files import write_json
 from feathertune.tokens.tokenized import TokenizedTexts
-from feathertune.training.loop import LoopSettings, TrainingSet, train_loop
-from feathertune.training.optimizer import build_optimizer
-from feathertune.training.progress import SilentReporter
-from feathertune.training.record import Places
+from measuring import in_columns, in_own_process, spread, tell
+from shapes import SHAPES, Shape, read_texts, tokens_of
+from turns import CONTENDERS, Result, Turn, take
 
-WARM_UP = 3  # steps of each turn that are not counted
-RATE = 1e-4
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What all contenders share. `targets` are PEFT's name endings."""
-
-    config: Callable[[], Any]
-    targets: tuple[str, ...]
-    rank: int
-    dropout: float
-    batch: int
-    steps: int
-    texts: TokenizedTexts
+# Column -> the contender that everything with the same dropout is held against.
+REFERENCES = {"x peft": "peft", "x flags": "peft-flags", "x best": "peft-flags-best", "x lora": "lora-fp32"}
+_QUICK = {"rounds": 1, "steps": 3, "seconds": 4.0, "warm_up": 1.0, "sweep": []}
+_QUICK_CONTENDERS, _DROPOUTS = ["peft", "peft-flags", "lora-fp32", "lora-bf16"], [0.1, 0.0]
 
 
-def shapes() -> dict[str, tuple[Callable[[], Any], tuple[str, ...]]]:
-    """Model name -> (config of the true shape, LoRA targets)."""
-    from transformers import BertConfig, GPT2Config, LlamaConfig
+def main(arguments: list[str] | None = None) -> None:
+    """Run the rounds, print a table for each model, and write the JSON if asked to."""
+    began, options = time.monotonic(), _parse(arguments)
+    report: dict[str, Any] = {
+        "environment": describe_environment(" ".join(["benchmarks/training_speed.py", *(arguments or sys.argv[1:])])),
+        "settings": {name: value for name, value in vars(options).items() if name != "output"},
+        "models": {},
+    }
+    texts = read_texts(options.data, "train")
+    for name in options.models:
+        shape = SHAPES[name]
+        tokens, note = tokens_of(shape, texts, options.tokenizer)
+        report["models"][name] = measured = _measure(shape, tokens, options) | {"texts": note}
+        print(_table(name, measured), end="\n\n", flush=True)
+    report["seconds"] = time.monotonic() - began
+    tell(f"took {duration(report['seconds'])}")
+    if options.output:
+        write_json(options.output, report)
 
-    llama = {"hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30, "num_attention_heads": 9}
-    bert = {"hidden_size": 384, "intermediate_size": 1536, "num_hidden_layers": 6, "num_attention_heads": 12}
+
+def _measure(shape: Shape, tokens: TokenizedTexts, options: argparse.Namespace) -> dict[str, Any]:
+    """All rounds of one model."""
+    rates = in_own_process(arithmetic.matrix_rates, shape)
+    turns = _turns(shape, tokens, options)
+    sweep = _sweep(turns, options)
+    best = max(sweep, key=lambda batch: sweep[batch], default=options.batch)
+    for key, turn in turns.items():
+        if turn.contender.larger_batch:
+            turns[key] = _with_batch(turn, best, options.batch)
+    results: dict[str, list[Result]] = {key: [] for key in turns}
+    for number in range(options.rounds):
+        for key, turn in turns.items():
+            if number < turn.contender.most_rounds:
+                results[key].append(in_own_process(take, replace(turn, seed=number)))
+                print(
+                    f"  round {number + 1}  {key:28} {results[key][-1].examples_per_second:8.1f}",
+                    file=sys.stderr,
+                    flush=True,
+                )
+    if options.rounds > 1:
+        rates = _better(rates, in_own_process(arithmetic.matrix_rates, shape))
     return {
-        "gpt2": (GPT2Config, ("c_attn", "c_proj")),
-        "minilm": (lambda: BertConfig(**bert), ("query", "key", "value")),
-        "smollm2": (
-            lambda: LlamaConfig(**llama, num_key_value_heads=3, vocab_size=49152, pad_token_id=2),
-            ("q_proj", "k_proj", "v_proj", "o_proj"),
-        ),
+        "tokens_per_text": float(tokens.lengths.mean()),
+        "gflops": rates,
+        "sweep": sweep,
+        "rows": {key: _row(turns[key], results[key], rates) for key in turns},
     }
 
 
-def query_like_texts(count: int, vocabulary: int, data: str) -> TokenizedTexts:
-    """Random tokens in the lengths of real queries: words and marks, and a fifth of them split in two."""
-    section = DataSection.model_validate(
-        {"source": data, "text": "content", "label": {"rating": "rating", "above": 0.5}}
+def _turns(shape: Shape, tokens: TokenizedTexts, options: argparse.Namespace) -> dict[str, Turn]:
+    """Key of the row -> its turn, before rounds give it a seed."""
+    turns = {}
+    for number, dropout in enumerate(options.dropout):
+        for name in options.contenders:
+            if number and not CONTENDERS[name].without_dropout:
+                continue
+            turns[name if not number else f"{name}, dropout {dropout:g}"] = Turn(
+                shape=shape,
+                contender=CONTENDERS[name],
+                texts=tokens,
+                batch=options.batch,
+                micro_batch=options.batch,
+                rank=options.rank,
+                dropout=dropout,
+                steps=options.steps,
+                seconds=options.seconds,
+                warm_up=options.warm_up,
+                seed=0,
+            )
+    return turns
+
+
+def _sweep(turns: dict[str, Turn], options: argparse.Namespace) -> dict[int, float]:
+    """Batch -> examples/s of the contender that takes the best one; empty where that does not take part."""
+    turn = next((turn for turn in turns.values() if turn.contender.larger_batch), None)
+    if turn is None:
+        return {}
+    speeds = {}
+    for batch in sorted({*options.sweep, options.batch}):
+        result = in_own_process(take, _with_batch(turn, batch, options.batch))
+        speeds[batch] = result.examples_per_second
+        tell(f"sweep  batch {batch:4} {speeds[batch]:8.1f}")
+    return speeds
+
+
+def _with_batch(turn: Turn, batch: int, least: int) -> Turn:
+    """The turn with `batch` examples computed at a time, accumulated to no fewer than `least` a step.
+
+    Larger steps are fewer, so that as many examples are timed.
+    """
+    step = batch * max(1, least // batch)
+    return replace(turn, micro_batch=batch, batch=step, steps=max(3, turn.steps * least // step))
+
+
+def _better(first: dict[str, dict[str, Any]], second: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Of two measurements of the rates, the faster one of each precision."""
+    return {key: max(first[key], second[key], key=lambda rate: rate["best"]) for key in first}
+
+
+def _row(turn: Turn, results: list[Result], rates: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    rank = None if turn.contender.method == "full" else turn.rank
+    work = arithmetic.multiply_adds(turn.shape, turn.texts.lengths, rank=rank)
+    limit = rates[turn.contender.precision]["best"] * 1e9 / (2 * work)
+    speed = spread([result.examples_per_second for result in results])
+    return {
+        "title": turn.contender.title,
+        "dropout": turn.dropout,
+        "precision": turn.contender.precision,
+        "batch": turn.batch,
+        "micro_batch": turn.micro_batch,
+        "examples_per_second": speed,
+        "multiply_adds_per_example": work,
+        "limit_examples_per_second": limit,
+        "share_of_limit": speed["median"] / limit,
+        "peak_mib": max(result.peak_mib for result in results),
+        "step_peak_mib": max(result.step_peak_mib for result in results),
+        "turns": [asdict(result) for result in results],
+    }
+
+
+def _table(name: str, measured: dict[str, Any]) -> str:
+    """What a person reads."""
+    rows = measured["rows"]
+    heads = [head for head, reference in REFERENCES.items() if reference in rows]
+    table = [("", "examples/s", "min", "max", *heads, "of limit", "peak MiB")]
+    for dropout in dict.fromkeys(row["dropout"] for row in rows.values()):
+        table.append((f"dropout {dropout:g}",))
+        for row in (row for row in rows.values() if row["dropout"] == dropout):
+            speed = row["examples_per_second"]
+            batch = "" if row["micro_batch"] == 32 == row["batch"] else f" ({_batches(row)})"
+            table.append(
+                (
+                    "  " + row["title"] + batch,
+                    *(f"{speed[key]:.1f}" for key in ("median", "min", "max")),
+                    *(_ratio(row, rows, REFERENCES[head]) for head in heads),
+                    f"{row['share_of_limit']:.0%}",
+                    f"{row['peak_mib']:.0f}",
+                )
+            )
+    rates = ", ".join(
+        f"{precision} {rate['best']:.0f} GFLOP/s ({rate['where']}; all layers in turn {rate['streamed']:.0f})"
+        for precision, rate in measured["gflops"].items()
     )
-    texts = load_dataset(section, 0).splits["train"].texts.to_pylist()
-    rng = np.random.default_rng(0)
-    chosen = rng.choice(len(texts), size=count)
-    lengths = [round(len(texts[index].replace("?", " ?").split()) * 1.2) + 1 for index in chosen]
-    ids = rng.integers(100, vocabulary, size=sum(lengths)).astype(np.int32)
-    return TokenizedTexts(ids, np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
-
-
-def peft_seconds(setting: Setting, *, pad_to: int | None) -> list[float]:
-    """Seconds of each step of PEFT + Trainer, padded to the longest text of the batch, or to `pad_to`."""
-    from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForSequenceClassification, Trainer, TrainerCallback, TrainingArguments
-
-    config = setting.config()
-    config.pad_token_id = config.eos_token_id if config.pad_token_id is None else config.pad_token_id
-    model = AutoModelForSequenceClassification.from_config(config).float()
-    lora = LoraConfig(
-        task_type="SEQ_CLS",
-        r=setting.rank,
-        lora_alpha=32,
-        lora_dropout=setting.dropout,
-        target_modules=list(setting.targets),
+    return (
+        f"{name}: {measured['tokens_per_text']:.1f} tokens a text ({measured['texts']})\n"
+        f"matrix products: {rates}\n{in_columns(table)}"
     )
-    rows = [{"input_ids": setting.texts[index].tolist(), "labels": index % 2} for index in range(len(setting.texts))]
-    seconds: list[float] = []
-
-    class Clock(TrainerCallback):
-        def on_step_begin(self, *_: Any, **__: Any) -> None:
-            self.began = time.perf_counter()
-
-        def on_step_end(self, *_: Any, **__: Any) -> None:
-            seconds.append(time.perf_counter() - self.began)
-
-    def collate(batch: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        longest = pad_to or max(len(row["input_ids"]) for row in batch)
-        ids = torch.full((len(batch), longest), config.pad_token_id)
-        mask = torch.zeros_like(ids)
-        for position, row in enumerate(batch):
-            ids[position, : len(row["input_ids"])] = torch.tensor(row["input_ids"])
-            mask[position, : len(row["input_ids"])] = 1
-        return {"input_ids": ids, "attention_mask": mask, "labels": torch.tensor([row["labels"] for row in batch])}
-
-    with tempfile.TemporaryDirectory() as folder:
-        arguments = TrainingArguments(
-            folder,
-            max_steps=setting.steps,
-            per_device_train_batch_size=setting.batch,
-            learning_rate=RATE,
-            save_strategy="no",
-            logging_strategy="no",
-            report_to=[],
-            disable_tqdm=True,
-            use_cpu=True,
-            dataloader_num_workers=0,
-        )
-        Trainer(
-            get_peft_model(model, lora), arguments, data_collator=collate, train_dataset=rows, callbacks=[Clock()]
-        ).train()
-    return seconds
 
 
-class _Clock(SilentReporter):
-    """Notes when each step ended."""
-
-    def __init__(self) -> None:
-        self.seconds: list[float] = []
-        self._last = 0.0
-
-    def start(self, total_steps: int, done_steps: int) -> None:
-        self._last = time.perf_counter()
-
-    def step(self, step: int, loss: float, examples_per_second: float) -> None:
-        now = time.perf_counter()
-        self.seconds.append(now - self._last)
-        self._last = now
+def _batches(row: dict[str, Any]) -> str:
+    micro, batch = row["micro_batch"], row["batch"]
+    return f"batch {micro}" if micro == batch else f"batch {micro}, accumulated to {batch}"
 
 
-def our_seconds(setting: Setting) -> list[float]:
-    """Seconds of each step of Feathertune's own loop."""
-    classifier = build_random(setting.config(), ("no", "yes"), 0)
-    names = find_targets(classifier, setting.targets)
-    add_lora(classifier, LoraShape(setting.rank, 32.0, setting.dropout, False, names), 0)
-    optimizer = build_optimizer(classifier, learning_rate=RATE, head_learning_rate=None, weight_decay=0.01)
-    labels = np.arange(len(setting.texts)) % 2
-    clock = _Clock()
-    metrics = dict.fromkeys(("loss", "accuracy", "precision", "recall", "f1", "roc_auc"), 0.5)
-    with tempfile.TemporaryDirectory() as folder:
-        train_loop(
-            classifier,
-            optimizer,
-            TrainingSet(setting.texts, labels, labels),
-            lambda: metrics,
-            LoopSettings(1, setting.batch, 1, 0.0, "linear", 1.0, "loss", None, 0),
-            Places(Path(folder) / "metrics.jsonl", Path(folder) / "checkpoints", "benchmark"),
-            clock,
-            Accelerator(cpu=True),
-        )
-    return clock.seconds
+def _ratio(row: dict[str, Any], rows: dict[str, Any], reference: str) -> str:
+    """The row's speed over the reference's of the same dropout, or nothing where that has no row."""
+    other = next(
+        (other for key, other in rows.items() if key.split(",")[0] == reference and other["dropout"] == row["dropout"]),
+        None,
+    )
+    if other is None:
+        return ""
+    return f"{row['examples_per_second']['median'] / other['examples_per_second']['median']:.2f}"
 
 
-def main() -> None:
-    """Run the rounds and print a table."""
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", choices=sorted(shapes()), default="gpt2")
-    parser.add_argument("--data", default="sample", help="a source with the columns content and rating")
-    parser.add_argument("--steps", type=int, default=12)
+    parser.add_argument("--models", nargs="+", choices=sorted(SHAPES), default=list(SHAPES), metavar="MODEL")
+    parser.add_argument("--contenders", nargs="+", choices=list(CONTENDERS), metavar="NAME", help="all by default")
+    parser.add_argument("--data", default="sample", help="a folder with the columns content and rating (or Google's)")
+    parser.add_argument("--tokenizer", help="a folder with GPT-2's tokenizer; without it, lengths are guessed")
+    parser.add_argument("--dropout", nargs="+", type=float, help="0.1 and 0 by default")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--steps", type=int, default=6, help="timed in a turn")
+    parser.add_argument("--seconds", type=float, default=5.0, help="no step begins after so many (but two are timed)")
+    parser.add_argument("--warm-up", type=float, default=2.0, help="seconds of steps before the timed ones")
+    parser.add_argument("--batch", type=int, default=32, help="examples of an optimizer step")
+    parser.add_argument("--sweep", nargs="*", type=int, default=[16, 64, 128], help="batches tried beside --batch")
     parser.add_argument("--rank", type=int, default=8)
-    parser.add_argument("--dropout", type=float, default=0.1)
-    parser.add_argument("--pad-to-128", action="store_true", help="also the notebook's way, many times slower")
-    options = parser.parse_args()
-    config, targets = shapes()[options.model]
-    texts = query_like_texts(options.batch * options.steps, config().vocab_size, options.data)
-    setting = Setting(config, targets, options.rank, options.dropout, options.batch, options.steps, texts)
-    contenders: dict[str, Callable[[], list[float]]] = {
-        "PEFT + Trainer, dynamic padding, fp32": lambda: peft_seconds(setting, pad_to=None),
-        "Feathertune, fp32": lambda: our_seconds(setting),
-    }
-    if options.pad_to_128:
-        contenders["PEFT + Trainer, padded to 128, fp32"] = lambda: peft_seconds(setting, pad_to=128)
-    speeds: dict[str, list[float]] = {name: [] for name in contenders}
-    for _ in range(options.rounds):
-        for name, contender in contenders.items():
-            speeds[name].append(options.batch / statistics.median(contender()[WARM_UP:]))
-    reference = statistics.median(speeds["PEFT + Trainer, dynamic padding, fp32"])
-    print(
-        f"{options.model}, batch {options.batch}, {texts.lengths.mean():.1f} tokens a text, dropout {options.dropout}"
-    )
-    for name, values in speeds.items():
-        middle = statistics.median(values)
-        print(f"{name:40} {middle:7.1f} examples/s ({min(values):.1f} to {max(values):.1f})  {middle / reference:.2f}x")
+    parser.add_argument("--quick", action="store_true", help="one short round of the main rows: a look")
+    parser.add_argument("--output", type=Path, help="a JSON file")
+    options = parser.parse_args(arguments)
+    if options.quick:
+        for name, value in _QUICK.items():
+            setattr(options, name, value)
+    options.contenders = options.contenders or (_QUICK_CONTENDERS if options.quick else list(CONTENDERS))
+    options.dropout = options.dropout or (_DROPOUTS[:1] if options.quick else _DROPOUTS)
+    return options
 
 
 if __name__ == "__main__":

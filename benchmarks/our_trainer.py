@@ -1,0 +1,87 @@
+"""Feathertune's own loop, as `feathertune train` runs it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from feathertune.model.adapt import LoraShape, add_lora, find_targets, train_everything
+from feathertune.model.base import build_random
+from feathertune.model.classifier import PackedClassifier
+from feathertune.model.precision import set_precision
+from feathertune.training.loop import LoopSettings, TrainingSet, train_loop
+from feathertune.training.optimizer import build_optimizer
+from feathertune.training.progress import SilentReporter
+from feathertune.training.record import Places
+from measuring import StepClock
+from turns import ALPHA, DECAY, LABELS, RATE, Turn
+
+
+def _add_lora(classifier: PackedClassifier, turn: Turn) -> None:
+    names = find_targets(classifier, turn.shape.targets)
+    add_lora(classifier, LoraShape(turn.rank, float(ALPHA), turn.dropout, False, names), turn.seed)
+
+
+def _train_everything(classifier: PackedClassifier, _turn: Turn) -> None:
+    train_everything(classifier)
+
+
+# What `Contender.method` makes of the base, before its precision is set.
+METHODS: dict[str, Callable[[PackedClassifier, Turn], None]] = {"lora": _add_lora, "full": _train_everything}
+
+
+def train(turn: Turn, clock: StepClock) -> None:
+    """Train until `clock` has had enough."""
+    from accelerate import Accelerator
+
+    classifier = build_random(turn.shape.config(turn.dropout), LABELS, turn.seed)
+    METHODS[turn.contender.method](classifier, turn)
+    set_precision(classifier, turn.contender.precision)
+    optimizer = build_optimizer(classifier, learning_rate=RATE, head_learning_rate=None, weight_decay=DECAY)
+    pool = turn.pool()
+    labels = np.arange(len(pool)) % 2
+    with tempfile.TemporaryDirectory() as folder:
+        places = Places(Path(folder) / "metrics.jsonl", Path(folder) / "checkpoints", "benchmark")
+        settings = LoopSettings(
+            epochs=1,
+            batch_size=turn.micro_batch,
+            accumulation=turn.batch // turn.micro_batch,
+            warmup=0.0,
+            schedule="linear",
+            gradient_clip=1.0,
+            best_metric="loss",
+            early_stopping=None,
+            seed=turn.seed,
+        )
+        data = TrainingSet(pool, labels, labels)
+        try:
+            train_loop(classifier, optimizer, data, _never, settings, places, _Watch(clock), Accelerator(cpu=True))
+        except _Enough:
+            return
+    raise RuntimeError("the epoch ended before the turn did")
+
+
+class _Enough(Exception):  # noqa: N818 - no error: the turn is over
+    pass
+
+
+class _Watch(SilentReporter):
+    """Tells the clock when steps begin and end."""
+
+    def __init__(self, clock: StepClock) -> None:
+        self._clock = clock
+
+    def start(self, total_steps: int, done_steps: int) -> None:
+        self._clock.start()
+
+    def step(self, step: int, loss: float, examples_per_second: float) -> None:
+        if self._clock.tick():
+            raise _Enough
+
+
+def _never() -> dict[str, Any]:
+    raise RuntimeError("a turn ends before its epoch does")
