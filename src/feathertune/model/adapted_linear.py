@@ -114,11 +114,11 @@ class _Adapted(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        dropped_TI, low_TR, extended_OE, a_RI, _b_OR, keep_TI = ctx.saved_tensors  # raises if B has changed since
+        dropped_TI, low_TR, extended_OE, a_RI, b_OR, keep_TI = ctx.saved_tensors  # raises if B has changed since
         inputs = a_RI.shape[1]
         gradient_TO = gradient.reshape(-1, gradient.shape[-1])
         gradient_b_OR = product(low_TR.T, gradient_TO.T).T  # many times faster than the product the other way
-        needed_OE = extended_OE if ctx.needs_input_grad[0] else extended_OE[:, inputs:]
+        needed_OE = extended_OE if ctx.needs_input_grad[0] else b_OR.to(gradient.dtype)
         gradient_TE = product(gradient_TO, needed_OE.T)
         low_gradient_TR = gradient_TE[:, -a_RI.shape[0] :] * ctx.scaling
         gradient_a_RI = product(low_gradient_TR.T, dropped_TI.T)

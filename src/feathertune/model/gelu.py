@@ -36,13 +36,15 @@ class _TanhGELU(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor) -> Tensor:
         wide = x.float()
         u = torch.addcmul(wide.new_tensor(_LINEAR), wide, wide, value=_CUBIC).mul_(wide)
+        if not ctx.needs_input_grad[0]:
+            return wide.mul(u.sigmoid_()).to(x.dtype)
         sigmoid = torch.sigmoid(u)
-        if ctx.needs_input_grad[0]:
-            # d/dx x s(u) = s + s (1 - s) x u', where x u' = 3 (u - 2/3 _LINEAR x)
-            third = u.sub_(wide, alpha=2 / 3 * _LINEAR)
-            rest = torch.addcmul(third, third, sigmoid, value=-1)
-            ctx.save_for_backward(torch.addcmul(sigmoid, sigmoid, rest, value=3, out=rest).to(x.dtype))
-        return wide.mul(sigmoid).to(x.dtype)
+        # d/dx x s(u) = s + s (1 - s) x u', where x u' = 3 (u - 2/3 _LINEAR x)
+        third = u.sub_(wide, alpha=2 / 3 * _LINEAR)
+        third.addcmul_(third, sigmoid, value=-1)
+        y = wide.mul(sigmoid).to(x.dtype)
+        ctx.save_for_backward(torch.addcmul(sigmoid, sigmoid, third, value=3, out=third).to(x.dtype))
+        return y
 
     @staticmethod
     @once_differentiable
