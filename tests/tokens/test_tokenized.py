@@ -35,14 +35,14 @@ def test_a_long_text_is_cut_keeps_its_last_sep_and_is_counted(tokenizer: Any) ->
     assert found.lengths.tolist() == [6, 4, 6, 6]
     assert found.truncated == 2  # the third fits exactly
     assert all((found[index][0], found[index][-1]) == (CLS, SEP) for index in range(4))
-    assert count_tokens(tokenizer, texts).tolist() == [32, 4, 6, 8]
+    assert count_tokens(tokenizer.backend_tokenizer, texts).tolist() == [32, 4, 6, 8]
     assert tokenize(tokenizer, texts, max_length=40).truncated == 0  # cutting left the tokenizer as it was
 
 
 def test_no_texts_are_no_tokens(tokenizer: Any) -> None:
     found = tokenize(tokenizer, [], max_length=5)
     assert (len(found), found.ids.tolist(), found.lengths.tolist()) == (0, [], [])
-    assert count_tokens(tokenizer, []).tolist() == []
+    assert count_tokens(tokenizer.backend_tokenizer, []).tolist() == []
 
 
 @pytest.mark.parametrize("count", [4095, 4096, 4097])
@@ -51,7 +51,7 @@ def test_more_texts_than_a_chunk_holds(tokenizer: Any, count: int) -> None:
     found = tokenize(tokenizer, iter(words), max_length=3)
     assert len(found) == count
     assert found.ids.reshape(count, 3)[:, 1].tolist() == tokenizer.convert_tokens_to_ids(words)
-    assert len(count_tokens(tokenizer, words)) == count
+    assert len(count_tokens(tokenizer.backend_tokenizer, words)) == count
 
 
 def test_texts_in_chunks_are_cut_and_counted_alike(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
