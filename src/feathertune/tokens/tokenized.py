@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 from feathertune.errors import UserError
 from feathertune.spool import Spool
 
-_CHUNK = 4096  # texts tokenized at a time: enough to keep the Rust tokenizer's threads busy
+_CHUNK = 1024  # texts tokenized at a time: enough to keep the Rust tokenizer's threads busy
 
 
 @dataclass(frozen=True)
