@@ -124,6 +124,7 @@ def evaluate(
     base: BaseOption = None,
 ) -> None:
     """Evaluate a finished run on a split of its data, or on other data."""
+    _require_run(run)
     from feathertune.evaluation.evaluate import evaluate_run
     from feathertune.evaluation.summary_table import metrics_table
 
@@ -152,11 +153,12 @@ def predict(
     kind = format_ or _kind_by_name(output, default="table" if texts else "csv")
     if output is not None and kind == "table":
         raise UserError("a table cannot be written to a file", fix="Give --format csv or json.")
+    if input_ is not None and not input_.is_file():
+        raise UserError("there is no such file", where=str(input_))
+    _require_run(run)
     from feathertune.serving.bulk import predict_rows, write_rows
     from feathertune.serving.predictor import Predictor
 
-    if input_ is not None and not input_.is_file():
-        raise UserError("there is no such file", where=str(input_))
     predictor = Predictor(run, base=base)
     if input_ is not None:
         rows = predict_rows(predictor, input_, text)
@@ -209,10 +211,11 @@ def inspect_model(
 ) -> None:
     """Print a model's architecture, what the method adapts, and the parameter counts."""
     from feathertune.inspection import inspect_base
+
+    classifier = inspect_base(source, overrides)
     from feathertune.model.adapt import count_parameters
     from feathertune.model.tree import describe_model, draw_model
 
-    classifier = inspect_base(source, overrides)
     if format_ is TableOrJson.JSON:
         typer.echo(json.dumps(describe_model(classifier), indent=2))
     else:
@@ -267,6 +270,13 @@ def _fail(message: str) -> NoReturn:
 
     typer.echo("feathertune: " + "\n".join(visible(line) for line in message.split("\n")), err=True)
     sys.exit(2)
+
+
+def _require_run(folder: Path) -> None:
+    """Refuse what is no finished run at once, before torch is imported. Raises UserError."""
+    from feathertune.run_folder import open_run
+
+    open_run(folder)
 
 
 def _kind_by_name(output: Path | None, default: str) -> str:

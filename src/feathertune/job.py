@@ -9,7 +9,8 @@ import torch
 
 from feathertune.data.example import Dataset, Split
 from feathertune.data.loading import load_dataset
-from feathertune.data.overlap import find_overlap
+from feathertune.data.overlap import Overlap, find_overlap
+from feathertune.data.texts import iterate
 from feathertune.errors import UserError
 from feathertune.model.adapt import (
     LoraShape,
@@ -35,6 +36,7 @@ class Job:
     Attributes:
         recipe: as validated.
         dataset: the splits.
+        overlap: texts that are there more than once.
         tokenizer: of the base model.
         texts: split name -> its texts, tokenized.
         base: the base model's files.
@@ -46,6 +48,7 @@ class Job:
 
     recipe: Recipe
     dataset: Dataset
+    overlap: Overlap
     tokenizer: Any
     texts: dict[str, TokenizedTexts]
     base: BaseFiles
@@ -70,7 +73,7 @@ def prepare(recipe: Recipe, device: torch.device) -> Job:
     base = find_base(recipe.model.source, recipe.model.revision)
     tokenizer = load_tokenizer(base.folder, base.gguf_file)
     texts = {
-        name: tokenize(tokenizer, split.texts.to_pylist(), recipe.model.max_length)
+        name: tokenize(tokenizer, iterate(split.texts), recipe.model.max_length)
         for name, split in dataset.splits.items()
     }
     classifier = load_base(base, dataset.label_names, recipe.training.seed)
@@ -78,7 +81,18 @@ def prepare(recipe: Recipe, device: torch.device) -> Job:
     lora = apply_method(classifier, recipe)
     precision = choose_precision(recipe.training.precision, device)
     set_precision(classifier.to(device), precision.precision)
-    return Job(recipe, dataset, tokenizer, texts, base, base.checksums(), classifier, lora, precision)
+    return Job(
+        recipe=recipe,
+        dataset=dataset,
+        overlap=find_overlap(dataset),
+        tokenizer=tokenizer,
+        texts=texts,
+        base=base,
+        base_checksums=base.checksums(),
+        classifier=classifier,
+        lora=lora,
+        precision=precision,
+    )
 
 
 def apply_method(classifier: PackedClassifier, recipe: Recipe) -> LoraShape | None:
@@ -120,13 +134,14 @@ def introduce(job: Job) -> list[str]:
     splits = ", ".join(f"{len(split):,} {name}" for name, split in job.dataset.splits.items())
     lines = [f"{splits} examples; {count_parameters(job.classifier)}", job.precision.reason]
     lines += [f"note: {note}" for note in job.dataset.notes]
-    overlap = find_overlap(job.dataset)
     lines += [
-        f"warning: {leak.rows} of {leak.second}'s texts are also in {leak.first}" for leak in overlap.leaks if leak.rows
+        f"warning: {leak.rows} of {leak.second}'s texts are also in {leak.first}"
+        for leak in job.overlap.leaks
+        if leak.rows
     ]
     lines += [
         f"warning: {count.conflicts} texts of {name} occur with different labels"
-        for name, count in overlap.duplicates.items()
+        for name, count in job.overlap.duplicates.items()
         if count.conflicts
     ]
     if job.dataset.bad_rows:

@@ -29,7 +29,6 @@ from feathertune.model.peft_files import save_adapter
 from feathertune.recipe import Recipe, dump_recipe, load_recipe
 from feathertune.report.figures import write_figures
 from feathertune.run_folder import RunFolder, Stage
-from feathertune.tokens.tokenized import count_tokens
 from feathertune.training.checkpoint import check_fingerprint, latest_checkpoint
 from feathertune.training.loop import LoopSettings, Outcome, TrainingSet, train_loop
 from feathertune.training.optimizer import build_optimizer
@@ -124,7 +123,8 @@ def _write_inputs(run: RunFolder, job: Job, command: str | None) -> None:
     run.path.mkdir(parents=True, exist_ok=True)
     write_text(run.recipe, dump_recipe(job.recipe))
     write_json(run.environment, describe_environment(command if command is not None else " ".join(sys.argv)))
-    description = describe(job.dataset, lambda texts: count_tokens(job.tokenizer, texts))
+    tokens = {name: texts.whole_lengths for name, texts in job.texts.items()}
+    description = describe(job.dataset, tokens, overlap=job.overlap)
     truncated = {name: texts.truncated for name, texts in job.texts.items()}
     write_json(run.data, description | {"label_names": list(job.dataset.label_names), "truncated_texts": truncated})
     write_json(

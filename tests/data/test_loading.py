@@ -62,7 +62,7 @@ def test_labels_keep_their_order_whichever_comes_first(tmp_path: Path) -> None:
 
 
 def test_chunks_join_seamlessly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("feathertune.data.loading.CHUNK_TEXTS", 3)
+    monkeypatch.setattr("feathertune.data.texts.CHUNK_TEXTS", 3)
     rows = "text\trating\n" + "".join(f"text {n}\t{n % 2}\n" for n in range(10))
     train = load_dataset(section(folder(tmp_path, train=rows)), seed=0).splits["train"]
     assert train.texts.num_chunks == 4

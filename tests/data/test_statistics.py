@@ -2,7 +2,6 @@
 
 import io
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from feathertune.data.columns import guess_columns
+from feathertune.data.example import Dataset
 from feathertune.data.loading import load_dataset
 from feathertune.data.statistics import describe, render
 from feathertune.recipe import DataSection, LabelSection
@@ -30,8 +30,8 @@ def section(tmp_path: Path) -> DataSection:
     return DataSection(source=str(tmp_path), label=label, on_bad_row="skip")
 
 
-def count_words(texts: Sequence[str]) -> npt.NDArray[np.int64]:
-    return np.array([len(text.split()) for text in texts])
+def count_words(dataset: Dataset) -> dict[str, npt.NDArray[np.int64]]:
+    return {name: np.array([len(row.text.split()) for row in split]) for name, split in dataset.splits.items()}
 
 
 def shown(description: dict[str, object], width: int = 100) -> str:
@@ -43,7 +43,8 @@ def shown(description: dict[str, object], width: int = 100) -> str:
 
 
 def test_a_description_counts_everything_and_is_json(section: DataSection) -> None:
-    description = describe(load_dataset(section, seed=0), count_words)
+    dataset = load_dataset(section, seed=0)
+    description = describe(dataset, count_words(dataset))
     assert json.loads(json.dumps(description, allow_nan=False)) == description
     train = description["splits"]["train"]
     assert train["count"] == 4
@@ -90,7 +91,8 @@ def test_examples_are_drawn_with_the_seed(tmp_path: Path) -> None:
 
 
 def test_tables_show_texts_as_they_are(section: DataSection) -> None:
-    output = shown(describe(load_dataset(section, seed=0), count_words))
+    dataset = load_dataset(section, seed=0)
+    output = shown(describe(dataset, count_words(dataset)))
     assert "[bold]what is this ?" in output  # no markup
     assert "\\x07" in output
     assert "\\u202e" in output

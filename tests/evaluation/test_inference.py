@@ -32,6 +32,15 @@ def test_logits_are_those_of_each_text_alone(name: str, budget: int) -> None:
 
 
 @pytest.mark.parametrize("name", ["gpt2", "bert"])
+def test_many_texts_are_sorted_in_windows_and_answered_alike(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    classifier = lively_classifier(name)
+    wanted = each_alone(classifier, TEXTS)
+    for window in (1, 3, len(TEXTS)):
+        monkeypatch.setattr("feathertune.evaluation.inference._WINDOW", window)
+        assert largest_difference(torch.from_numpy(predict_logits(classifier, TEXTS)), wanted) < 1e-5
+
+
+@pytest.mark.parametrize("name", ["gpt2", "bert"])
 def test_adapters_are_merged_for_the_time_and_left_as_they_were(name: str) -> None:
     classifier = lively_classifier(name)
     adapt(classifier)

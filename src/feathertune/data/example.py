@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from feathertune.data.texts import take as take_texts
+
 
 @dataclass(frozen=True)
 class Example:
@@ -30,7 +32,7 @@ class Split:
     Attributes:
         name: train, validation or test.
         rows: [N] int64, 1-based line or row numbers in the source.
-        texts: N strings, as an Arrow array.
+        texts: N strings, as an Arrow column; many of them lie in a mapped file, not in memory.
         labels: [N] int64, class indices into `Dataset.label_names`.
         ratings: [N] float64, or None where the label does not come from a rating.
         file: the file name (or the Hub's split) that `rows` count in; the split's name where it is not known.
@@ -62,7 +64,7 @@ class Split:
         return Split(
             name=self.name if name is None else name,
             rows=self.rows[indices],
-            texts=self.texts.take(pa.array(indices)),
+            texts=take_texts(self.texts, indices),
             labels=self.labels[indices],
             ratings=None if self.ratings is None else self.ratings[indices],
             file=self.file,

@@ -1,7 +1,7 @@
 """From the recipe's `data` section to a `Dataset`: read, check, label, and split where there is no validation.
 
-Rows stream through; what is kept of them is Arrow chunks and flat arrays, so that a million rows are never a million
-Python objects at once.
+Rows stream through; what is kept of them is texts in a mapped file and flat arrays of numbers, so that a million rows
+are never a million Python objects, and take no more memory than their numbers do.
 """
 
 from __future__ import annotations
@@ -12,17 +12,15 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from feathertune.data.example import BadRow, Dataset, Split
 from feathertune.data.labels import LabelReader
 from feathertune.data.overlap import text_keys
 from feathertune.data.readers import Row
 from feathertune.data.sources import SplitSource, open_source
+from feathertune.data.texts import TextWriter
 from feathertune.errors import UserError, nearest
 from feathertune.recipe import DataSection
-
-CHUNK_TEXTS = 8192
 
 
 def load_dataset(section: DataSection, seed: int) -> Dataset:
@@ -166,12 +164,11 @@ def missing_column(column: str, columns: list[str]) -> str:
 
 
 class _Columns:
-    """The examples of a split as they are read: texts in Arrow chunks, numbers in flat arrays."""
+    """The examples of a split as they are read: texts in a file of Arrow chunks, numbers in flat arrays."""
 
     def __init__(self) -> None:
         self.rows, self._labels, self._ratings = array("q"), array("q"), array("d")
-        self._texts: list[str] = []
-        self._chunks: list[pa.Array] = []
+        self._texts = TextWriter()
 
     def add(self, row: Row, text_column: str, labels: LabelReader) -> BadRow | None:
         """Add one row, or say why it is no example."""
@@ -182,30 +179,23 @@ class _Columns:
             label, rating = labels.read(row.fields[labels.column])
         except ValueError as error:
             return BadRow(row.place, str(error))
-        self._texts.append(text)
+        self._texts.add(text)
         self.rows.append(row.row)
         self._labels.append(label)
         if rating is not None:
             self._ratings.append(rating)
-        if len(self._texts) == CHUNK_TEXTS:
-            self._flush()
         return None
 
     def split(self, name: str, file: str, renumbered: npt.NDArray[np.int64] | None) -> Split:
-        self._flush()
         labels = np.array(self._labels, dtype=np.int64)
         return Split(
             name=name,
             rows=np.array(self.rows, dtype=np.int64),
-            texts=pa.chunked_array(self._chunks, pa.string()),
+            texts=self._texts.finish(),
             labels=labels if renumbered is None else renumbered[labels],
             ratings=np.array(self._ratings, dtype=np.float64) if self._ratings else None,
             file=file,
         )
-
-    def _flush(self) -> None:
-        self._chunks.append(pa.array(self._texts, pa.string()))
-        self._texts = []
 
 
 def _text(fields: dict[str, object], column: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -17,10 +17,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from feathertune.data.example import Dataset, Split
+from feathertune.data.texts import iterate
 
 MOST_EXAMPLES = 5
 MOST_PLACES = 5
-_SLICE = 8192
 
 
 @dataclass(frozen=True)
@@ -83,12 +83,6 @@ def text_keys(texts: pa.ChunkedArray) -> npt.NDArray[np.uint64]:
     for text in iterate(texts):
         digests += hashlib.blake2b(normalized(text).encode(), digest_size=8).digest()
     return np.frombuffer(bytes(digests), dtype="<u8").astype(np.uint64)
-
-
-def iterate(texts: pa.ChunkedArray) -> Iterator[str]:
-    """The texts as Python strings, a few thousand of them alive at a time."""
-    for start in range(0, len(texts), _SLICE):
-        yield from texts.slice(start, _SLICE).to_pylist()
 
 
 def _find_duplicates(split: Split, keys: npt.NDArray[np.uint64], names: tuple[str, ...]) -> Duplicates:

@@ -5,7 +5,7 @@ Everything is per split: count, characters, tokens, labels, ratings, duplicates,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -18,39 +18,46 @@ from rich.text import Text
 
 from feathertune.data.example import Dataset, Split
 from feathertune.data.labels import RATING_DECIMALS
-from feathertune.data.overlap import Duplicates, find_overlap
+from feathertune.data.overlap import Duplicates, Overlap, find_overlap
 from feathertune.visible import visible
 
-CountTokens = Callable[[Sequence[str]], npt.NDArray[np.int64]]
 EXAMPLES_PER_CLASS = 3
 MOST_BAD_ROWS = 100  # listed; all are counted
 MOST_RATINGS = 20  # different values; more are summed up by quantiles
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
-_SLICE = 4096
 _SHOWN_CHARACTERS = 160
 _SHOWN_ROWS = 30
 
 
-def describe(dataset: Dataset, count_tokens: CountTokens | None, seed: int = 0) -> dict[str, Any]:
+def describe(
+    dataset: Dataset,
+    tokens: Mapping[str, npt.NDArray[np.int64]] | None,
+    seed: int = 0,
+    *,
+    overlap: Overlap | None = None,
+) -> dict[str, Any]:
     """Everything worth knowing about a dataset, as JSON can hold it.
 
     Args:
         dataset: the dataset.
-        count_tokens: a tokenizer's count for each text ([N] int64), or None to leave tokens out (null).
+        tokens: split name -> how many tokens each of its texts has ([N]), or None to leave tokens out (null).
         seed: decides which examples are shown.
+        overlap: what `find_overlap` found in this dataset, if it has been asked already.
 
     Returns:
         source, origin, label_names, splits (name -> count, characters and tokens {min, median, p95, max}, labels
         {name: count}, ratings {histogram: {value: count}} or {quantiles: {q: value}} or null, duplicates, conflicts,
         duplicate_examples, examples), leaks, bad_rows {count, listed}, notes.
     """
-    overlap = find_overlap(dataset)
+    overlap = find_overlap(dataset) if overlap is None else overlap
     return {
         "source": dataset.source,
         "origin": dataset.origin,
         "label_names": list(dataset.label_names),
         "splits": {
-            name: _describe_split(split, dataset.label_names, overlap.duplicates[name], count_tokens, seed)
+            name: _describe_split(
+                split, dataset.label_names, overlap.duplicates[name], None if tokens is None else tokens[name], seed
+            )
             for name, split in dataset.splits.items()
         },
         "leaks": [
@@ -90,14 +97,13 @@ def render(description: Mapping[str, Any]) -> Group:
 
 
 def _describe_split(
-    split: Split, names: tuple[str, ...], duplicates: Duplicates, count_tokens: CountTokens | None, seed: int
+    split: Split, names: tuple[str, ...], duplicates: Duplicates, tokens: npt.NDArray[np.int64] | None, seed: int
 ) -> dict[str, Any]:
     counts = np.bincount(split.labels, minlength=len(names))
-    tokens = None if count_tokens is None else _spread(_count_tokens(split, count_tokens))
     return {
         "count": len(split),
         "characters": _spread(pc.utf8_length(split.texts).to_numpy().astype(np.int64)),
-        "tokens": tokens,
+        "tokens": None if tokens is None else _spread(tokens),
         "labels": dict(zip(names, counts.tolist(), strict=True)),
         "ratings": None if split.ratings is None else _ratings(split.ratings),
         "duplicates": duplicates.rows,
@@ -105,11 +111,6 @@ def _describe_split(
         "duplicate_examples": [_json(item) for item in duplicates.examples],
         "examples": _examples(split, names, seed),
     }
-
-
-def _count_tokens(split: Split, count_tokens: CountTokens) -> npt.NDArray[np.int64]:
-    starts = range(0, len(split), _SLICE)
-    return np.concatenate([count_tokens(split.texts.slice(start, _SLICE).to_pylist()) for start in starts])
 
 
 def _spread(values: npt.NDArray[np.int64]) -> dict[str, float]:

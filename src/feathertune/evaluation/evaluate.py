@@ -6,6 +6,7 @@ from pathlib import Path
 
 from feathertune.data.example import Split
 from feathertune.data.loading import load_dataset, load_split
+from feathertune.data.texts import iterate
 from feathertune.errors import UserError
 from feathertune.evaluation.inference import predict_split
 from feathertune.evaluation.metrics import Metrics, compute_metrics
@@ -36,7 +37,7 @@ def evaluate_run(
         examples = load_split(Path(data), trained.recipe.data, trained.classifier.label_names)
     else:
         examples = _own_split(trained, split or "validation")
-    texts = tokenize(trained.tokenizer, examples.texts.to_pylist(), trained.max_length)
+    texts = tokenize(trained.tokenizer, iterate(examples.texts), trained.max_length)
     return compute_metrics(predict_split(trained.classifier, examples, texts))
 
 

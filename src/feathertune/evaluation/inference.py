@@ -7,6 +7,7 @@ import numpy.typing as npt
 import torch
 
 from feathertune.data.example import Split
+from feathertune.data.texts import StoredTexts
 from feathertune.errors import UserError
 from feathertune.evaluation.predictions import Predictions
 from feathertune.model.adapt import merged
@@ -16,6 +17,7 @@ from feathertune.tokens.order import distinct, prediction_batches
 from feathertune.tokens.tokenized import TokenizedTexts
 
 TOKEN_BUDGET = 2048  # tokens in a batch: large enough for full-speed products, small enough for the cache
+_WINDOW = 65_536  # texts sorted at a time: sorting more packs no better, and would take memory for each of them
 
 
 def predict_logits(
@@ -23,20 +25,30 @@ def predict_logits(
 ) -> npt.NDArray[np.float32]:
     """[N, C] float32 logits, in the order of `texts`. The model is left as it was.
 
-    Nothing is computed twice: adapters are merged, equal texts are one, and causal models share what texts begin with.
+    Nothing is computed twice among 65,536 neighbours: adapters are merged, equal texts are one, and causal models share
+    what texts begin with.
     """
     logits_NC = np.empty((len(texts), len(classifier.label_names)), dtype=np.float32)
-    device = next(classifier.parameters()).device
-    chosen, which = distinct(texts)
     was_training = classifier.training
     classifier.eval()
     try:
         with torch.inference_mode(), merged(classifier):
-            for indices_B in prediction_batches(texts, chosen, token_budget, alphabetical=classifier.causal):
-                batch = pack(texts, indices_B, share_prefixes=classifier.causal, multiple=TOKEN_MULTIPLE)
-                logits_NC[indices_B] = classifier(batch.to(device)).cpu().numpy()
+            for begin in range(0, len(texts), _WINDOW):
+                window = texts.window(begin, min(begin + _WINDOW, len(texts)))
+                logits_NC[begin : begin + len(window)] = _predict_window(classifier, window, token_budget)
     finally:
         classifier.train(was_training)
+    return logits_NC
+
+
+def _predict_window(classifier: PackedClassifier, texts: TokenizedTexts, token_budget: int) -> npt.NDArray[np.float32]:
+    """[N, C] float32 logits of N texts, all sorted together."""
+    logits_NC = np.empty((len(texts), len(classifier.label_names)), dtype=np.float32)
+    device = next(classifier.parameters()).device
+    chosen, which = distinct(texts)
+    for indices_B in prediction_batches(texts, chosen, token_budget, alphabetical=classifier.causal):
+        batch = pack(texts, indices_B, share_prefixes=classifier.causal, multiple=TOKEN_MULTIPLE)
+        logits_NC[indices_B] = classifier(batch.to(device)).cpu().numpy()
     return logits_NC[chosen[which]]
 
 
@@ -58,7 +70,7 @@ def predict_split(classifier: PackedClassifier, split: Split, texts: TokenizedTe
         split=split.name,
         label_names=classifier.label_names,
         rows=split.rows,
-        texts=split.texts.to_pylist(),
+        texts=StoredTexts(split.texts),
         labels=split.labels,
         ratings=split.ratings,
         logits_NC=logits_NC,

@@ -10,12 +10,14 @@ from __future__ import annotations
 import csv
 import math
 import sys
+from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
+from feathertune.data.texts import StoredTexts, TextWriter
 from feathertune.errors import UserError
 from feathertune.evaluation.predictions import Predictions
 from feathertune.files import atomic_path
@@ -65,8 +67,9 @@ def _parse(reader: Iterator[list[str]], path: Path, split: str) -> Predictions:
             where=f"{path}:1",
             fix=f"A prediction file has row, text, label, predicted, perhaps rating, then {PREFIX}<label name> each.",
         )
-    rows, texts, labels, predicted, ratings, probabilities = [], [], [], [], [], []
-    lines = []
+    # Flat arrays and a text file of Arrow's: a million rows are never a million Python objects.
+    rows, labels, predicted, lines = array("q"), array("q"), array("q"), array("q")
+    texts, ratings, probabilities = TextWriter(), array("d"), array("d")
     for record in reader:
         lines.append(reader.line_num)  # type: ignore[attr-defined]  # of csv.reader, for the messages
         try:
@@ -76,16 +79,17 @@ def _parse(reader: Iterator[list[str]], path: Path, split: str) -> Predictions:
             predicted.append(names.index(said))
             if rated:
                 ratings.append(math.nan if numbers[0] == "" else float(numbers[0]))
-            probabilities.append([float(number) for number in (numbers[1:] if rated else numbers)])
-            _check_probabilities(probabilities[-1], len(names))
+            values = [float(number) for number in (numbers[1:] if rated else numbers)]
+            _check_probabilities(values, len(names))
+            probabilities.extend(values)
         except (ValueError, IndexError) as error:
             raise UserError(f"not a prediction: {error}", where=f"{path}:{lines[-1]}") from None
-        texts.append(text)
+        texts.add(text)
     predictions = Predictions.from_probabilities(
         split=split,
         label_names=names,
         rows=np.array(rows, dtype=np.int64),
-        texts=texts,
+        texts=StoredTexts(texts.finish()),
         labels=np.array(labels, dtype=np.int64),
         ratings=np.array(ratings, dtype=np.float64) if rated else None,
         probabilities_NC=np.array(probabilities, dtype=np.float64).reshape(-1, len(names)),

@@ -1,18 +1,24 @@
-"""Token ids of many texts in two flat arrays, the compressed-row layout: small, and cheap to slice."""
+"""Token ids of many texts in two flat arrays, the compressed-row layout: small, and cheap to slice.
+
+The ids of many texts lie in a mapped file (see `spool`), so that only offsets, 8 bytes a text, take memory.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from array import array
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from tokenizers import Tokenizer
 
 from feathertune.errors import UserError
+from feathertune.spool import Spool
 
-_CHUNK = 4096  # texts tokenized at a time: enough to keep the Rust tokenizer's threads busy
+_CHUNK = 1024  # texts tokenized at a time: enough to keep the Rust tokenizer's threads busy
 
 
 @dataclass(frozen=True)
@@ -20,14 +26,16 @@ class TokenizedTexts:
     """The token ids of N texts.
 
     Attributes:
-        ids: [T] int32, the ids of all texts, end to end.
+        ids: [T] int32, the ids of all texts, end to end; read only.
         offsets: [N + 1] int64; text i is `ids[offsets[i]:offsets[i + 1]]`.
         truncated: how many texts were longer than the limit and were cut.
+        uncut_lengths: [N] int32, how many tokens each text had before that; None where none was cut.
     """
 
     ids: npt.NDArray[np.int32]
     offsets: npt.NDArray[np.int64]
     truncated: int = 0
+    uncut_lengths: npt.NDArray[np.int32] | None = None
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -40,6 +48,15 @@ class TokenizedTexts:
         """[N] int64: the number of tokens of each text."""
         return np.diff(self.offsets)
 
+    @property
+    def whole_lengths(self) -> npt.NDArray[np.int64]:
+        """[N] int64: the number of tokens of each text before any was cut."""
+        return self.lengths if self.uncut_lengths is None else self.uncut_lengths.astype(np.int64)
+
+    def window(self, begin: int, end: int) -> TokenizedTexts:
+        """The texts from `begin` up to `end`, as views of the same arrays."""
+        return TokenizedTexts(self.ids, self.offsets[begin : end + 1])
+
 
 def tokenize(tokenizer: Any, texts: Iterable[str], max_length: int) -> TokenizedTexts:
     """Tokenize `texts` with a transformers tokenizer, special tokens included, none longer than `max_length`.
@@ -47,32 +64,47 @@ def tokenize(tokenizer: Any, texts: Iterable[str], max_length: int) -> Tokenized
     Raises:
         UserError: a text that becomes no tokens at all (it would have no row to pool).
     """
-    parts: list[npt.NDArray[np.int32]] = []
-    lengths: list[int] = []
+    ids, lengths, uncut_lengths = Spool(), array("q", [0]), array("i")
     truncated = 0
     for chunk in _chunks(texts):
-        full = tokenizer(chunk, add_special_tokens=True, truncation=False, padding=False, verbose=False)["input_ids"]
-        too_long = [len(ids) > max_length for ids in full]
-        if any(too_long):
+        rows = _encode(tokenizer.backend_tokenizer, chunk)
+        uncut_lengths.extend(map(len, rows))
+        long = [index for index, row in enumerate(rows) if len(row) > max_length]
+        if long:
             # The tokenizer cuts, not we: it knows to keep a closing [SEP].
-            long_texts = [text for text, long in zip(chunk, too_long, strict=True) if long]
-            cut = iter(tokenizer(long_texts, truncation=True, max_length=max_length, padding=False)["input_ids"])
-            full = [next(cut) if long else ids for ids, long in zip(full, too_long, strict=True)]
-            truncated += len(long_texts)
-        for text, ids in zip(chunk, full, strict=True):
-            if not ids:
+            long_texts = [chunk[index] for index in long]
+            cut = tokenizer(long_texts, truncation=True, max_length=max_length, padding=False)["input_ids"]
+            for index, row in zip(long, cut, strict=True):
+                rows[index] = row
+            truncated += len(long)
+        for text, row in zip(chunk, rows, strict=True):
+            if not row:
                 raise UserError(f"the text {text!r} has no tokens", fix="Leave out empty texts.")
-            lengths.append(len(ids))
-        parts.append(np.fromiter((i for ids in full for i in ids), dtype=np.int32, count=sum(map(len, full))))
-    ids = np.concatenate(parts) if parts else np.zeros(0, dtype=np.int32)
-    offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(lengths, dtype=np.int64)])
-    return TokenizedTexts(ids, offsets, truncated)
+        lengths.extend(map(len, rows))
+        ids.write(np.fromiter(chain.from_iterable(rows), dtype=np.int32).data)
+    return TokenizedTexts(
+        np.frombuffer(ids.finish(), dtype=np.int32),
+        np.cumsum(np.array(lengths, dtype=np.int64)),
+        truncated,
+        np.array(uncut_lengths, dtype=np.int32) if truncated else None,
+    )
 
 
-def count_tokens(tokenizer: Any, texts: Sequence[str]) -> npt.NDArray[np.int64]:
-    """[N] int64: how many tokens each text has, uncut."""
-    counts = [len(ids) for chunk in _chunks(texts) for ids in tokenizer(chunk, verbose=False)["input_ids"]]
+def count_tokens(tokenizer: Tokenizer, texts: Iterable[str]) -> npt.NDArray[np.int64]:
+    """[N] int64: how many tokens each text has, uncut. The tokenizer is one of the library `tokenizers`."""
+    counts = array("q")
+    for chunk in _chunks(texts):
+        counts.extend(map(len, _encode(tokenizer, chunk)))
     return np.array(counts, dtype=np.int64)
+
+
+def _encode(tokenizer: Tokenizer, texts: list[str]) -> list[list[int]]:
+    """The ids of each text, uncut: what transformers gives, which makes lists of more and takes twice the time."""
+    if tokenizer.truncation is not None:
+        tokenizer.no_truncation()
+    if tokenizer.padding is not None:
+        tokenizer.no_padding()
+    return [encoding.ids for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=True)]
 
 
 def _chunks(texts: Iterable[str]) -> Iterator[list[str]]:

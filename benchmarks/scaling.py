@@ -1,0 +1,306 @@
+"""What grows with the data, and what must not: training and predicting on 1,000 to 1,000,000 generated rows.
+
+Each size runs in a process of its own, so that its peak memory is its own: rows are read from a file, looked through
+for copies, tokenized, trained on, evaluated, written as predictions, and predicted again from the file as `feathertune
+predict --input` does. The model is a tiny GPT-2, and training stops after one step of 32 texts for every 1,000 rows (at
+least 30), so that the parts around the model are what is measured. Time per row and per token, and memory, should
+be the same at every size: beside each figure stands its ratio to the size before.
+
+    python benchmarks/scaling.py                 # 1,000 to 1,000,000 rows
+    python benchmarks/scaling.py --quick         # to 10,000
+    python benchmarks/scaling.py --output scaling.json
+
+Own memory is what only this process can use; memory altogether counts mapped files too (texts, token ids, libraries),
+whose pages the system takes back when something else needs them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from feathertune.model.classifier import PackedClassifier
+    from feathertune.training.loop import TrainingSet
+
+SIZES = (1_000, 10_000, 100_000, 1_000_000)
+BATCH, FEWEST_STEPS, ROWS_A_STEP = 32, 30, 1_000
+VOCABULARY, MAX_LENGTH = 2_000, 64
+LABELS = ("no", "yes")
+WARM_UP_ROWS = 1_000
+_BLOCK = 10_000  # rows generated at a time
+# key -> (what it is called, what it is divided by)
+STAGES = {
+    "read": ("reading", "row"),
+    "check": ("looking for copies", "row"),
+    "tokenize": ("tokenizing", "token"),
+    "train": ("training", "trained token"),
+    "evaluate": ("predicting a split", "token"),
+    "write": ("writing predictions", "row"),
+    "predict": ("predicting a file", "token"),
+}
+
+
+def random_words() -> list[str]:
+    """The 500 words that all texts are made of: the same ones each time."""
+    rng = np.random.default_rng(0)
+    letters = list("abcdefghijklmnopqrstuvwxyz")
+    return ["".join(rng.choice(letters, size=size)) for size in rng.integers(2, 7, size=500)]
+
+
+def write_data(folder: Path, rows: int) -> None:
+    """`rows` texts of 4 to 11 random words as train.jsonl, and 100 as dev.jsonl."""
+    rng, words = np.random.default_rng(1), random_words()
+    for name, count in (("train", rows), ("dev", 100)):
+        with (folder / f"{name}.jsonl").open("w", encoding="utf-8") as file:
+            for begin in range(0, count, _BLOCK):
+                chosen = rng.integers(len(words), size=(min(_BLOCK, count - begin), 11)).tolist()
+                lengths = rng.integers(4, 12, size=len(chosen)).tolist()
+                for row, length in zip(chosen, lengths, strict=True):
+                    text = " ".join([words[word] for word in row[:length]])
+                    file.write(f'{{"text": "{text}", "label": "{LABELS[row[0] % 2]}"}}\n')
+
+
+def build_tokenizer() -> Any:
+    """A byte-level BPE tokenizer of about one and a half tokens a word."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(vocab_size=VOCABULARY // 4, special_tokens=["<end>"], show_progress=False)
+    tokenizer.train_from_iterator([f" {word}" for word in random_words()], trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer)
+
+
+def build_model() -> PackedClassifier:
+    """A tiny GPT-2 with LoRA on its attention."""
+    from transformers import GPT2Config
+
+    from feathertune.model.adapt import LoraShape, add_lora, find_targets
+    from feathertune.model.base import build_random
+
+    config = GPT2Config(
+        vocab_size=VOCABULARY, n_positions=MAX_LENGTH, n_embd=64, n_layer=2, n_head=4, bos_token_id=0, eos_token_id=0
+    )
+    classifier = build_random(config, LABELS, 0)
+    add_lora(classifier, LoraShape(8, 32.0, 0.1, False, find_targets(classifier, "attention")), 0)
+    return classifier
+
+
+def train_some(classifier: PackedClassifier, data: TrainingSet, steps: int, folder: Path) -> tuple[float, int]:
+    """Train for `steps` steps of the first epoch over all of `data`; returns seconds and tokens."""
+    from accelerate import Accelerator
+
+    from feathertune.tokens.order import training_steps
+    from feathertune.training.loop import LoopSettings, train_loop
+    from feathertune.training.optimizer import build_optimizer
+    from feathertune.training.progress import SilentReporter
+    from feathertune.training.record import Places
+
+    class Enough(Exception):  # noqa: N818  # it is no error
+        """Raised to leave the loop."""
+
+    class Clock(SilentReporter):
+        def start(self, total_steps: int, done_steps: int) -> None:
+            self.began = time.perf_counter()
+
+        def step(self, step: int, loss: float, examples_per_second: float) -> None:
+            if step == steps:
+                self.seconds = time.perf_counter() - self.began
+                raise Enough
+
+    clock = Clock()
+    optimizer = build_optimizer(classifier, learning_rate=1e-4, head_learning_rate=None, weight_decay=0.01)
+    settings = LoopSettings(1, BATCH, 1, 0.0, "linear", 1.0, "loss", None, 0)
+    places = Places(folder / "metrics.jsonl", folder / "checkpoints", "scaling")
+    try:
+        train_loop(classifier, optimizer, data, dict, settings, places, clock, Accelerator(cpu=True))
+    except Enough:
+        order = np.concatenate(training_steps(len(data.texts), BATCH, seed=0, epoch=1)[:steps])
+        return clock.seconds, int(data.texts.lengths[order].sum())
+    raise AssertionError(f"{len(data.texts)} rows are too few for {steps} steps")
+
+
+def predict_file(classifier: PackedClassifier, tokenizer: Any, source: Path, output: Path) -> None:
+    """What `feathertune predict --input` does, once the model is loaded."""
+    from feathertune.recipe import Recipe
+    from feathertune.run_folder import RunFolder
+    from feathertune.serving.bulk import predict_rows, write_rows
+    from feathertune.serving.predictor import Predictor
+    from feathertune.trained import TrainedModel
+
+    recipe = Recipe.model_validate({"model": {"source": "-"}, "data": {"source": str(source), "text": "text"}})
+    predictor = Predictor(TrainedModel(RunFolder(output.parent), recipe, classifier, tokenizer, MAX_LENGTH))
+    with output.open("w", encoding="utf-8", newline="") as file:
+        write_rows(predict_rows(predictor, source, None), LABELS, file, "csv")
+
+
+def warm_up(classifier: PackedClassifier, tokenizer: Any, folder: Path) -> None:
+    """Let libraries be imported and kernels be compiled on a thousand other rows, outside of what is measured.
+
+    A kernel is compiled for each number of tokens in a batch, and up to about a thousand are kept (300 MiB): a large
+    data set meets all those numbers and a small one only some, unless they are met here.
+    """
+    from feathertune.data.loading import load_dataset
+    from feathertune.data.texts import iterate
+    from feathertune.evaluation.inference import predict_logits
+    from feathertune.recipe import DataSection
+    from feathertune.tokens.tokenized import tokenize
+    from feathertune.training.loop import TrainingSet
+
+    write_data(folder, WARM_UP_ROWS)
+    train = load_dataset(DataSection(source=str(folder)), 0).splits["train"]
+    texts = tokenize(tokenizer, iterate(train.texts), MAX_LENGTH)
+    train_some(classifier, TrainingSet(texts, train.labels, train.rows), WARM_UP_ROWS // BATCH, folder)
+    for begin in range(0, 40, 8):
+        for size in range(1, 120):
+            predict_logits(classifier, texts.window(begin, begin + size))
+
+
+def measure(data: Path, rows: int) -> dict[str, Any]:
+    """Everything there is to know about one size; run in a process of its own."""
+    from feathertune.data.loading import load_dataset
+    from feathertune.data.overlap import find_overlap
+    from feathertune.data.statistics import describe
+    from feathertune.data.texts import iterate
+    from feathertune.environment import peak_memory_mib
+    from feathertune.evaluation.inference import predict_split
+    from feathertune.evaluation.prediction_file import write_predictions
+    from feathertune.recipe import DataSection
+    from feathertune.tokens.tokenized import tokenize
+    from feathertune.training.loop import TrainingSet
+
+    tokenizer, classifier = build_tokenizer(), build_model()
+    seconds: dict[str, float] = {}
+
+    @contextmanager
+    def timed(stage: str) -> Iterator[None]:
+        began = time.perf_counter()
+        yield
+        seconds[stage] = time.perf_counter() - began
+
+    with tempfile.TemporaryDirectory() as name, own_memory() as memory:
+        folder = Path(name)
+        warm_up(classifier, tokenizer, folder)
+        with timed("read"):
+            dataset = load_dataset(DataSection(source=str(data)), 0)
+        train = dataset.splits["train"]
+        with timed("tokenize"):
+            texts = tokenize(tokenizer, iterate(train.texts), MAX_LENGTH)
+        with timed("check"):
+            describe(dataset, None, overlap=find_overlap(dataset))
+        steps = min(max(FEWEST_STEPS, rows // ROWS_A_STEP), -(-rows // BATCH))
+        training = TrainingSet(texts, train.labels, train.rows)
+        seconds["train"], trained_tokens = train_some(classifier, training, steps, folder)
+        with timed("evaluate"):
+            predictions = predict_split(classifier, train, texts)
+        with timed("write"):
+            write_predictions(folder / "predictions.csv", predictions)
+        with timed("predict"):
+            predict_file(classifier, tokenizer, data / "train.jsonl", folder / "again.csv")
+    tokens = int(texts.offsets[-1])
+    units = {"row": rows, "token": tokens, "trained token": trained_tokens}
+    return {
+        "rows": rows,
+        "tokens": tokens,
+        "steps": steps,
+        "trained_tokens": trained_tokens,
+        "seconds": seconds,
+        "microseconds": {stage: seconds[stage] / units[unit] * 1e6 for stage, (_, unit) in STAGES.items()},
+        "own_memory_mib": memory[0],
+        "peak_memory_mib": peak_memory_mib(),
+    }
+
+
+@contextmanager
+def own_memory() -> Iterator[list[float]]:
+    """Look, every few milliseconds, how much memory this process has that is shared with no file: [most, in MiB].
+
+    Where the system does not tell the shared part (only Linux does so cheaply), it is the whole.
+    """
+    import psutil
+
+    most, done = [0.0], threading.Event()
+
+    def watch() -> None:
+        process = psutil.Process()
+        while not done.wait(0.005):
+            info = process.memory_info()
+            most[0] = max(most[0], (info.rss - getattr(info, "shared", 0)) / 2**20)
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield most
+    finally:
+        done.set()
+        watcher.join()
+
+
+def measure_apart(rows: int) -> dict[str, Any]:
+    """`measure` in a process of its own, on data that is generated here."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_data(Path(folder), rows)
+        command = [sys.executable, __file__, "--measure", folder, "--sizes", str(rows)]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def table(results: list[dict[str, Any]]) -> str:
+    """One column a size: figures, and in brackets their ratio to the size before."""
+    lines = [_line("rows", [f"{result['rows']:,}" for result in results])]
+    lines += [_line(key, [f"{result[key]:,}" for result in results]) for key in ("tokens", "steps")]
+    for stage, (name, unit) in STAGES.items():
+        lines.append(_line(f"{name}, s", [f"{result['seconds'][stage]:.2f}" for result in results]))
+        lines.append(_line(f"  us a {unit}", _with_ratios([result["microseconds"][stage] for result in results], 3)))
+    for key, name in (("own_memory_mib", "own memory, MiB"), ("peak_memory_mib", "memory altogether, MiB")):
+        lines.append(_line(name, _with_ratios([result[key] for result in results], 0)))
+    return "\n".join(lines)
+
+
+def _with_ratios(values: list[float], decimals: int) -> list[str]:
+    ratios = ["", *(f" ({value / before:.2f}x)" for before, value in pairwise(values))]
+    return [f"{value:.{decimals}f}{ratio}" for value, ratio in zip(values, ratios, strict=True)]
+
+
+def _line(name: str, cells: list[str]) -> str:
+    return f"{name:24}" + "".join(f"{cell:>18}" for cell in cells)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure each size and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES), help="numbers of rows")
+    parser.add_argument("--quick", action="store_true", help="only the sizes up to 10,000 rows")
+    parser.add_argument("--output", type=Path, help="write everything measured to this JSON file")
+    parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)  # the data's folder, in a size's own process
+    options = parser.parse_args(arguments)
+    if options.measure is not None:
+        print(json.dumps(measure(options.measure, options.sizes[0])))
+        return
+    results = []
+    for rows in options.sizes:
+        if not options.quick or rows <= 10_000:
+            print(f"measuring {rows:,} rows ...", file=sys.stderr)
+            results.append(measure_apart(rows))
+    print(table(results))
+    if options.output is not None:
+        options.output.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

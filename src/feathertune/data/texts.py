@@ -1,0 +1,89 @@
+"""The texts of a split: written as they are read, into an Arrow table that is mapped and not held in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import overload
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from feathertune.spool import Spool
+
+CHUNK_TEXTS = 8192
+_SCHEMA = pa.schema([pa.field("text", pa.string())])
+
+
+class TextWriter:
+    """Takes texts one by one or by the chunk; `finish` gives them back as one Arrow column."""
+
+    def __init__(self) -> None:
+        self._spool = Spool()
+        self._stream = pa.ipc.new_stream(pa.PythonFile(self._spool, mode="w"), _SCHEMA)
+        self._waiting: list[str] = []
+
+    def add(self, text: str) -> None:
+        """Append one text."""
+        self._waiting.append(text)
+        if len(self._waiting) == CHUNK_TEXTS:
+            self._flush()
+
+    def add_column(self, texts: pa.ChunkedArray) -> None:
+        """Append a column of texts."""
+        self._flush()
+        for chunk in texts.chunks:
+            self._stream.write_batch(pa.record_batch([chunk], schema=_SCHEMA))
+
+    def finish(self) -> pa.ChunkedArray:
+        """All texts, in chunks of at most CHUNK_TEXTS if they were added one by one."""
+        self._flush()
+        self._stream.close()
+        return pa.ipc.open_stream(pa.py_buffer(self._spool.finish())).read_all().column(0)
+
+    def _flush(self) -> None:
+        if self._waiting:
+            self._stream.write_batch(pa.record_batch([pa.array(self._waiting, pa.string())], schema=_SCHEMA))
+            self._waiting = []
+
+
+class StoredTexts(Sequence[str]):
+    """An Arrow column of N texts as a sequence of Python strings, each made when it is asked for."""
+
+    def __init__(self, column: pa.ChunkedArray) -> None:
+        self._column = column
+
+    def __len__(self) -> int:
+        return len(self._column)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> StoredTexts: ...
+    def __getitem__(self, index: int | slice) -> str | StoredTexts:
+        if isinstance(index, slice):
+            return StoredTexts(self._column[index])
+        return str(self._column[index].as_py())
+
+    def __iter__(self) -> Iterator[str]:
+        return iterate(self._column)
+
+
+def iterate(texts: pa.ChunkedArray) -> Iterator[str]:
+    """The texts as Python strings, a few thousand of them alive at a time."""
+    for chunk in texts.chunks:
+        for start in range(0, len(chunk), CHUNK_TEXTS):
+            yield from chunk.slice(start, CHUNK_TEXTS).to_pylist()
+
+
+def take(texts: pa.ChunkedArray, indices: npt.NDArray[np.int64]) -> pa.ChunkedArray:
+    """The texts at `indices` ([M]), in that order; quick where they ascend, more or less.
+
+    Arrow's own `take` first joins all chunks in memory; here only those that a few thousand indices span.
+    """
+    writer = TextWriter()
+    for start in range(0, len(indices), CHUNK_TEXTS):
+        some = indices[start : start + CHUNK_TEXTS]
+        first, last = int(some.min()), int(some.max())
+        writer.add_column(pa.chunked_array(texts.slice(first, last - first + 1).take(pa.array(some - first))))
+    return writer.finish()

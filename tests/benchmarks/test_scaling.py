@@ -1,0 +1,66 @@
+"""benchmarks/scaling.py measures what it says, on sizes that take seconds."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "scaling.py"
+
+
+@pytest.fixture(scope="module")
+def scaling() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("scaling", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_generated_rows_are_the_same_each_time(scaling: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "other").mkdir()
+    scaling.write_data(tmp_path / "one", 50)
+    scaling.write_data(tmp_path / "other", 50)
+    text = (tmp_path / "one" / "train.jsonl").read_text()
+    assert text == (tmp_path / "other" / "train.jsonl").read_text()
+    rows = [json.loads(line) for line in text.splitlines()]
+    assert len(rows) == 50
+    assert {row["label"] for row in rows} == {"no", "yes"}
+    assert all(4 <= len(row["text"].split()) <= 11 for row in rows)
+
+
+def test_ratios_are_to_the_size_before(scaling: ModuleType) -> None:
+    result = {
+        "rows": 10,
+        "tokens": 100,
+        "steps": 1,
+        "seconds": dict.fromkeys(scaling.STAGES, 1.0),
+        "microseconds": dict.fromkeys(scaling.STAGES, 2.0),
+        "own_memory_mib": 100.0,
+        "peak_memory_mib": 200.0,
+    }
+    larger = {**result, "rows": 1000, "microseconds": dict.fromkeys(scaling.STAGES, 5.0), "own_memory_mib": 110.0}
+    lines = scaling.table([result, larger]).splitlines()
+    assert lines[0].split() == ["rows", "10", "1,000"]
+    assert sum(line.endswith("5.000 (2.50x)") for line in lines) == len(scaling.STAGES)
+    assert lines[-2].split()[-4:] == ["MiB", "100", "110", "(1.10x)"]
+
+
+@pytest.mark.slow
+def test_the_whole_of_it_in_miniature(tmp_path: Path) -> None:
+    command = [sys.executable, str(SCRIPT), "--sizes", "320", "640", "--output", str(tmp_path / "scaling.json")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=600)
+    results = json.loads((tmp_path / "scaling.json").read_text())
+    assert [result["rows"] for result in results] == [320, 640]
+    assert [result["steps"] for result in results] == [10, 20]
+    for result in results:
+        assert result["rows"] * 4 < result["tokens"] < result["rows"] * 64
+        assert all(seconds > 0 for seconds in result["seconds"].values())
+        assert 0 < result["own_memory_mib"] <= result["peak_memory_mib"]
+    assert done.stdout.splitlines()[0].split() == ["rows", "320", "640"]
