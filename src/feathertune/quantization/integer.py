@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from feathertune.model.product import product
 from feathertune.quantization import numerics
-from feathertune.quantization.numerics import GROUP, Bits
+from feathertune.quantization.numerics import GROUP, Bits, QuantizedRows
 
 
 class IntegerLinear(nn.Module):
@@ -64,15 +65,23 @@ class IntegerLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[..., I] -> [..., O], float32."""
         rows = numerics.quantize_rows(x.reshape(-1, self.in_features))
+        return self.answer(rows).view(*x.shape[:-1], self.out_features)
+
+    def answer(self, rows: QuantizedRows, compute: torch.dtype = torch.float32) -> Tensor:
+        """[T, O] float32 for T quantized rows; the product of int4 in `compute` (int8's is of integers)."""
         if self.bits == 8:
             sums_TO = numerics.integer_product(rows, self.weight_OI, self.sums_O)
-            y_TO = numerics.rescale(sums_TO, rows.scale_T1, self.scale_O, self.bias_O)
-        else:
-            centred_TI = rows.q_TI.float().sub_(rows.zero_T1)
-            y_TO = product(centred_TI, self.float_OI).mul_(rows.scale_T1)
-            if self.bias_O is not None:
-                y_TO.add_(self.bias_O)
-        return y_TO.view(*x.shape[:-1], self.out_features)
+            return numerics.rescale(sums_TO, rows.scale_T1, self.scale_O, self.bias_O)
+        centred_TI = rows.q_TI.to(compute).sub_(rows.zero_T1)  # of at most 8 significant bits, exact in bfloat16 too
+        y_TO = product(centred_TI, self.float_OI.to(compute)).float().mul_(rows.scale_T1)
+        return y_TO if self.bias_O is None else y_TO.add_(self.bias_O)
+
+    def gradient(self, gradient_TO: Tensor) -> Tensor:
+        """[T, O] -> [T, I]: the gradient of the inputs, as if rounding did nothing, in `gradient_TO`'s dtype."""
+        dtype = gradient_TO.dtype
+        if self.bits == 8:
+            return product((gradient_TO * self.scale_O).to(dtype), self.weight_OI.to(dtype).T)
+        return product(gradient_TO, self.float_OI.to(dtype).T)
 
     def extra_repr(self) -> str:
         """For print(model)."""
