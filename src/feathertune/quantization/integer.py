@@ -121,3 +121,8 @@ class IntegerEmbedding(nn.Module):
     def extra_repr(self) -> str:
         """For print(model)."""
         return f"{self.weight_VD.shape[0]}, {self.weight_VD.shape[1]}, bits=8"
+
+
+def has_integers(model: nn.Module) -> bool:
+    """Whether any layer of the model computes with integers."""
+    return any(isinstance(module, IntegerLinear) for module in model.modules())
