@@ -45,7 +45,8 @@ def quantize_rows(x_TI: Tensor) -> QuantizedRows:
     low_T1 = x_TI.amin(1, keepdim=True).clamp_(max=0.0)  # amin and amax: a quarter of the time of torch's aminmax
     high_T1 = x_TI.amax(1, keepdim=True).clamp_(min=0.0)
     range_T1 = high_T1 - low_T1
-    per_unit_T1 = torch.where(range_T1 < SMALLEST, 1.0, 255.0 / range_T1)
+    steps_T1 = torch.full_like(range_T1, 255.0).div_(range_T1)  # 255.0 / range would round twice: 255 * (1 / range)
+    per_unit_T1 = torch.where(range_T1 < SMALLEST, 1.0, steps_T1)
     scale_T1 = 1.0 / per_unit_T1
     low_T1, high_T1 = low_T1 * per_unit_T1, high_T1 * per_unit_T1
     lowest, highest = ACTIVATION_RANGE
