@@ -159,7 +159,7 @@ class Recipe(_Section):
     def _check(self) -> Recipe:
         if self.method != "qat" and self.quantize is not None and self.quantize.training == "qat":
             raise ValueError(
-                "training with quantizers is `method: qat`; to round afterwards, `quantize.training: none`"
+                "quantize.training=qat goes with `method: qat`; other methods round afterwards: quantize.training=none"
             )
         if self.method != "qat" and self.init_from is not None:
             raise ValueError("`init_from` goes with `method: qat`")
@@ -187,9 +187,7 @@ def parse_recipe(text: str, overrides: list[str], where: str) -> Recipe:
     values = _load_yaml(text, where)
     _require_unique_keys(text, where)
     if not isinstance(values, dict):
-        raise UserError(
-            "a recipe is a mapping of sections (model, data, method, lora, training, quantize)", where=where
-        )
+        raise UserError("a recipe is a mapping of sections (model, data, method, lora, training, ...)", where=where)
     overridden = [_apply_override(values, override) for override in overrides]
     try:
         return Recipe.model_validate(values)

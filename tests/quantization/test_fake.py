@@ -105,7 +105,7 @@ def test_a_rounded_weight_is_refused() -> None:
 @pytest.mark.parametrize("weights", ["int8", "int4"])
 @pytest.mark.parametrize("name", FAMILIES)
 def test_fake_merged_and_converted_models_answer_alike(name: str, weights: Any) -> None:
-    """The fake-quantized model, its integers, and the float model merged and then quantized: one answer, bit for bit."""
+    """The fake-quantized model, its integers, and the float model merged and quantized: one answer, bit for bit."""
     fake = lively_classifier(name)
     adapt(fake, "all-linear")
     plan = plan_quantization(fake, Scheme(weights))

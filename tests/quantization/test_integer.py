@@ -10,10 +10,8 @@ from feathertune.quantization.integer import IntegerEmbedding, IntegerLinear
 F = np.float32
 
 
-def layer_and_rows(
-    inputs: int, *, bias: bool = True, seed: int = 0
-) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
-    rng = np.random.default_rng(seed)
+def layer_and_rows(inputs: int, *, bias: bool = True) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+    rng = np.random.default_rng(0)
     w_OI, x_TI = rng.standard_normal((48, inputs)).astype(F), rng.standard_normal((21, inputs)).astype(F) + F(0.3)
     return w_OI, rng.standard_normal(48).astype(F) if bias else None, x_TI
 
