@@ -9,6 +9,8 @@ from feathertune.model.product import product
 from feathertune.quantization import numerics
 from feathertune.quantization.numerics import GROUP, Bits, QuantizedRows
 
+_FEW = 512  # rows whose [T, O] stays in the cache between the integer product and its rescaling
+
 
 class IntegerLinear(nn.Module):
     """A linear layer of an int8 or int4 weight, whose inputs are quantized to int8, row by row, as they come.
@@ -70,8 +72,11 @@ class IntegerLinear(nn.Module):
     def answer(self, rows: QuantizedRows, compute: torch.dtype = torch.float32) -> Tensor:
         """[T, O] float32 for T quantized rows; the product of int4 in `compute` (int8's is of integers)."""
         if self.bits == 8:
-            sums_TO = numerics.integer_product(rows, self.weight_OI, self.sums_O)
-            return numerics.rescale(sums_TO, rows.scale_T1, self.scale_O, self.bias_O)
+            y_TO = torch.empty(len(rows.q_TI), self.out_features, device=rows.q_TI.device)
+            for few, part_TO in zip(rows.split(_FEW), y_TO.split(_FEW), strict=True):
+                part_TO.copy_(numerics.integer_product(few, self.weight_OI, self.sums_O))
+                numerics.rescale(part_TO, few.scale_T1, self.scale_O, self.bias_O)
+            return y_TO
         centred_TI = rows.q_TI.to(compute).sub_(rows.zero_T1)  # of at most 8 significant bits, exact in bfloat16 too
         y_TO = product(centred_TI, self.float_OI.to(compute)).float().mul_(rows.scale_T1)
         return y_TO if self.bias_O is None else y_TO.add_(self.bias_O)

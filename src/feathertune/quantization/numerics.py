@@ -36,6 +36,11 @@ class QuantizedRows:
     scale_T1: Tensor
     zero_T1: Tensor
 
+    def split(self, rows: int) -> list[QuantizedRows]:
+        """The same, at most `rows` rows at a time."""
+        parts = zip(*(x.split(rows) for x in (self.q_TI, self.scale_T1, self.zero_T1)), strict=True)
+        return [QuantizedRows(*part) for part in parts]
+
 
 def quantize_rows(x_TI: Tensor) -> QuantizedRows:
     """Asymmetric int8 with one scale and zero point a row: what XNNPACK's conversion from f32 to qd8 does.
@@ -111,12 +116,12 @@ def integer_product(rows: QuantizedRows, weight_OI: Tensor, sums_O: Tensor) -> T
         dots_TO = torch._int_mm(rows.q_TI, weight_OI.T)
     else:
         dots_TO = (rows.q_TI.double() @ weight_OI.double().T).to(torch.int32)  # 53 bits hold every sum
-    return dots_TO.sub_(rows.zero_T1 * sums_O)
+    return dots_TO.addcmul_(rows.zero_T1, sums_O, value=-1)
 
 
-def rescale(sums_TO: Tensor, scale_T1: Tensor, scale_O: Tensor, bias_O: Tensor | None) -> Tensor:
-    """[T, O] float32: ((sum * s_a) * s_w) + b, each operation rounded."""
-    y_TO = (sums_TO * scale_T1).mul_(scale_O)
+def rescale(y_TO: Tensor, scale_T1: Tensor, scale_O: Tensor, bias_O: Tensor | None) -> Tensor:
+    """((y * s_a) * s_w) + b, each operation rounded, in y's place; y [T, O] float32 is the integer product."""
+    y_TO.mul_(scale_T1).mul_(scale_O)
     return y_TO if bias_O is None else y_TO.add_(bias_O)
 
 
