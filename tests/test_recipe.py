@@ -168,7 +168,7 @@ def test_every_problem_is_told_at_once() -> None:
         ("lora: {targets: [q, 3]}", "lora.targets (line 6): give `attention`"),
         ("lora: {targets: []}", "lora.targets (line 6): give `attention`"),
         ("lora: {targets: all}", "lora.targets (line 6): give `attention`"),
-        ("method: qat", "method (line 6): Input should be 'head', 'full' or 'lora'"),
+        ("method: lara", "method (line 6): Input should be 'head', 'full', 'lora' or 'qat'"),
         ("3: 4", "3 (line 6): "),
     ],
 )

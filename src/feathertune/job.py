@@ -12,6 +12,7 @@ from feathertune.data.loading import load_dataset
 from feathertune.data.overlap import Overlap, find_overlap
 from feathertune.data.texts import iterate
 from feathertune.errors import UserError
+from feathertune.files import expanded, read_json
 from feathertune.model.adapt import (
     LoraShape,
     add_lora,
@@ -21,10 +22,13 @@ from feathertune.model.adapt import (
     train_head_only,
 )
 from feathertune.model.base import load_base
-from feathertune.model.classifier import PackedClassifier
+from feathertune.model.classifier import PackedClassifier, ParameterCount
+from feathertune.model.peft_files import check_adapter, read_labels
 from feathertune.model.precision import PrecisionChoice, choose_precision, set_precision
 from feathertune.model.sources import BaseFiles, find_base
-from feathertune.recipe import Recipe
+from feathertune.quantization.scheme import Plan, Scheme, plan_quantization
+from feathertune.recipe import QuantizeSection, Recipe, load_recipe
+from feathertune.run_folder import RunFolder, open_run
 from feathertune.tokens.loading import load_tokenizer
 from feathertune.tokens.tokenized import TokenizedTexts, tokenize
 
@@ -44,6 +48,9 @@ class Job:
         classifier: base and head, adapted as the method says.
         lora: what is adapted, or None.
         precision: what the layers compute in, and why.
+        count: how many numbers the model has, and how many of them are trained.
+        plan: what is quantized in the end, or None.
+        start: the finished run that training goes on from, or None.
     """
 
     recipe: Recipe
@@ -56,6 +63,9 @@ class Job:
     classifier: PackedClassifier
     lora: LoraShape | None
     precision: PrecisionChoice
+    count: ParameterCount
+    plan: Plan | None = None
+    start: RunFolder | None = None
 
     @property
     def evaluated(self) -> list[Split]:
@@ -78,7 +88,11 @@ def prepare(recipe: Recipe, device: torch.device) -> Job:
     }
     classifier = load_base(base, dataset.label_names, recipe.training.seed)
     _check_positions(classifier, recipe.model.max_length)
-    lora = apply_method(classifier, recipe)
+    checksums = base.checksums()
+    start = None if recipe.init_from is None else find_start(recipe.init_from, dataset.label_names, checksums)
+    lora = apply_method(classifier, recipe, None if start is None else _adapter_shape(classifier, start))
+    plan = None if recipe.quantize is None else plan_quantization(classifier, _scheme(recipe.quantize))
+    count = count_parameters(classifier)
     precision = choose_precision(recipe.training.precision, device)
     set_precision(classifier.to(device), precision.precision)
     return Job(
@@ -88,51 +102,90 @@ def prepare(recipe: Recipe, device: torch.device) -> Job:
         tokenizer=tokenizer,
         texts=texts,
         base=base,
-        base_checksums=base.checksums(),
+        base_checksums=checksums,
         classifier=classifier,
         lora=lora,
         precision=precision,
+        count=count,
+        plan=plan,
+        start=start,
     )
 
 
-def apply_method(classifier: PackedClassifier, recipe: Recipe) -> LoraShape | None:
-    """Freeze and adapt the classifier as the recipe's method says, in place. Returns what LoRA adapts."""
+def find_start(path: str, label_names: tuple[str, ...], checksums: dict[str, str]) -> RunFolder:
+    """The finished run at `path`, to go on from. Raises UserError where base or classes are others than here."""
+    run = open_run(expanded(path))
+    method = load_recipe(run.recipe).method
+    if method not in ("lora", "qat"):
+        raise UserError(f"the run was made with method {method}, not lora", where=path, fix="Start from a lora run.")
+    if read_json(run.base)["sha256"] != checksums:
+        raise UserError(
+            "the run to start from was trained on another base model",
+            where=path,
+            fix="Give the same model.source as that run's recipe.yaml.",
+        )
+    if (names := read_labels(run.adapter)) != label_names:
+        raise UserError(f"the run to start from has the classes {names}, the data {label_names}", where=path)
+    return run
+
+
+def _adapter_shape(classifier: PackedClassifier, start: RunFolder) -> LoraShape:
+    shape = check_adapter(classifier, start.adapter)
+    if shape is None:
+        raise UserError("the run to start from has no LoRA factors", where=str(start.adapter))
+    return shape
+
+
+def _scheme(section: QuantizeSection) -> Scheme:
+    return Scheme(section.weights, section.embeddings, section.head, section.exclude)
+
+
+def apply_method(classifier: PackedClassifier, recipe: Recipe, lora: LoraShape | None = None) -> LoraShape | None:
+    """Freeze and adapt the classifier as the recipe's method says (or as `lora` does), in place.
+
+    Returns what LoRA adapts.
+    """
     if recipe.method == "head":
         train_head_only(classifier)
         return None
     if recipe.method == "full":
         train_everything(classifier)
         return None
-    section = recipe.lora
-    names = find_targets(classifier, section.targets)
-    shape = LoraShape(section.rank, section.alpha, section.dropout, section.rslora, names)
-    add_lora(classifier, shape, recipe.training.seed)
-    return shape
+    if lora is None:
+        section, names = recipe.lora, find_targets(classifier, recipe.lora.targets)
+        lora = LoraShape(section.rank, section.alpha, section.dropout, section.rslora, names)
+    add_lora(classifier, lora, recipe.training.seed)
+    return lora
 
 
 def plan(job: Job) -> dict[str, Any]:
     """What training would do, for --dry-run: JSON-ready."""
     training = job.recipe.training
     per_step = training.batch_size * training.accumulation
-    count = count_parameters(job.classifier)
     return {
         "method": job.recipe.method,
         "model": job.recipe.model.source,
-        "trainable_parameters": count.trainable,
-        "total_parameters": count.total,
+        "trainable_parameters": job.count.trainable,
+        "total_parameters": job.count.total,
         "label_names": list(job.dataset.label_names),
         "examples": {name: len(split) for name, split in job.dataset.splits.items()},
         "tokens": {name: int(texts.offsets[-1]) for name, texts in job.texts.items()},
         "truncated_texts": {name: texts.truncated for name, texts in job.texts.items()},
         "precision": job.precision.precision,
-        "steps": -(-len(job.dataset.splits["train"]) // per_step) * training.epochs,
+        "steps": -(-len(job.dataset.splits["train"]) // per_step) * _epochs(job.recipe),
     }
+
+
+def _epochs(recipe: Recipe) -> int:
+    """Of all trainings of the run together."""
+    quantized = recipe.quantize.epochs if recipe.quantize is not None and recipe.quantize.training == "qat" else 0
+    return quantized + (0 if recipe.init_from is not None else recipe.training.epochs)
 
 
 def introduce(job: Job) -> list[str]:
     """What a person should know before waiting: sizes, and whatever makes the data suspect."""
     splits = ", ".join(f"{len(split):,} {name}" for name, split in job.dataset.splits.items())
-    lines = [f"{splits} examples; {count_parameters(job.classifier)}", job.precision.reason]
+    lines = [f"{splits} examples; {job.count}", job.precision.reason]
     lines += [f"note: {note}" for note in job.dataset.notes]
     lines += [
         f"warning: {leak.rows} of {leak.second}'s texts are also in {leak.first}"

@@ -7,7 +7,7 @@ below them, functions take plain values. Nothing in it is executed.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import (
@@ -22,7 +22,7 @@ from pydantic import (
 
 from feathertune.errors import UserError, nearest
 
-Method = Literal["head", "full", "lora"]
+Method = Literal["head", "full", "lora", "qat"]
 BestMetric = Literal["accuracy", "f1", "precision", "recall", "roc_auc", "loss"]
 
 
@@ -117,6 +117,26 @@ class TrainingSection(_Section):
     seed: int = Field(default=0, ge=0, lt=2**32)
 
 
+class DistillSection(_Section):
+    """Learn from the answers of the model before it was quantized as well (Hinton et al. 2015, arXiv:1503.02531)."""
+
+    weight: float = Field(default=0.5, gt=0, le=1, description="of these answers in the loss; the labels have the rest")
+    temperature: float = Field(default=2.0, gt=0)
+
+
+class QuantizeSection(_Section):
+    """The integers of the deployed model, and whether it is trained with them in view. See docs/NUMERICS.md."""
+
+    weights: Literal["int8", "int4"] = "int8"
+    embeddings: Literal["int8", "fp32"] = "int8"
+    head: Literal["int8", "fp32"] = "int8"
+    exclude: tuple[str, ...] = Field(default=(), description="name endings of layers that stay in fp32")
+    training: Literal["qat", "none"] = Field(default="qat", description="none: the trained model is rounded as it is")
+    epochs: int = Field(default=3, ge=1, le=10_000, description="with the quantizers on, after training.epochs without")
+    learning_rate: float | None = Field(default=None, gt=0, description="default: training.learning_rate")
+    distill: DistillSection | None = None
+
+
 class Recipe(_Section):
     """One run: a model, data, a method and how to train it."""
 
@@ -125,6 +145,25 @@ class Recipe(_Section):
     method: Method = "lora"
     lora: LoraSection = LoraSection()
     training: TrainingSection = TrainingSection()
+    quantize: QuantizeSection | None = None
+    init_from: str | None = Field(default=None, description="for qat: a finished lora run to start from")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _qat_quantizes(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("method") == "qat" and values.get("quantize") is None:
+            return values | {"quantize": {}}
+        return values
+
+    @model_validator(mode="after")
+    def _check(self) -> Recipe:
+        if self.method != "qat" and self.quantize is not None and self.quantize.training == "qat":
+            raise ValueError(
+                "quantize.training=qat goes with `method: qat`; other methods round afterwards: quantize.training=none"
+            )
+        if self.method != "qat" and self.init_from is not None:
+            raise ValueError("`init_from` goes with `method: qat`")
+        return self
 
 
 def load_recipe(path: Path | str, overrides: list[str] | None = None) -> Recipe:
@@ -148,7 +187,7 @@ def parse_recipe(text: str, overrides: list[str], where: str) -> Recipe:
     values = _load_yaml(text, where)
     _require_unique_keys(text, where)
     if not isinstance(values, dict):
-        raise UserError("a recipe is a mapping of sections (model, data, method, lora, training)", where=where)
+        raise UserError("a recipe is a mapping of sections (model, data, method, lora, training, ...)", where=where)
     overridden = [_apply_override(values, override) for override in overrides]
     try:
         return Recipe.model_validate(values)
@@ -289,9 +328,11 @@ def _fields_at(path: list[str]) -> dict[str, Any]:
     model: type[BaseModel] = Recipe
     for name in path:
         annotation = model.model_fields[name].annotation if name in model.model_fields else None
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+        kinds = [kind for kind in (annotation, *get_args(annotation)) if isinstance(kind, type)]
+        section = next((kind for kind in kinds if issubclass(kind, BaseModel)), None)  # `Section | None` too
+        if section is None:
             return {}
-        model = annotation
+        model = section
     return dict(model.model_fields)
 
 

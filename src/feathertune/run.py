@@ -5,33 +5,24 @@ rows -> examples -> token ids -> packed batches -> base + adapter -> logits -> p
 
 from __future__ import annotations
 
-import hashlib
-import json
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from feathertune.data.example import Split
 from feathertune.data.statistics import describe
 from feathertune.environment import describe_environment, peak_memory_mib
 from feathertune.errors import UserError
-from feathertune.evaluation.inference import predict_split
-from feathertune.evaluation.metrics import compute_metrics, majority_baseline
-from feathertune.evaluation.prediction_file import write_predictions
+from feathertune.evaluation.metrics import majority_baseline
 from feathertune.files import read_json, write_json, write_text
 from feathertune.job import Job, introduce, prepare
-from feathertune.model.adapt import count_parameters
-from feathertune.model.model_folder import save_model
-from feathertune.model.peft_files import save_adapter
+from feathertune.quantize import quantize
 from feathertune.recipe import Recipe, dump_recipe, load_recipe
 from feathertune.report.figures import write_figures
-from feathertune.run_folder import RunFolder, Stage
-from feathertune.training.checkpoint import check_fingerprint, latest_checkpoint
-from feathertune.training.loop import LoopSettings, Outcome, TrainingSet, train_loop
-from feathertune.training.optimizer import build_optimizer
+from feathertune.run_folder import RunFolder
+from feathertune.stages import Session, evaluate_stage, fingerprint, metrics_of, save_weights, train_stage
+from feathertune.training.checkpoint import Progress, check_fingerprint, latest_checkpoint
+from feathertune.training.loop import Outcome
 from feathertune.training.progress import Reporter, SilentReporter
 from feathertune.training.record import Places
 
@@ -65,7 +56,7 @@ def train(
     job = prepare(recipe, accelerator.device)
     checkpoint = latest_checkpoint(run.checkpoints) if resume else None
     if checkpoint is not None:  # another run's is refused before anything of it is written over
-        check_fingerprint(checkpoint, _fingerprint(job, accelerator.num_processes))
+        check_fingerprint(checkpoint, fingerprint(job, accelerator.num_processes))
     elif accelerator.is_main_process:
         _write_inputs(run, job, command)
     accelerator.wait_for_everyone()
@@ -73,12 +64,21 @@ def train(
         reporter.say(f"no checkpoint in {run.path}: starting from the beginning")
     for line in introduce(job):
         reporter.say(line)
-    before, _ = _evaluate(run, job, "before", write=accelerator.is_main_process)
-    outcome = _train(run, job, accelerator, reporter, resume=resume)
-    after, majority = _evaluate(run, job, "after", write=accelerator.is_main_process)
-    summary = _summary(job, outcome, majority, before, after)
-    if accelerator.is_main_process:
-        _save_weights(run, job)
+    session = Session(run, accelerator, reporter, resume)
+    before = evaluate_stage(session, job, "before")
+    outcome = None if job.start is not None else _train(session, job)
+    more: dict[str, Any] = {}
+    if job.plan is None:
+        after = evaluate_stage(session, job, "after")
+        if session.writes:
+            save_weights(run, job)
+    else:
+        outcome, after, more = quantize(session, job, outcome)
+    train_labels = job.dataset.splits["train"].labels
+    majority = {name: majority_baseline(train_labels, answers).to_json() for name, answers in after.items()}
+    stages = {"majority": majority, "before": metrics_of(before), "after": metrics_of(after)}
+    summary = _summary(job, outcome) | stages | more
+    if session.writes:
         write_figures(run, summary)
         write_json(run.summary, summary)  # last: a folder that has it is a finished run
     accelerator.wait_for_everyone()
@@ -122,6 +122,7 @@ def _write_inputs(run: RunFolder, job: Job, command: str | None) -> None:
     """Everything about the run that is known before it starts."""
     run.path.mkdir(parents=True, exist_ok=True)
     write_text(run.recipe, dump_recipe(job.recipe))
+    write_text(run.metrics, "")  # a run that only quantizes adds nothing to it
     write_json(run.environment, describe_environment(command if command is not None else " ".join(sys.argv)))
     tokens = {name: texts.whole_lengths for name, texts in job.texts.items()}
     description = describe(job.dataset, tokens, overlap=job.overlap)
@@ -141,88 +142,15 @@ def _write_inputs(run: RunFolder, job: Job, command: str | None) -> None:
     )
 
 
-def _evaluate(run: RunFolder, job: Job, stage: Stage, *, write: bool) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Predict every split but train; write predictions and metrics.
-
-    Returns the metrics by split, and those of always answering train's most frequent class.
-    """
-    train_labels = job.dataset.splits["train"].labels
-    metrics, majority = {}, {}
-    for split in job.evaluated:
-        predictions = predict_split(job.classifier, split, job.texts[split.name])
-        metrics[split.name] = compute_metrics(predictions).to_json()
-        majority[split.name] = majority_baseline(train_labels, predictions).to_json()
-        if write:
-            write_predictions(run.predictions(stage, split.name), predictions)
-            write_json(run.evaluation(stage, split.name), metrics[split.name])
-    return metrics, majority
+def _train(session: Session, job: Job) -> Outcome:
+    training = job.recipe.training
+    places = Places(session.run.metrics, session.run.checkpoints, fingerprint(job, session.accelerator.num_processes))
+    return train_stage(session, job, places, epochs=training.epochs, learning_rate=training.learning_rate)
 
 
-def _train(run: RunFolder, job: Job, accelerator: Any, reporter: Reporter, *, resume: bool) -> Outcome:
-    training, train_split = job.recipe.training, job.dataset.splits["train"]
-    validation = job.dataset.splits["validation"]
-    optimizer = build_optimizer(
-        job.classifier,
-        learning_rate=training.learning_rate,
-        head_learning_rate=training.head_learning_rate,
-        weight_decay=training.weight_decay,
-    )
-    settings = LoopSettings(
-        epochs=training.epochs,
-        batch_size=training.batch_size,
-        accumulation=training.accumulation,
-        warmup=training.warmup,
-        schedule=training.schedule,
-        gradient_clip=training.gradient_clip,
-        best_metric=training.best_metric,
-        early_stopping=training.early_stopping,
-        seed=training.seed,
-    )
-
-    def evaluate() -> dict[str, Any]:
-        predictions = predict_split(job.classifier, validation, job.texts["validation"])
-        return compute_metrics(predictions, intervals=False).to_json()
-
-    return train_loop(
-        job.classifier,
-        optimizer,
-        TrainingSet(job.texts["train"], _targets(train_split, job), train_split.rows),
-        evaluate,
-        settings,
-        Places(run.metrics, run.checkpoints, _fingerprint(job, accelerator.num_processes)),
-        reporter,
-        accelerator,
-        resume=resume,
-    )
-
-
-def _targets(split: Split, job: Job) -> Any:
-    """[N] int64 classes; or, for soft labels, [N, 2] float32 probabilities from the rating."""
-    if not job.recipe.data.label.soft:
-        return split.labels
-    assert split.ratings is not None, "soft labels come from a rating"
-    positive = split.ratings.astype(np.float32)
-    return np.stack([1 - positive, positive], axis=1)
-
-
-def _fingerprint(job: Job, num_processes: int) -> str:
-    """What a checkpoint must have in common with the run that resumes it."""
-    parts = [dump_recipe(job.recipe), json.dumps(job.base_checksums, sort_keys=True)]
-    parts += [json.dumps(job.dataset.origin, sort_keys=True, default=str), str(num_processes), job.precision.precision]
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
-
-
-def _save_weights(run: RunFolder, job: Job) -> None:
-    if job.recipe.method == "full":
-        save_model(job.classifier, run.model, job.tokenizer)
-    else:
-        save_adapter(job.classifier, run.adapter, job.lora, base=job.base.source, revision=job.base.revision)
-
-
-def _summary(
-    job: Job, outcome: Outcome, majority: dict[str, Any], before: dict[str, Any], after: dict[str, Any]
-) -> dict[str, Any]:
-    progress, count = outcome.progress, count_parameters(job.classifier)
+def _summary(job: Job, outcome: Outcome | None) -> dict[str, Any]:
+    """What was trained and what it cost; `outcome` is None where a finished run was only quantized."""
+    progress, count = outcome.progress if outcome is not None else Progress(), job.count
     return {
         "method": job.recipe.method,
         "model": job.recipe.model.source,
@@ -233,12 +161,9 @@ def _summary(
         "best_epoch": progress.best_epoch,
         "best_metric": job.recipe.training.best_metric,
         "precision": job.precision.precision,
-        "stopped_early": outcome.stopped_early,
+        "stopped_early": outcome is not None and outcome.stopped_early,
         "train_seconds": progress.train_seconds,
-        "train_examples_per_second": progress.examples_seen / progress.train_seconds,
+        "train_examples_per_second": progress.examples_seen / progress.train_seconds if outcome is not None else None,
         "peak_memory_mib": peak_memory_mib(),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "majority": majority,
-        "before": before,
-        "after": after,
     }

@@ -5,7 +5,10 @@ recipe.yaml environment.json data.json base.json metrics.jsonl summary.json
 evaluation/{before,after}-{split}.json      predictions/{before,after}-{split}.csv
 adapter/ (or model/ for a full fine-tune)   checkpoints/step-NNNNNN/
 figures/*.png
+quantized/                                  metrics-qat.jsonl checkpoints-qat/
 ```
+A quantized run also has the stages `float` (the trained model before it was quantized) and, where it was trained with
+quantizers on, `ptq` (that model rounded as it is); its `after` is the quantized model as it is deployed.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from typing import Literal
 
 from feathertune.errors import UserError
 
-Stage = Literal["before", "after"]
+Stage = Literal["before", "float", "ptq", "after"]
 
 
 @dataclass(frozen=True)
@@ -71,16 +74,31 @@ class RunFolder:
         return self.path / "checkpoints"
 
     @property
+    def quantized(self) -> Path:
+        """The integer model, whole."""
+        return self.path / "quantized"
+
+    @property
+    def qat_metrics(self) -> Path:
+        """As metrics.jsonl, of the training with quantizers on, where that came second."""
+        return self.path / "metrics-qat.jsonl"
+
+    @property
+    def qat_checkpoints(self) -> Path:
+        """As checkpoints/, of that training."""
+        return self.path / "checkpoints-qat"
+
+    @property
     def figures(self) -> Path:
         """PNG pictures."""
         return self.path / "figures"
 
     def evaluation(self, stage: Stage, split: str) -> Path:
-        """The metrics of one split, before or after training."""
+        """The metrics of one split at a stage of the run."""
         return self.path / "evaluation" / f"{stage}-{split}.json"
 
     def predictions(self, stage: Stage, split: str) -> Path:
-        """The predictions for each example of one split, before or after training."""
+        """The predictions for each example of one split at a stage of the run."""
         return self.path / "predictions" / f"{stage}-{split}.csv"
 
 

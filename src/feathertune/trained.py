@@ -15,6 +15,7 @@ from feathertune.model.classifier import PackedClassifier
 from feathertune.model.peft_files import load_adapter, read_labels
 from feathertune.model.precision import DTYPES, Precision, set_precision
 from feathertune.model.sources import BaseFiles, find_base
+from feathertune.quantization.folder import load_quantized
 from feathertune.recipe import Recipe, load_recipe
 from feathertune.run_folder import RunFolder, open_run
 from feathertune.tokens.loading import load_tokenizer
@@ -50,9 +51,15 @@ def load_trained(path: Path, base: str | None = None) -> TrainedModel:
     """
     run = open_run(path)
     recipe = load_recipe(run.recipe)
+    whole = (
+        "a quantized run" if recipe.quantize is not None else "a full fine-tune" if recipe.method == "full" else None
+    )
+    if whole is not None and base is not None:
+        raise UserError(f"{whole} holds the whole model", where="--base", fix="Leave --base out.")
+    if recipe.quantize is not None:
+        classifier = load_quantized(run.quantized).to(default_device())
+        return TrainedModel(run, recipe, classifier, load_tokenizer(run.quantized), recipe.model.max_length)
     if recipe.method == "full":
-        if base is not None:
-            raise UserError("a full fine-tune holds the whole model", where="--base", fix="Leave --base out.")
         files = find_base(str(run.model.resolve()))
         label_names = _label_names(run)
         classifier = load_base(files, label_names, recipe.training.seed)

@@ -80,3 +80,12 @@ def test_equal_texts_are_one(rows: list[list[int]]) -> None:
     chosen, which = distinct(token_rows(rows))
     assert len(chosen) == len({tuple(row) for row in rows})
     assert [rows[index] for index in chosen[which]] == rows
+
+
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=50), st.booleans())
+def test_with_a_length_class_only_texts_of_like_length_share_a_batch(lengths: list[int], alphabetical: bool) -> None:
+    texts = random_texts(lengths)
+    batches = list(prediction_batches(texts, np.arange(len(lengths)), 100, alphabetical=alphabetical, length_class=8))
+    assert sorted(index for batch in batches for index in batch.tolist()) == list(range(len(lengths)))
+    for batch in batches:
+        assert len({-(-int(length) // 8) for length in texts.lengths[batch]}) == 1

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,12 @@ import pytest
 import torch
 
 from feathertune.errors import UserError
+from feathertune.evaluation.inference import predict_logits
 from feathertune.model.adapt import LoraShape, add_lora, find_targets, train_everything, train_head_only
 from feathertune.model.classifier import PackedClassifier
 from feathertune.model.families import head_parameters
 from feathertune.tokens.order import training_steps
-from feathertune.training.loop import TrainingSet
+from feathertune.training.loop import Teacher, TrainingSet
 from feathertune.training.progress import SilentReporter
 from short_training import (
     log_of,
@@ -355,3 +357,26 @@ def test_a_method_changes_what_it_trains_and_nothing_else(tmp_path: Path, method
     else:
         unread = {name for name in before if "position_embeddings" in name or "token_type" in name}
         assert changed >= before.keys() - unread
+
+
+def test_a_teachers_answers_are_learned_beside_the_targets(tmp_path: Path) -> None:
+    """With all the weight on the teacher the targets do not matter, and its answers are what comes out."""
+    classifier, data = tiny_classifier("bert"), random_set(24)
+    train_everything(classifier)
+    teacher_NC = np.random.default_rng(0).normal(size=(24, 3)).astype(np.float32)
+    taught = replace(data, teacher=Teacher(teacher_NC, weight=1.0, temperature=2.0))
+    losses = iter(range(100, 0, -1))  # the last epoch is the best
+    train(tmp_path, classifier, taught, epochs=60, learning_rate=3e-3, evaluate=lambda: metrics(float(next(losses))))
+    wanted = torch.from_numpy(teacher_NC).softmax(1)
+    answers = torch.from_numpy(predict_logits(classifier, data.texts)).softmax(1)
+    before = torch.full_like(wanted, 1 / 3)
+    assert (answers - wanted).abs().mean() < 0.5 * (before - wanted).abs().mean()
+
+
+def test_a_teachers_loss_is_the_divergence_times_the_temperature_squared() -> None:
+    teacher_NC = np.array([[0.0, 2.0], [1.0, -1.0], [0.5, 0.0]], dtype=np.float32)
+    logits_BC = torch.tensor([[1.0, 0.0], [0.0, 3.0]])
+    p, q = (torch.softmax(x / 2, 1) for x in (torch.from_numpy(teacher_NC[[2, 0]]), logits_BC))
+    wanted = 4 * (p * (p / q).log()).sum(1).mean()
+    got = Teacher(teacher_NC, 0.3, 2.0).loss(logits_BC, np.array([2, 0]))
+    torch.testing.assert_close(got, wanted)

@@ -12,10 +12,14 @@ from feathertune.errors import UserError
 from feathertune.evaluation.predictions import Predictions
 from feathertune.model.adapt import merged
 from feathertune.model.classifier import PackedClassifier
+from feathertune.quantization.integer import has_integers
 from feathertune.tokens.batch import TOKEN_MULTIPLE, pack
 from feathertune.tokens.order import distinct, prediction_batches
 from feathertune.tokens.tokenized import TokenizedTexts
 
+# Attention's sums depend in their last bits on how long the longest text of a batch is, and a quantized model may turn
+# the last bit of a tie into a visible step. So there only texts of like length share a batch, and L depends on these.
+LENGTH_CLASS = 8
 TOKEN_BUDGET = 2048  # tokens in a batch: large enough for full-speed products, small enough for the cache
 _WINDOW = 65_536  # texts sorted at a time: sorting more packs no better, and would take memory for each of them
 
@@ -46,8 +50,9 @@ def _predict_window(classifier: PackedClassifier, texts: TokenizedTexts, token_b
     logits_NC = np.empty((len(texts), len(classifier.label_names)), dtype=np.float32)
     device = next(classifier.parameters()).device
     chosen, which = distinct(texts)
-    for indices_B in prediction_batches(texts, chosen, token_budget, alphabetical=classifier.causal):
-        batch = pack(texts, indices_B, share_prefixes=classifier.causal, multiple=TOKEN_MULTIPLE)
+    causal, step = classifier.causal, LENGTH_CLASS if has_integers(classifier.model) else None
+    for indices_B in prediction_batches(texts, chosen, token_budget, alphabetical=causal, length_class=step):
+        batch = pack(texts, indices_B, share_prefixes=causal, multiple=TOKEN_MULTIPLE, length_multiple=step or 1)
         logits_NC[indices_B] = classifier(batch.to(device)).cpu().numpy()
     return logits_NC[chosen[which]]
 

@@ -14,6 +14,7 @@ from feathertune.errors import UserError, nearest
 from feathertune.model.adapted_linear import AdaptedLinear
 from feathertune.model.classifier import PackedClassifier, ParameterCount
 from feathertune.model.families import head_parameters
+from feathertune.quantization.fake import FakeQuantizedLinear
 
 
 @dataclass(frozen=True)
@@ -83,25 +84,29 @@ def train_everything(classifier: PackedClassifier) -> None:
 
 
 def merge(classifier: PackedClassifier) -> None:
-    """Replace every `AdaptedLinear` by the linear of its merged weight, in place."""
-    for name, module in _adapted(classifier):
+    """Replace every `AdaptedLinear` by the linear of its merged weight, in place.
+
+    A layer with fake quantizers is replaced by its integers: what predicts is always what would be deployed.
+    """
+    for name, module in _trained(classifier):
         classifier.model.set_submodule(name, module.merged())
 
 
 @contextmanager
 def merged(classifier: PackedClassifier) -> Iterator[None]:
     """Merge for the time of a `with` block, as predictions want; the adapters are put back untouched."""
-    adapters = _adapted(classifier)
+    trained = _trained(classifier)
     merge(classifier)
     try:
         yield
     finally:
-        for name, module in adapters:
+        for name, module in trained:
             classifier.model.set_submodule(name, module.train(classifier.training))
 
 
-def _adapted(classifier: PackedClassifier) -> list[tuple[str, AdaptedLinear]]:
-    return [(name, m) for name, m in classifier.model.named_modules() if isinstance(m, AdaptedLinear)]
+def _trained(classifier: PackedClassifier) -> list[tuple[str, AdaptedLinear | FakeQuantizedLinear]]:
+    kinds = (AdaptedLinear, FakeQuantizedLinear)
+    return [(name, module) for name, module in classifier.model.named_modules() if isinstance(module, kinds)]
 
 
 def adapted_names(model: nn.Module) -> tuple[str, ...]:

@@ -93,7 +93,7 @@ def _pooled_attention(
 ) -> Tensor:
     """[1, B, H, K]: attention of the pooled tokens alone, whose keys and values are those of all tokens."""
     key_1JTK, value_1JTK = packing.keys_and_values(key_1JTK, value_1JTK)
-    query_BH1K = query_1HBK[0].transpose(0, 1)[:, :, None]
+    query_BH1K = query_1HBK[0].transpose(0, 1)[:, :, None].contiguous()  # see _unpack
     key_BHLK, value_BHLK = (
         _repeat_heads(_unpack(x[0], packing.packing), query_BH1K.shape[1]) for x in (key_1JTK, value_1JTK)
     )
@@ -116,9 +116,13 @@ def _no_mask(*_: object, **__: object) -> None:
 
 
 def _unpack(x_HTK: Tensor, packing: Packing) -> Tensor:
-    """[H, T, K] -> [B, H, L, K], slots past a sequence's end filled with its last token."""
+    """[H, T, K] -> [B, H, L, K], slots past a sequence's end filled with its last token.
+
+    Contiguous, as matmul makes it anyway unless B is 1: then it would take another kernel, which rounds otherwise, and
+    a text's answer would depend on whether it is alone.
+    """
     x_SHK = x_HTK.transpose(0, 1).index_select(0, packing.from_packed_BL.flatten())
-    return x_SHK.view(*packing.from_packed_BL.shape, *x_SHK.shape[1:]).transpose(1, 2)
+    return x_SHK.view(*packing.from_packed_BL.shape, *x_SHK.shape[1:]).transpose(1, 2).contiguous()
 
 
 def _repack(x_BHLK: Tensor, packing: Packing) -> Tensor:

@@ -7,6 +7,7 @@ import textwrap
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -81,6 +82,25 @@ def load_base(files: BaseFiles, label_names: tuple[str, ...], seed: int) -> Pack
     replace_gelus(model)
     fresh = {*report["missing_keys"], *(item[0] for item in report["mismatched_keys"])}
     return PackedClassifier(model, frozenset(fresh)).eval()
+
+
+def load_config(folder: Path) -> Any:
+    """The transformers config in `folder`. Raises UserError where it cannot be read or is not supported."""
+    from transformers import AutoConfig
+
+    family_of(read_config(BaseFiles(str(folder), folder, None, (), None))["model_type"], where=str(folder))
+    try:
+        return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except _UNREADABLE as error:
+        raise UserError(f"cannot read the model's config: {_in_short(error)}", where=str(folder)) from None
+
+
+def build_empty(config: Any, label_names: tuple[str, ...]) -> PackedClassifier:
+    """A model of `config`'s shape whose parameters take no memory (they are on `meta`) and are to be put in."""
+    from accelerate import init_empty_weights
+
+    with init_empty_weights(include_buffers=False):
+        return build_random(config, label_names, seed=0)
 
 
 def build_random(config: Any, label_names: tuple[str, ...], seed: int) -> PackedClassifier:

@@ -22,13 +22,18 @@ def save_model(classifier: PackedClassifier, folder: Path, tokenizer: Any) -> No
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_path(folder / "model.safetensors") as path:
         save_file(transformers_state(classifier), path, metadata={"format": "pt"})
+    write_config(classifier, folder / "config.json")
+    tokenizer.save_pretrained(folder)
+
+
+def write_config(classifier: PackedClassifier, path: Path) -> None:
+    """Write transformers' config.json of this model, its labels included, without where it came from."""
     config = classifier.model.config.to_dict()
     config["architectures"] = [type(classifier.model).__name__]
     config["dtype"] = "float32"
     for private in ("_name_or_path", "quantization_config"):
         config.pop(private, None)
-    write_text(folder / "config.json", type(classifier.model.config).from_dict(config).to_json_string(use_diff=False))
-    tokenizer.save_pretrained(folder)
+    write_text(path, type(classifier.model.config).from_dict(config).to_json_string(use_diff=False))
 
 
 def transformers_state(classifier: PackedClassifier) -> dict[str, torch.Tensor]:

@@ -55,7 +55,7 @@ def save_adapter(
     }
     with atomic_path(folder / _TENSORS) as path:
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, metadata={"format": "pt"})
-    write_json(folder / _LABELS, {"id2label": dict(enumerate(classifier.label_names))})
+    write_labels(classifier, folder)
     write_json(folder / _CONFIG, _peft_config(classifier, shape, base, revision))
 
 
@@ -84,6 +84,19 @@ def load_adapter(classifier: PackedClassifier, folder: Path) -> LoraShape | None
         for name, tensor in tensors.items():
             classifier.model.get_parameter(name).copy_(tensor)
     return shape
+
+
+def check_adapter(classifier: PackedClassifier, folder: Path) -> LoraShape | None:
+    """Refuse (UserError) what `load_adapter` would; returns the adapter's shape and leaves the classifier alone."""
+    tensors = _read_tensors(folder)
+    shape = _shape_of(read_adapter_config(folder), tensors, folder)
+    _check_tensors(classifier, shape, tensors, folder)
+    return shape
+
+
+def write_labels(classifier: PackedClassifier, folder: Path) -> None:
+    """Write labels.json, class index -> name, into `folder`."""
+    write_json(folder / _LABELS, {"id2label": dict(enumerate(classifier.label_names))})
 
 
 def read_labels(folder: Path) -> tuple[str, ...] | None:

@@ -22,7 +22,7 @@ TOKEN_MULTIPLE = 8
 
 @dataclass(frozen=True)
 class Packing:
-    """Where each of B sequences lies among T packed tokens; L is the longest sequence.
+    """Where each of B sequences lies among T packed tokens; L is the longest sequence's length, or more.
 
     Sequences may share tokens: one that several begin with is there once, and `from_packed_BL` leads to it from each.
 
@@ -89,7 +89,12 @@ class TokenBatch:
 
 
 def pack(
-    texts: TokenizedTexts, indices_B: npt.NDArray[np.int64], *, share_prefixes: bool = False, multiple: int = 1
+    texts: TokenizedTexts,
+    indices_B: npt.NDArray[np.int64],
+    *,
+    share_prefixes: bool = False,
+    multiple: int = 1,
+    length_multiple: int = 1,
 ) -> TokenBatch:
     """Lay the sequences at `indices_B` of `texts` end to end.
 
@@ -98,9 +103,10 @@ def pack(
             rows depend on nothing that follows, if nothing is dropped at random.
         multiple: fill T up to a multiple of this with tokens that belong to no sequence: matrix kernels are compiled
             for each T, so that few different ones are fast sooner.
+        length_multiple: fill L up to a multiple of this.
     """
     begins_B, lengths_B = texts.offsets[indices_B], np.diff(texts.offsets)[indices_B].astype(np.int64)
-    slots_L = np.arange(int(lengths_B.max()))
+    slots_L = np.arange(-(-int(lengths_B.max()) // length_multiple) * length_multiple)
     ids_BL = texts.ids[np.minimum(slots_L, lengths_B[:, None] - 1) + begins_B[:, None]].astype(np.int64)
     order_B, new_BL = np.arange(len(indices_B)), slots_L < lengths_B[:, None]
     if share_prefixes:  # in alphabetical order each row stands below the one it shares most with

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,18 +29,29 @@ def training_steps(
 
 
 def prediction_batches(
-    texts: TokenizedTexts, indices: npt.NDArray[np.int64], token_budget: int, *, alphabetical: bool
+    texts: TokenizedTexts,
+    indices: npt.NDArray[np.int64],
+    token_budget: int,
+    *,
+    alphabetical: bool,
+    length_class: int | None = None,
 ) -> Iterator[npt.NDArray[np.int64]]:
     """Batches of `indices` of at most `token_budget` tokens (or one text), shortest texts first.
 
     Neighbours of like length keep attention's padded square small. With `alphabetical`, texts that begin alike are
     neighbours too, as far as their lengths are alike (up to 16 tokens, 32, 64, ...), so that they can share tokens.
+    With `length_class`, lengths in one batch are the same when rounded up to a multiple of that.
     """
     lengths = texts.lengths[indices]
-    order = _by_class_and_alphabet(texts, indices) if alphabetical else np.argsort(lengths, kind="stable")
+    if length_class is None:
+        classes = np.ceil(np.log2(np.maximum(lengths, _SORTED_TOKENS)))
+    else:
+        classes = -(-lengths // length_class)
+    order = _by_class_and_alphabet(texts, indices, classes) if alphabetical else np.argsort(lengths, kind="stable")
     begin, tokens = 0, 0
     for position, length in enumerate(lengths[order].tolist()):
-        if tokens and tokens + length > token_budget:
+        other = length_class is not None and position and classes[order[position]] != classes[order[position - 1]]
+        if tokens and (tokens + length > token_budget or other):
             yield indices[order[begin:position]]
             begin, tokens = position, 0
         tokens += length
@@ -58,11 +70,12 @@ def distinct(texts: TokenizedTexts) -> tuple[npt.NDArray[np.int64], npt.NDArray[
     return np.unique(which, return_index=True)[1].astype(np.int64), which
 
 
-def _by_class_and_alphabet(texts: TokenizedTexts, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def _by_class_and_alphabet(
+    texts: TokenizedTexts, indices: npt.NDArray[np.int64], classes_N: npt.NDArray[Any]
+) -> npt.NDArray[np.int64]:
     """[N] int64: an order by length class, and in each by the first tokens."""
     lengths_N, slots_L = texts.lengths[indices], np.arange(_SORTED_TOKENS)
     real_NL = slots_L < lengths_N[:, None]
     places_NL = np.minimum(texts.offsets[indices][:, None] + slots_L, len(texts.ids) - 1)
     tokens_NL = np.where(real_NL, texts.ids[places_NL], -1)
-    classes_N = np.ceil(np.log2(np.maximum(lengths_N, _SORTED_TOKENS)))
     return np.lexsort((*tokens_NL.T[::-1], classes_N)).astype(np.int64)

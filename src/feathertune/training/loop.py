@@ -32,6 +32,27 @@ from feathertune.training.record import Places, Recorder
 
 
 @dataclass(frozen=True)
+class Teacher:
+    """Answers to learn from beside the targets (Hinton et al. 2015, arXiv:1503.02531).
+
+    Attributes:
+        logits_NC: [N, C] float32, of another model for the same texts.
+        weight: of these answers in the loss; the targets have the rest.
+        temperature: what both models' logits are divided by.
+    """
+
+    logits_NC: npt.NDArray[np.float32]
+    weight: float
+    temperature: float
+
+    def loss(self, logits_BC: torch.Tensor, indices_B: npt.NDArray[np.int64]) -> torch.Tensor:
+        """Mean divergence of the teacher's answers from `logits_BC`, in nats, times the temperature squared."""
+        teacher_BC = torch.from_numpy(self.logits_NC[indices_B]).to(logits_BC.device)
+        one, other = (F.log_softmax(x / self.temperature, dim=1) for x in (logits_BC, teacher_BC))
+        return F.kl_div(one, other, reduction="batchmean", log_target=True) * self.temperature**2
+
+
+@dataclass(frozen=True)
 class TrainingSet:
     """N tokenized texts, their targets, and where each came from.
 
@@ -39,11 +60,13 @@ class TrainingSet:
         texts: the N texts.
         targets: [N] int64 classes, or [N, C] float32 probabilities (soft labels).
         rows: [N] int64 source rows, to name an example in an error.
+        teacher: answers to learn from as well.
     """
 
     texts: TokenizedTexts
     targets: npt.NDArray[np.int64] | npt.NDArray[np.float32]
     rows: npt.NDArray[np.int64]
+    teacher: Teacher | None = None
 
 
 @dataclass(frozen=True)
@@ -211,10 +234,14 @@ class _Stepper:
         return _Step(after, loss_sum / len(step_examples), rate, norm, after.examples_seen / after.train_seconds)
 
     def _loss(self, indices_B: npt.NDArray[np.int64]) -> torch.Tensor:
-        """Mean cross-entropy, in nats, of one micro-batch against its classes or its soft labels."""
+        """Mean cross-entropy, in nats, of one micro-batch against its classes or its soft labels; and the teacher's."""
         batch = pack(self.data.texts, indices_B, multiple=TOKEN_MULTIPLE).to(self.accelerator.device)
         targets = torch.from_numpy(self.data.targets[indices_B]).to(self.accelerator.device)
-        return F.cross_entropy(self.model(batch), targets)
+        logits_BC = self.model(batch)
+        loss, teacher = F.cross_entropy(logits_BC, targets), self.data.teacher
+        if teacher is None:
+            return loss
+        return torch.lerp(loss, teacher.loss(logits_BC, indices_B), teacher.weight)
 
     def _require_finite(self, value: float, what: str, step: int, indices: npt.NDArray[np.int64]) -> None:
         if not math.isfinite(value):

@@ -1,0 +1,162 @@
+"""A quantized model on disk, whole: nothing else is needed to predict with it.
+
+```
+weights.safetensors    integers, scales, biases, and in float32 what is not quantized (norms)
+quantization.json      how each module is quantized, how many tokens of a text are read, sizes in bytes
+config.json tokenizer.json labels.json
+```
+A linear layer is `NAME.weight_OI` (int8; for int4 uint8, two weights a byte), `NAME.scale_O` or `NAME.scale_OG`
+(bfloat16) and `NAME.bias_O`; an embedding is `NAME.weight_VD` and `NAME.scale_V`. Column sums are computed on loading.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from torch import nn
+
+from feathertune.errors import UserError
+from feathertune.files import atomic_path, read_json, write_json
+from feathertune.model.base import build_empty, load_config
+from feathertune.model.classifier import PackedClassifier
+from feathertune.model.model_folder import write_config
+from feathertune.model.peft_files import read_labels, write_labels
+from feathertune.quantization import numerics
+from feathertune.quantization.integer import IntegerEmbedding, IntegerLinear
+from feathertune.quantization.numerics import Bits
+
+_WEIGHTS, _DESCRIPTION = "weights.safetensors", "quantization.json"
+_FORMAT = 1
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LinearEntry(_Entry):
+    """A linear layer of `bits`, of `inputs` inputs, in groups of `group` inputs (None: one a channel)."""
+
+    bits: Bits
+    group: int | None
+    inputs: int
+
+
+class EmbeddingEntry(_Entry):
+    """An int8 embedding, multiplied by `factor`."""
+
+    factor: float
+
+
+class Description(_Entry):
+    """What quantization.json holds. `float32_bytes` is the size the weights would have in float32."""
+
+    format: int
+    specification: str
+    activations: str
+    max_length: int
+    weights_bytes: int
+    float32_bytes: int
+    linears: dict[str, LinearEntry]
+    embeddings: dict[str, EmbeddingEntry]
+    float32: tuple[str, ...]
+
+
+def save_quantized(classifier: PackedClassifier, folder: Path, tokenizer: Any, max_length: int) -> Description:
+    """Write an integer model (see `convert`). Returns what quantization.json says."""
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    linears = {n: m for n, m in classifier.model.named_modules() if isinstance(m, IntegerLinear)}
+    embeddings = {n: m for n, m in classifier.model.named_modules() if isinstance(m, IntegerEmbedding)}
+    tensors: dict[str, torch.Tensor] = {}
+    for name, linear in linears.items():
+        eight = linear.bits == 8
+        tensors[f"{name}.weight_OI"] = linear.weight_OI if eight else numerics.pack_int4(linear.weight_OI)
+        tensors[f"{name}.{'scale_O' if eight else 'scale_OG'}"] = (
+            linear.scale_O if eight else linear.scale_OG.bfloat16()
+        )
+        if linear.bias_O is not None:
+            tensors[f"{name}.bias_O"] = linear.bias_O
+    for name, embedding in embeddings.items():
+        tensors |= {f"{name}.weight_VD": embedding.weight_VD, f"{name}.scale_V": embedding.scale_V}
+    floats = {name: parameter.detach().float() for name, parameter in classifier.model.named_parameters()}
+    tensors |= floats
+    with atomic_path(folder / _WEIGHTS) as path:
+        save_file({n: t.cpu().contiguous() for n, t in tensors.items()}, path, metadata={"format": "pt"})
+    numbers = sum(m.weight_OI.numel() + (0 if m.bias_O is None else m.bias_O.numel()) for m in linears.values())
+    numbers += sum(m.weight_VD.numel() for m in embeddings.values()) + sum(t.numel() for t in floats.values())
+    description = Description(
+        format=_FORMAT,
+        specification="docs/NUMERICS.md of Feathertune",
+        activations="int8, asymmetric, one scale and zero point a token",
+        max_length=max_length,
+        weights_bytes=(folder / _WEIGHTS).stat().st_size,
+        float32_bytes=4 * numbers,
+        linears={n: LinearEntry(bits=m.bits, group=m.group, inputs=m.in_features) for n, m in linears.items()},
+        embeddings={n: EmbeddingEntry(factor=m.factor) for n, m in embeddings.items()},
+        float32=tuple(floats),
+    )
+    write_config(classifier, folder / "config.json")
+    write_labels(classifier, folder)
+    tokenizer.save_pretrained(folder)
+    write_json(folder / _DESCRIPTION, description.model_dump(mode="json"))
+    return description
+
+
+def read_description(folder: Path) -> Description:
+    """quantization.json. Raises UserError where it is missing, damaged, or of a format that is not known here."""
+    path = folder / _DESCRIPTION
+    try:
+        description = Description.model_validate(read_json(path))
+    except ValidationError as error:
+        raise UserError(f"the file is damaged: {error.errors()[0]['msg']}", where=str(path)) from None
+    if description.format != _FORMAT:
+        raise UserError(f"the format is {description.format}, and only {_FORMAT} is known", where=str(path))
+    return description
+
+
+def load_quantized(folder: Path) -> PackedClassifier:
+    """The integer model that `save_quantized` wrote.
+
+    Raises:
+        UserError: a file is missing or damaged, or they do not fit together.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    description = read_description(folder)
+    label_names = read_labels(folder)
+    if label_names is None:
+        raise UserError("labels.json is missing", where=str(folder))
+    try:
+        tensors = load_file(folder / _WEIGHTS)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"cannot read the weights: {error}", where=str(folder / _WEIGHTS)) from None
+    classifier = build_empty(load_config(folder), label_names)
+    try:
+        for name, linear in description.linears.items():
+            classifier.model.set_submodule(name, _linear(tensors, name, linear))
+        for name, embedding in description.embeddings.items():
+            rows = IntegerEmbedding(tensors.pop(f"{name}.weight_VD"), tensors.pop(f"{name}.scale_V"), embedding.factor)
+            classifier.model.set_submodule(name, rows)
+        for name, parameter in list(classifier.model.named_parameters()):
+            tensor = tensors.pop(name)
+            if tensor.shape != parameter.shape:
+                raise ValueError(f"{name} has shape {list(tensor.shape)}, not {list(parameter.shape)}")
+            owner, _, last = name.rpartition(".")
+            setattr(classifier.model.get_submodule(owner), last, nn.Parameter(tensor, requires_grad=False))
+        if tensors:
+            raise ValueError(f"the model has no place for {next(iter(tensors))}")
+    except (KeyError, AttributeError, ValueError) as error:
+        raise UserError(f"the weights do not fit config and description: {error}", where=str(folder)) from None
+    return classifier.eval()
+
+
+def _linear(tensors: dict[str, torch.Tensor], name: str, entry: LinearEntry) -> IntegerLinear:
+    weight, bias_O = tensors.pop(f"{name}.weight_OI"), tensors.pop(f"{name}.bias_O", None)
+    if entry.bits == 8:
+        return IntegerLinear(weight, tensors.pop(f"{name}.scale_O"), bias_O, 8)
+    return IntegerLinear(numerics.unpack_int4(weight, entry.inputs), tensors.pop(f"{name}.scale_OG").float(), bias_O, 4)

@@ -1,0 +1,121 @@
+"""The stages a run is made of: evaluating every split, and training. Both take the job's model as it is."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from feathertune.data.example import Split
+from feathertune.evaluation.inference import predict_split
+from feathertune.evaluation.metrics import compute_metrics
+from feathertune.evaluation.prediction_file import write_predictions
+from feathertune.evaluation.predictions import Predictions
+from feathertune.files import write_json
+from feathertune.job import Job
+from feathertune.model.model_folder import save_model
+from feathertune.model.peft_files import save_adapter
+from feathertune.recipe import dump_recipe
+from feathertune.run_folder import RunFolder, Stage
+from feathertune.training.loop import LoopSettings, Outcome, Teacher, TrainingSet, train_loop
+from feathertune.training.optimizer import build_optimizer
+from feathertune.training.progress import Reporter
+from feathertune.training.record import Places
+
+
+@dataclass(frozen=True)
+class Session:
+    """What all stages of one call share: where they write, who hears of them, on which machines they run."""
+
+    run: RunFolder
+    accelerator: Any
+    reporter: Reporter
+    resume: bool
+
+    @property
+    def writes(self) -> bool:
+        """Whether this process is the one that writes."""
+        return bool(self.accelerator.is_main_process)
+
+
+def evaluate_stage(session: Session, job: Job, stage: Stage) -> dict[str, Predictions]:
+    """Predict every split but train; write predictions and metrics. Returns the predictions by split."""
+    predictions = {split.name: predict_split(job.classifier, split, job.texts[split.name]) for split in job.evaluated}
+    for name, answers in predictions.items():
+        if session.writes:
+            write_predictions(session.run.predictions(stage, name), answers)
+            write_json(session.run.evaluation(stage, name), compute_metrics(answers).to_json())
+    return predictions
+
+
+def metrics_of(predictions: dict[str, Predictions]) -> dict[str, Any]:
+    """The metrics of each split, JSON-ready."""
+    return {name: compute_metrics(answers).to_json() for name, answers in predictions.items()}
+
+
+def train_stage(
+    session: Session, job: Job, places: Places, *, epochs: int, learning_rate: float, teacher: Teacher | None = None
+) -> Outcome:
+    """Train the job's model in place, by the recipe's `training` section with these epochs and this rate."""
+    training, train_split = job.recipe.training, job.dataset.splits["train"]
+    validation = job.dataset.splits["validation"]
+    optimizer = build_optimizer(
+        job.classifier,
+        learning_rate=learning_rate,
+        head_learning_rate=training.head_learning_rate,
+        weight_decay=training.weight_decay,
+    )
+    settings = LoopSettings(
+        epochs=epochs,
+        batch_size=training.batch_size,
+        accumulation=training.accumulation,
+        warmup=training.warmup,
+        schedule=training.schedule,
+        gradient_clip=training.gradient_clip,
+        best_metric=training.best_metric,
+        early_stopping=training.early_stopping,
+        seed=training.seed,
+    )
+
+    def evaluate() -> dict[str, Any]:
+        predictions = predict_split(job.classifier, validation, job.texts["validation"])
+        return compute_metrics(predictions, intervals=False).to_json()
+
+    return train_loop(
+        job.classifier,
+        optimizer,
+        TrainingSet(job.texts["train"], _targets(train_split, job), train_split.rows, teacher),
+        evaluate,
+        settings,
+        places,
+        session.reporter,
+        session.accelerator,
+        resume=session.resume,
+    )
+
+
+def save_weights(run: RunFolder, job: Job) -> None:
+    """Write what was trained: adapter and head in PEFT's files, or after a full fine-tune the whole model."""
+    if job.recipe.method == "full":
+        save_model(job.classifier, run.model, job.tokenizer)
+    else:
+        save_adapter(job.classifier, run.adapter, job.lora, base=job.base.source, revision=job.base.revision)
+
+
+def fingerprint(job: Job, num_processes: int) -> str:
+    """What a checkpoint must have in common with the run that resumes it."""
+    parts = [dump_recipe(job.recipe), json.dumps(job.base_checksums, sort_keys=True)]
+    parts += [json.dumps(job.dataset.origin, sort_keys=True, default=str), str(num_processes), job.precision.precision]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _targets(split: Split, job: Job) -> Any:
+    """[N] int64 classes; or, for soft labels, [N, 2] float32 probabilities from the rating."""
+    if not job.recipe.data.label.soft:
+        return split.labels
+    assert split.ratings is not None, "soft labels come from a rating"
+    positive = split.ratings.astype(np.float32)
+    return np.stack([1 - positive, positive], axis=1)
