@@ -20,6 +20,7 @@ from feathertune.model.adapt import (
     train_head_only,
 )
 from feathertune.model.base import load_base
+from feathertune.model.checkpointing import checkpoint_activations
 from feathertune.model.classifier import PackedClassifier
 from feathertune.model.precision import PrecisionChoice, choose_precision, set_precision
 from feathertune.model.sources import BaseFiles, find_base
@@ -78,6 +79,8 @@ def prepare(recipe: Recipe, device: torch.device) -> Job:
     lora = apply_method(classifier, recipe)
     precision = choose_precision(recipe.training.precision, device)
     set_precision(classifier.to(device), precision.precision)
+    if recipe.training.checkpoint_activations:
+        checkpoint_activations(classifier)
     return Job(recipe, dataset, tokenizer, texts, base, base.checksums(), classifier, lora, precision)
 
 

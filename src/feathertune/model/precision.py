@@ -45,17 +45,18 @@ def set_precision(classifier: PackedClassifier, precision: Precision) -> None:
     factors and the weights of a full fine-tune stay float32.
     """
     compute = DTYPES[precision]
-    for name, module in list(_layers(classifier.model)):
+    for name in _layers(classifier.model):  # by name, so that a layer's float32 weight is gone before the next's turn
+        module = classifier.model.get_submodule(name)
         if isinstance(module, AdaptedLinear):
             module.hold_in(compute)
         elif isinstance(module, nn.Linear):
             classifier.model.set_submodule(name, FastLinear.of(module, compute))
 
 
-def _layers(model: nn.Module) -> list[tuple[str, nn.Module]]:
-    """(name, module) of everything inside the model's repeated layers: all but embeddings, pooler and head."""
+def _layers(model: nn.Module) -> list[str]:
+    """The names of everything inside the model's repeated layers: all but embeddings, pooler and head."""
     stacks = tuple(f"{name}." for name, module in model.named_modules() if isinstance(module, nn.ModuleList))
-    return [(name, module) for name, module in model.named_modules() if name.startswith(stacks)]
+    return [name for name, _ in model.named_modules() if name.startswith(stacks)]
 
 
 def _native_bf16(device: torch.device) -> tuple[bool, str]:
