@@ -29,6 +29,8 @@ class PackedClassifier(nn.Module):
         self.model = model
         self.family: Family = family_of(model.config.model_type, where=type(model).__name__)
         trim_last_layer(model.base_model, model.config.num_hidden_layers)
+        # GPT-2's looks at the ids for padding, of which a packed batch has none, and would wait for a GPU to see it.
+        model.base_model.warn_if_padding_and_no_attention_mask = _no_warning
         self.fresh = frozenset(head_parameters(model, self.family)) if fresh is None else fresh
         pooler = f"{model.base_model_prefix}.pooler"
         if any(name.startswith(f"{pooler}.") for name in self.fresh):
@@ -59,6 +61,9 @@ class PackedClassifier(nn.Module):
         rows_BD = mean(hidden_TD, batch.packing) if pooling == "mean" else hidden_TD[: len(batch)]  # see pooled_rows
         logits_BC: Tensor = self.family.head(self.model, rows_BD)
         return logits_BC.float()
+
+
+def _no_warning(*_: object) -> None: ...
 
 
 def _pooled(packing: Packing, pooling: Pooling) -> Tensor | None:
