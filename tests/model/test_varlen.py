@@ -46,6 +46,7 @@ def reference(
     lengths_q, lengths_k = cu_seq_q.diff().tolist(), cu_seq_k.diff().tolist()
     assert max(lengths_q) <= max_q
     assert max(lengths_k) <= max_k
+    assert max_q > 1 or min(lengths_q) == 1, "with one query each, the kernel counts rows as sequences"
     assert sum(lengths_k) == len(key), "keys outside every sequence would get no gradient, but what lay in memory"
     parts = []
     for q, k, v in zip(query.split(lengths_q), key.split(lengths_k), value.split(lengths_k), strict=True):
@@ -126,6 +127,12 @@ def test_logits_and_gradients_are_those_of_the_padded_path(
 def test_windows(name: str, windows: list[tuple[int, int]], calls: list[tuple[int, int]]) -> None:
     MODELS[name]()(pack(TEXTS, np.arange(len(TEXTS))))
     assert calls == windows
+
+
+def test_texts_of_one_token(calls: list[tuple[int, int]]) -> None:
+    classifier = MODELS["gemma3-bidirectional"]()
+    assert classifier(pack(random_texts([1, 1, 1]), np.arange(3))).isfinite().all()
+    assert calls == [(-1, -1), (-1, -1)]
 
 
 def test_a_window_that_nothing_is_outside_of_is_none(calls: list[tuple[int, int]]) -> None:

@@ -99,7 +99,8 @@ def attend(
         longest_key, right = places.longest, -1 if reach is None else 0
     else:
         query_bounds = key_bounds = places.boundaries
-        longest_query = longest_key = max(places.longest, len(places.to_packed_T) - places.own_tokens)
+        # At 1 the kernel would take it that no sequence is empty, and the filler may be.
+        longest_query = longest_key = max(places.longest, len(places.to_packed_T) - places.own_tokens, 2)
         right = 0 if sight.causal else left
     out_QHK: Tensor = _varlen_attn()(
         query_QHK,
