@@ -13,6 +13,7 @@ from feathertune.model import varlen
 from feathertune.model.adapt import trainable_state
 from feathertune.model.checkpointing import checkpoint_activations
 from feathertune.model.classifier import PackedClassifier
+from feathertune.model.dropout import seed_dropout
 from feathertune.model.precision import Precision, choose_precision, set_precision
 from feathertune.recipe import parse_recipe
 from feathertune.run import train
@@ -104,7 +105,7 @@ def test_checkpointed_activations_have_the_same_dropout(name: str) -> None:
         set_precision(classifier.to(CUDA), "fp32")
         if checkpointed:
             checkpoint_activations(classifier)
-        torch.manual_seed(3)
+        seed_dropout(3)
         batch = pack(SHORT, np.arange(len(SHORT))).to(CUDA)
         classifier.train()(batch).square().sum().backward()
         return torch.cat([p.grad.flatten() for p in classifier.parameters() if p.grad is not None])

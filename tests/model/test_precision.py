@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from feathertune.evaluation.inference import predict_logits
 from feathertune.model import precision as room
 from feathertune.model import product
 from feathertune.model.adapt import train_everything, trainable_state
+from feathertune.model.adapted_linear import AdaptedLinear
 from feathertune.model.classifier import PackedClassifier
 from feathertune.model.families import head_parameters
 from feathertune.model.fast_linear import FastLinear
@@ -118,8 +120,11 @@ def test_in_bfloat16_no_float32_copy_of_a_frozen_linear_is_left(name: str, targe
     weights = frozen_linears(classifier)
     size = sum(weight.numel() for weight in weights.values())
     before = bytes_of(classifier)
-    alive = [weakref.ref(weight) for weight in weights.values()]
+    modules = [classifier.model.get_submodule(key) for key in weights]
+    wholes = [module._extended_OE for module in modules if isinstance(module, AdaptedLinear)]  # W is a part of each
+    alive = [weakref.ref(tensor) for tensor in (*weights.values(), *wholes)]
     assert len(alive) >= 4
+    del wholes, modules
     del weights
     set_precision(classifier, "bf16")
     gc.collect()
@@ -146,14 +151,16 @@ def test_layers_become_bfloat16_one_by_one(targets: str, monkeypatch: pytest.Mon
     adapt(classifier, targets)
     alive = [weakref.ref(weight) for weight in frozen_linears(classifier).values()]
     left: list[int] = []
-    to = torch.Tensor.to
 
-    def noted(self: torch.Tensor, *arguments: object, **options: object) -> torch.Tensor:
-        if self.ndim == 2 and arguments == (torch.bfloat16,):
+    def noting(convert: Any) -> Any:
+        def noted(*arguments: Any) -> Any:
             left.append(sum(reference() is not None for reference in alive))
-        return to(self, *arguments, **options)  # type: ignore[call-overload, no-any-return]
+            return convert(*arguments)
 
-    monkeypatch.setattr(torch.Tensor, "to", noted)
+        return noted
+
+    monkeypatch.setattr(AdaptedLinear, "hold_in", noting(AdaptedLinear.hold_in))
+    monkeypatch.setattr(FastLinear, "of", noting(FastLinear.of))
     set_precision(classifier, "bf16")
     assert left == list(range(len(alive), 0, -1))
 

@@ -95,7 +95,7 @@ def test_logits_and_gradients_are_those_of_the_padded_path(
     name: str, texts: object, calls: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batch = pack(texts, np.arange(len(texts)), multiple=16)  # type: ignore[arg-type]
-    assert len(batch.ids_T) > batch.packing.own_tokens  # type: ignore[operator]
+    assert len(batch.ids_T) > batch.packing.real_tokens
     results = []
     for path in ("varlen", "padded"):
         if path == "padded":
@@ -152,15 +152,16 @@ def test_what_rotary_positions_made_float32_goes_back_to_the_values_dtype(
 
 def test_boundaries_are_where_sequences_begin_and_the_filler_ends() -> None:
     packing = pack(random_texts([3, 1, 4]), np.array([2, 0, 1]), multiple=16).packing
-    assert packing.boundaries.tolist() == [0, 4, 7, 8, 16]
-    assert packing.boundaries.dtype == torch.int32
-    assert packing.own_tokens == 8
-    assert packing.boundaries is packing.boundaries  # computed once
-    assert pack(random_texts([3, 1]), np.arange(2)).packing.boundaries.tolist() == [0, 3, 4, 4]
+    assert packing.boundaries().tolist() == [0, 4, 7, 8, 16]
+    assert packing.boundaries().dtype == torch.int32
+    assert packing.real_tokens == 8
+    assert packing.boundaries() is replace(packing, pooled_B=packing.ends_B).boundaries()  # computed once
+    assert pack(random_texts([3, 1]), np.arange(2)).packing.boundaries().tolist() == [0, 3, 4, 4]
 
 
 def test_shared_prefixes_do_not_lie_end_to_end() -> None:
-    assert pack(random_texts([3, 1]), np.arange(2), share_prefixes=True).packing.own_tokens is None
+    assert pack(random_texts([3, 1]), np.arange(2), share_prefixes=True).packing.shares
+    assert not pack(random_texts([3, 1]), np.arange(2)).packing.shares
 
 
 WIDE = torch.zeros(1, 2, 8, 64, dtype=torch.bfloat16)
@@ -190,7 +191,7 @@ def pooled(packing: Packing) -> PooledPacking:
         (WIDE.float(), PACKING, ALL, 0.0, "in 16 bits, not in torch.float32"),
         (WIDE[..., :20], PACKING, ALL, 0.0, "20 wide"),
         (torch.zeros(1, 2, 8, 264, dtype=torch.bfloat16), PACKING, ALL, 0.0, "264 wide"),
-        (WIDE, replace(PACKING, own_tokens=None), ALL, 0.0, "share tokens"),
+        (WIDE, replace(PACKING, shares=True), ALL, 0.0, "share tokens"),
     ],
 )
 def test_when_it_can_run(

@@ -59,6 +59,8 @@ def packed_attention(
     sees = varlen.Sight(bool(getattr(module, "is_causal", False)), sliding_window)
     if isinstance(packing, PooledPacking):
         key_1JTK, value_1JTK = packing.keys_and_values(key_1JTK, value_1JTK)
+    # Rotary positions make float32 of bfloat16 queries and keys; products take one dtype.
+    query_1HTK, key_1JTK = query_1HTK.to(value_1JTK.dtype), key_1JTK.to(value_1JTK.dtype)
     if varlen.obstacle(query_1HTK, value_1JTK, packing, sees, dropout) is None:
         return varlen.attend(query_1HTK, key_1JTK, value_1JTK, packing, sees, scale), None
     bias_BQL = _bias(packing, sees.causal, sliding_window)
@@ -81,8 +83,7 @@ def packed_attention(
         return out_THK[None], None
     query_BHLK = _unpack(query_1HTK[0], packing)
     key_BHLK, value_BHLK = (_repeat_heads(_unpack(x[0], packing), query_BHLK.shape[1]) for x in (key_1JTK, value_1JTK))
-    # Rotary positions make float32 of bfloat16 queries and keys, and this operator takes one dtype alone.
-    query_BHLK, key_BHLK, bias = (x.to(value_BHLK.dtype) for x in (query_BHLK, key_BHLK, bias_BQL[:, None]))
+    bias = bias_BQL[:, None].to(query_BHLK.dtype)
     out_BHLK = functional.scaled_dot_product_attention(
         query_BHLK, key_BHLK, value_BHLK, attn_mask=bias, dropout_p=dropout, scale=scale
     )

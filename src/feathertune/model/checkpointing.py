@@ -3,13 +3,14 @@
 A repeated layer keeps its input alone and is computed again when the backward pass comes to it. The last layer keeps
 everything: the backward pass comes to it at once, so computing it again would save nothing.
 
-transformers' own `activation_checkpointing_enable` hands `packing` on as well, but recomputes the last layer too, and
-makes the embeddings' output ask for a gradient that nobody uses.
+transformers' own `activation_checkpointing_enable` hands `packing` on as well, but recomputes the last layer too, makes
+the embeddings' output ask for a gradient that nobody uses, and knows nothing of our dropout's random bits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,7 @@ import torch
 from torch.utils.checkpoint import checkpoint
 
 from feathertune.model.classifier import PackedClassifier
+from feathertune.model.dropout import SameDropout
 from feathertune.model.pooled_rows import repeated_layers
 
 
@@ -27,11 +29,16 @@ def checkpoint_activations(classifier: PackedClassifier) -> None:
 
 
 def _recomputed(forward: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-    """What `forward` gives. Dropout's masks are the same again: torch's random state, which seeds them, is kept."""
+    """What `forward` gives. Dropout's masks are the same again: torch keeps its random state, and we ours."""
     if not torch.is_grad_enabled():
         return forward(*arguments, **options)
     # As arguments of its own, so that torch sees on which device these tensors are, and keeps its random state too.
-    return checkpoint(_call, forward, arguments, options, use_reentrant=False)
+    return checkpoint(_call, forward, arguments, options, use_reentrant=False, context_fn=_contexts)
+
+
+def _contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+    """For the first run and for the second."""
+    return nullcontext(), SameDropout()
 
 
 def _call(forward: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:

@@ -72,12 +72,10 @@ def _pooled(packing: Packing, pooling: Pooling) -> Tensor | None:
 
 
 def mean(hidden_TD: Tensor, packing: Packing) -> Tensor:
-    """[T, D] -> [B, D]: the mean of each sequence's rows."""
-    # Adding up the lengths would wait for the device.
-    tokens = int(packing.lengths_B.sum()) if packing.own_tokens is None else packing.own_tokens
-    sequence_T = torch.repeat_interleave(packing.lengths_B, output_size=tokens)
+    """[T, D] -> [B, D]: the mean of each sequence's rows. Sequences must share none."""
+    sequence_T = torch.repeat_interleave(packing.lengths_B, output_size=packing.real_tokens)
     sums_BD = hidden_TD.new_zeros(len(packing.lengths_B), hidden_TD.shape[1])
-    return sums_BD.index_add(0, sequence_T, hidden_TD[:tokens]) / packing.lengths_B[:, None]
+    return sums_BD.index_add(0, sequence_T, hidden_TD[: packing.real_tokens]) / packing.lengths_B[:, None]
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ def obstacle(
     if value_1JTK.dtype not in (torch.bfloat16, torch.float16):
         return f"it computes in 16 bits, not in {value_1JTK.dtype}"
     places = packing.packing if isinstance(packing, PooledPacking) else packing
-    if places.own_tokens is None:
+    if places.shares:
         return "sequences share tokens"
     whole = not sight.causal and sight.reach(places) is None
     if isinstance(packing, PooledPacking) and not _pools_last(places) and not whole:
@@ -78,29 +78,26 @@ def attend(
     sight: Sight,
     scale: float,
 ) -> Tensor:
-    """Attend within each sequence, in the values' dtype: [1, Q, H, K], for T packed queries or the B pooled ones.
+    """Attend within each sequence: [1, Q, H, K], for T packed queries or the B pooled ones.
 
     Filler tokens after the last sequence are one more sequence: rows that no sequence covers would be left as they
     were in memory, and a NaN there would reach the weights' gradients.
     """
-    query_QHK, key_TJK, value_TJK = (
-        x[0].transpose(0, 1).to(value_1JTK.dtype) for x in (query_1HQK, key_1JTK, value_1JTK)
-    )
+    query_QHK, key_TJK, value_TJK = (x[0].transpose(0, 1) for x in (query_1HQK, key_1JTK, value_1JTK))
     places = packing.packing if isinstance(packing, PooledPacking) else packing
-    assert places.own_tokens is not None, "see `obstacle`"
     reach = sight.reach(places)
     left = -1 if reach is None else reach
     if isinstance(packing, PooledPacking):
         # One query a sequence. It counts as its last position, which has no keys after it; and a first one, which
         # is here only without window, sees all keys.
-        key_TJK, value_TJK = key_TJK[: places.own_tokens], value_TJK[: places.own_tokens]
-        key_bounds, longest_query = places.boundaries[:-1], 1
+        key_TJK, value_TJK = key_TJK[: places.real_tokens], value_TJK[: places.real_tokens]
+        key_bounds, longest_query = places.boundaries()[:-1], 1
         query_bounds = torch.arange(len(key_bounds), dtype=torch.int32, device=key_bounds.device)
         longest_key, right = places.longest, -1 if reach is None else 0
     else:
-        query_bounds = key_bounds = places.boundaries
+        query_bounds = key_bounds = places.boundaries()
         # At 1 the kernel would take it that no sequence is empty, and the filler may be.
-        longest_query = longest_key = max(places.longest, len(places.to_packed_T) - places.own_tokens, 2)
+        longest_query = longest_key = max(places.longest, len(places.to_packed_T) - places.real_tokens, 2)
         right = 0 if sight.causal else left
     out_QHK: Tensor = _varlen_attn()(
         query_QHK,
