@@ -22,6 +22,7 @@ from feathertune.model.adapt import (
     train_head_only,
 )
 from feathertune.model.base import load_base
+from feathertune.model.checkpointing import checkpoint_activations
 from feathertune.model.classifier import PackedClassifier, ParameterCount
 from feathertune.model.peft_files import check_adapter, read_labels
 from feathertune.model.precision import PrecisionChoice, choose_precision, set_precision
@@ -95,6 +96,8 @@ def prepare(recipe: Recipe, device: torch.device) -> Job:
     count = count_parameters(classifier)
     precision = choose_precision(recipe.training.precision, device)
     set_precision(classifier.to(device), precision.precision)
+    if recipe.training.checkpoint_activations:
+        checkpoint_activations(classifier)
     return Job(
         recipe=recipe,
         dataset=dataset,

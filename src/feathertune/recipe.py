@@ -114,6 +114,7 @@ class TrainingSection(_Section):
     precision: Literal["auto", "fp32", "bf16"] = Field(
         default="auto", description="of the layers' products; auto: bf16 where the machine has it"
     )
+    checkpoint_activations: bool = Field(default=False, description="less memory for more time, with the same result")
     seed: int = Field(default=0, ge=0, lt=2**32)
 
 

@@ -7,7 +7,7 @@ import torch
 from scipy import stats
 from torch import nn
 
-from feathertune.model.dropout import Dropout, dropout, replace_dropouts, seed_dropout
+from feathertune.model.dropout import Dropout, SameDropout, dropout, replace_dropouts, seed_dropout
 from tiny import tiny_classifier
 
 
@@ -66,3 +66,16 @@ def test_every_dropout_of_a_model_is_replaced_and_keeps_rate_and_mode() -> None:
     assert model[0].p == 0.25
     assert not model[0].training
     assert not any(type(module) is nn.Dropout for module in tiny_classifier("bert").modules())
+
+
+def test_masks_can_be_had_again_and_what_comes_after_is_not_disturbed() -> None:
+    x = torch.ones(300, 1000)  # more than a block of random bits, so that new ones are drawn on the way
+    seed_dropout(2)
+    plain = [dropout(x, 0.5) for _ in range(8)]
+    seed_dropout(2)
+    first, again = dropout(x, 0.5), SameDropout()
+    later = [dropout(x, 0.5) for _ in range(6)]
+    for _ in range(2):
+        with again:
+            assert all(torch.equal(dropout(x, 0.5), mask) for mask in later)
+    assert all(map(torch.equal, [first, *later, dropout(x, 0.5)], plain))

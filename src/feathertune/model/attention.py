@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from feathertune.model import varlen
 from feathertune.model.dropout import dropout as drop
 from feathertune.model.dropout import keep_mask
 from feathertune.model.pooled_rows import PooledPacking
@@ -53,9 +54,16 @@ def packed_attention(
         [1, T, H, K] and None (transformers' place for attention weights).
     """
     if attention_mask is not None:
-        raise ValueError("a mask reached packed attention: the model built one in spite of `_no_mask`")
+        raise ValueError("a mask reached packed attention: the model built one, which it must not for this attention")
     scale = query_1HTK.shape[-1] ** -0.5 if scaling is None else scaling
-    bias_BQL = _bias(packing, bool(getattr(module, "is_causal", False)), sliding_window)
+    sees = varlen.Sight(bool(getattr(module, "is_causal", False)), sliding_window)
+    if isinstance(packing, PooledPacking):
+        key_1JTK, value_1JTK = packing.keys_and_values(key_1JTK, value_1JTK)
+    # Rotary positions make float32 of bfloat16 queries and keys; products take one dtype.
+    query_1HTK, key_1JTK = query_1HTK.to(value_1JTK.dtype), key_1JTK.to(value_1JTK.dtype)
+    if varlen.obstacle(query_1HTK, value_1JTK, packing, sees, dropout) is None:
+        return varlen.attend(query_1HTK, key_1JTK, value_1JTK, packing, sees, scale), None
+    bias_BQL = _bias(packing, sees.causal, sliding_window)
     if isinstance(packing, PooledPacking):
         return _pooled_attention(query_1HTK, key_1JTK, value_1JTK, bias_BQL, packing, scale, dropout), None
     if packing.longest <= _LONGEST_EXPLICIT:
@@ -92,7 +100,6 @@ def _pooled_attention(
     dropout: float,
 ) -> Tensor:
     """[1, B, H, K]: attention of the pooled tokens alone, whose keys and values are those of all tokens."""
-    key_1JTK, value_1JTK = packing.keys_and_values(key_1JTK, value_1JTK)
     query_BH1K = query_1HBK[0].transpose(0, 1)[:, :, None].contiguous()  # see _unpack
     key_BHLK, value_BHLK = (
         _repeat_heads(_unpack(x[0], packing.packing), query_BH1K.shape[1]) for x in (key_1JTK, value_1JTK)
@@ -104,15 +111,12 @@ def _pooled_attention(
 
 def register() -> str:
     """Make transformers know packed attention; returns the name to pass as `attn_implementation`."""
-    from transformers import AttentionInterface, AttentionMaskInterface
+    from transformers import AttentionInterface
 
+    # Without a mask function of that name, transformers makes no mask, nor looks for packing in the position ids,
+    # which would wait for a GPU.
     AttentionInterface.register(NAME, packed_attention)
-    AttentionMaskInterface.register(NAME, _no_mask)
     return NAME
-
-
-def _no_mask(*_: object, **__: object) -> None:
-    """What transformers calls to make a mask for packed attention: none is needed."""
 
 
 def _unpack(x_HTK: Tensor, packing: Packing) -> Tensor:

@@ -29,6 +29,8 @@ class PackedClassifier(nn.Module):
         self.model = model
         self.family: Family = family_of(model.config.model_type, where=type(model).__name__)
         trim_last_layer(model.base_model, model.config.num_hidden_layers)
+        # GPT-2's looks at the ids for padding, of which a packed batch has none, and would wait for a GPU to see it.
+        model.base_model.warn_if_padding_and_no_attention_mask = _no_warning
         self.fresh = frozenset(head_parameters(model, self.family)) if fresh is None else fresh
         pooler = f"{model.base_model_prefix}.pooler"
         if any(name.startswith(f"{pooler}.") for name in self.fresh):
@@ -61,17 +63,19 @@ class PackedClassifier(nn.Module):
         return logits_BC.float()
 
 
+def _no_warning(*_: object) -> None: ...
+
+
 def _pooled(packing: Packing, pooling: Pooling) -> Tensor | None:
     """[B]: the token that stands for each sequence, or None where all of them do."""
     return {"first": packing.starts_B, "last": packing.ends_B, "mean": None}[pooling]
 
 
 def mean(hidden_TD: Tensor, packing: Packing) -> Tensor:
-    """[T, D] -> [B, D]: the mean of each sequence's rows."""
-    tokens = int(packing.lengths_B.sum())
-    sequence_T = torch.repeat_interleave(packing.lengths_B, output_size=tokens)
+    """[T, D] -> [B, D]: the mean of each sequence's rows. Sequences must share none."""
+    sequence_T = torch.repeat_interleave(packing.lengths_B, output_size=packing.real_tokens)
     sums_BD = hidden_TD.new_zeros(len(packing.lengths_B), hidden_TD.shape[1])
-    return sums_BD.index_add(0, sequence_T, hidden_TD[:tokens]) / packing.lengths_B[:, None]
+    return sums_BD.index_add(0, sequence_T, hidden_TD[: packing.real_tokens]) / packing.lengths_B[:, None]
 
 
 @dataclass(frozen=True)

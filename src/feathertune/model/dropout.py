@@ -8,6 +8,8 @@ code and data have left the caches.
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -32,6 +34,12 @@ class _Stream:
         taken, self._bits = self._bits[:count], self._bits[count:]
         return taken
 
+    def fork(self) -> _Stream:
+        """Another stream that hands out what this one will from here on."""
+        other = _Stream(0)
+        other._generator, other._bits = copy.deepcopy(self._generator), self._bits
+        return other
+
 
 _stream = _Stream(0)
 
@@ -41,6 +49,21 @@ def seed_dropout(seed: int) -> None:
     global _stream
     _stream = _Stream(seed)
     torch.manual_seed(seed)
+
+
+class SameDropout:
+    """A context in which the CPU's masks are once more those that came after the context was made."""
+
+    def __init__(self) -> None:
+        self._from = _stream.fork()
+
+    def __enter__(self) -> None:
+        global _stream
+        self._outer, _stream = _stream, self._from.fork()
+
+    def __exit__(self, *_: object) -> None:
+        global _stream
+        _stream = self._outer
 
 
 class Dropout(nn.Dropout):

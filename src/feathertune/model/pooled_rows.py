@@ -53,9 +53,14 @@ def trim_last_layer(base_model: nn.Module, depth: int) -> None:
 
     It then hands on [1, T, D], as the model expects, of which the first B rows are the pooled ones and the rest zero.
     """
-    stack = next(m for m in base_model.modules() if isinstance(m, nn.ModuleList) and len(m) == depth)
-    stack[-1].register_forward_pre_hook(_before_last_layer, with_kwargs=True)
-    stack[-1].register_forward_hook(_after_last_layer, with_kwargs=True)
+    last = repeated_layers(base_model, depth)[-1]
+    last.register_forward_pre_hook(_before_last_layer, with_kwargs=True)
+    last.register_forward_hook(_after_last_layer, with_kwargs=True)
+
+
+def repeated_layers(base_model: nn.Module, depth: int) -> list[nn.Module]:
+    """The model's `depth` layers, first to last."""
+    return list(next(m for m in base_model.modules() if isinstance(m, nn.ModuleList) and len(m) == depth))
 
 
 def _before_last_layer(

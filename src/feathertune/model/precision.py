@@ -45,7 +45,7 @@ def set_precision(classifier: PackedClassifier, precision: Precision) -> None:
     factors and the weights of a full fine-tune stay float32.
     """
     compute = DTYPES[precision]
-    for name in layer_names(classifier.model):
+    for name in layer_names(classifier.model):  # by name: a layer's float32 weight is gone before the next's turn
         module = classifier.model.get_submodule(name)
         if isinstance(module, AdaptedLinear):
             module.hold_in(compute)

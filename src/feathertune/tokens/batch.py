@@ -13,8 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from feathertune.tokens.tokenized import TokenizedTexts
+from feathertune.tokens.transfer import moved
 
 # Matrix kernels are compiled for each number of tokens; rounding it up makes few different ones of many (docs/LOG.md).
 TOKEN_MULTIPLE = 8
@@ -37,6 +39,7 @@ class Packing:
         pooled_B: [B] int64, the token that stands for each sequence, once a model has said which: the last layer then
             computes no other. None where it needs them all.
         real_tokens: how many of the T tokens belong to a sequence; those that fill T up come after them.
+        shares: whether sequences share tokens, instead of lying end to end.
         memo: what layers work out from the above, once for all of them. It belongs to this batch and device.
     """
 
@@ -48,20 +51,17 @@ class Packing:
     to_packed_T: Tensor
     real_tokens: int
     pooled_B: Tensor | None = None
+    shares: bool = False
     memo: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
-    def to(self, device: torch.device) -> Packing:
-        """The same on another device."""
-        return Packing(
-            self.starts_B.to(device),
-            self.ends_B.to(device),
-            self.lengths_B.to(device),
-            self.longest,
-            self.from_packed_BL.to(device),
-            self.to_packed_T.to(device),
-            self.real_tokens,
-            None if self.pooled_B is None else self.pooled_B.to(device),
-        )
+    def boundaries(self) -> Tensor:
+        """[B + 2] int32: where each sequence begins, where the last one ends, and T. Sequences must lie end to end."""
+        made: Tensor | None = self.memo.get("boundaries")
+        if made is None:
+            begins = functional.pad(torch.cumsum(self.lengths_B, 0), (1, 0))
+            made = functional.pad(begins, (0, 1), value=len(self.to_packed_T)).to(torch.int32)
+            self.memo["boundaries"] = made
+        return made
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,22 @@ class TokenBatch:
 
     def to(self, device: torch.device) -> TokenBatch:
         """The same on another device."""
-        return TokenBatch(self.ids_T.to(device), self.positions_T.to(device), self.packing.to(device), self.indices_B)
+        old = self.packing
+        places = (old.starts_B, old.ends_B, old.lengths_B, old.from_packed_BL, old.to_packed_T)
+        ids_T, positions_T, starts_B, ends_B, lengths_B, from_packed_BL, to_packed_T = moved(
+            (self.ids_T, self.positions_T, *places), device
+        )
+        packing = Packing(
+            starts_B,
+            ends_B,
+            lengths_B,
+            old.longest,
+            from_packed_BL,
+            to_packed_T,
+            old.real_tokens,
+            shares=old.shares,
+        )
+        return TokenBatch(ids_T, positions_T, packing, self.indices_B)
 
 
 def pack(
@@ -135,6 +150,7 @@ def pack(
             from_packed_BL=torch.from_numpy(from_packed_BL),
             to_packed_T=torch.from_numpy(np.pad(to_packed_T, filler)),
             real_tokens=len(rows_T),
+            shares=share_prefixes,
         ),
         indices_B=indices_B,
     )

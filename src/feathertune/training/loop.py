@@ -25,6 +25,7 @@ from feathertune.model.dropout import seed_dropout
 from feathertune.tokens.batch import TOKEN_MULTIPLE, pack
 from feathertune.tokens.order import training_steps
 from feathertune.tokens.tokenized import TokenizedTexts
+from feathertune.tokens.transfer import moved
 from feathertune.training.checkpoint import Progress
 from feathertune.training.optimizer import ScheduleKind, schedule_factor, set_learning_rate
 from feathertune.training.progress import Reporter
@@ -202,20 +203,22 @@ class _Stepper:
             factor *= progress.plateau.factor
         rate = set_learning_rate(self.optimizer, factor)
         mine = step_examples[rank::world]
-        loss_sum = 0.0
-        for begin in range(0, len(mine), settings.batch_size):
-            indices_B = mine[begin : begin + settings.batch_size]
-            last = begin + settings.batch_size >= len(mine)
+        shares = [mine[begin : begin + settings.batch_size] for begin in range(0, len(mine), settings.batch_size)]
+        losses = []
+        for indices_B in shares:
             # Processes may have different numbers of micro-batches, so they meet once a step, at their last ones.
-            with nullcontext() if last else self.accelerator.no_sync(self.model):
+            with nullcontext() if indices_B is shares[-1] else self.accelerator.no_sync(self.model):
                 loss = self._loss(indices_B)
-                value = float(loss.detach())
-                self._require_finite(value, "loss", progress.step + 1, indices_B)
-                loss_sum += value * len(indices_B)
+                losses.append(loss.detach())
                 # Processes' gradients are averaged, so a share's mean is weighted up to its part of the step's mean.
                 self.accelerator.backward(loss * (len(indices_B) * world / len(step_examples)))
         limit = math.inf if settings.gradient_clip is None else settings.gradient_clip
-        norm = float(self.accelerator.clip_grad_norm_(self.model.parameters(), limit))
+        norm_tensor = self.accelerator.clip_grad_norm_(self.model.parameters(), limit)
+        # The one place in a step where the host waits for the device; what it reads decides whether to update.
+        *values, norm = torch.stack([*losses, norm_tensor]).tolist()
+        for value, indices_B in zip(values, shares, strict=True):
+            self._require_finite(value, "loss", progress.step + 1, indices_B)
+        loss_sum = sum((value * len(indices_B) for value, indices_B in zip(values, shares, strict=True)), 0.0)
         self._require_finite(norm, "gradient", progress.step + 1, mine)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
@@ -236,7 +239,7 @@ class _Stepper:
     def _loss(self, indices_B: npt.NDArray[np.int64]) -> torch.Tensor:
         """Mean cross-entropy, in nats, of one micro-batch against its classes or its soft labels; and the teacher's."""
         batch = pack(self.data.texts, indices_B, multiple=TOKEN_MULTIPLE).to(self.accelerator.device)
-        targets = torch.from_numpy(self.data.targets[indices_B]).to(self.accelerator.device)
+        (targets,) = moved([torch.from_numpy(self.data.targets[indices_B])], self.accelerator.device)
         logits_BC = self.model(batch)
         loss, teacher = F.cross_entropy(logits_BC, targets), self.data.teacher
         if teacher is None:

@@ -1,0 +1,18 @@
+"""Moving many tensors by one copy hands back the same tensors."""
+
+import torch
+
+from feathertune.tokens.transfer import in_one_copy, moved
+
+TENSORS = [torch.arange(6).view(2, 3), torch.tensor([7]), torch.empty(0, dtype=torch.int64), torch.arange(4).view(4, 1)]
+
+
+def test_one_copy_has_every_tensor_as_it_was() -> None:
+    copies = in_one_copy(TENSORS, torch.device("cpu"))
+    assert [copy.tolist() for copy in copies] == [tensor.tolist() for tensor in TENSORS]
+    assert len({copy.untyped_storage().data_ptr() for copy in copies if copy.numel()}) == 1
+    assert all(copy.is_meta for copy in in_one_copy(TENSORS, torch.device("meta")))
+
+
+def test_on_the_cpu_nothing_is_copied() -> None:
+    assert all(ours is theirs for ours, theirs in zip(moved(TENSORS, torch.device("cpu")), TENSORS, strict=True))
