@@ -73,7 +73,9 @@ class IntegerLinear(nn.Module):
         """[T, O] float32 for T quantized rows; the product of int4 in `compute` (int8's is of integers)."""
         if self.bits == 8:
             y_TO = torch.empty(len(rows.q_TI), self.out_features, device=rows.q_TI.device)
-            for few, part_TO in zip(rows.split(_FEW), y_TO.split(_FEW), strict=True):
+            for begin in range(0, len(y_TO), _FEW):
+                part = slice(begin, begin + _FEW)
+                few, part_TO = rows.some(part), y_TO[part]
                 part_TO.copy_(numerics.integer_product(few, self.weight_OI, self.sums_O))
                 numerics.rescale(part_TO, few.scale_T1, self.scale_O, self.bias_O)
             return y_TO

@@ -36,10 +36,9 @@ class QuantizedRows:
     scale_T1: Tensor
     zero_T1: Tensor
 
-    def split(self, rows: int) -> list[QuantizedRows]:
-        """The same, at most `rows` rows at a time."""
-        parts = zip(*(x.split(rows) for x in (self.q_TI, self.scale_T1, self.zero_T1)), strict=True)
-        return [QuantizedRows(*part) for part in parts]
+    def some(self, rows: slice) -> QuantizedRows:
+        """A part of the rows."""
+        return QuantizedRows(self.q_TI[rows], self.scale_T1[rows], self.zero_T1[rows])
 
 
 def quantize_rows(x_TI: Tensor) -> QuantizedRows:
