@@ -29,12 +29,14 @@ class HeadRows:
         gradients: `queries`, but slots past an end point one past the last row, where there is a row of zeros.
         slots: [T * H] int64, for each token and head its slot of [B * H * L]; for a token that belongs to no sequence
             one past the last, where there is a row of zeros.
+        shared: whether some row stands in several slots of real tokens, so that its gradient is a sum over them.
     """
 
     queries: Tensor
     keys: Tensor
     gradients: Tensor
     slots: Tensor
+    shared: bool
 
     @classmethod
     def of(cls, packing: Packing, heads: int, key_heads: int) -> HeadRows:
@@ -56,7 +58,7 @@ class HeadRows:
         sequence_T, slot_T = packing.to_packed_T // longest, packing.to_packed_T % longest
         slots_TH = (sequence_T[:, None] * heads + heads_H) * longest + slot_T[:, None]
         slots_TH[packing.real_tokens :] = sequences * heads * longest
-        return cls(rows_BHL.flatten(), keys_BHL.flatten(), gradients_BHL.flatten(), slots_TH.flatten())
+        return cls(rows_BHL.flatten(), keys_BHL.flatten(), gradients_BHL.flatten(), slots_TH.flatten(), packing.shares)
 
 
 def short_attention(
@@ -77,7 +79,7 @@ def short_attention(
         key_TJK: keys.
         value_TJK: values.
         bias_BQL: [B, 1 or L, L], 0 where a query may look, very low where not.
-        packing: where the sequences lie; they share no tokens if there is a gradient.
+        packing: where the sequences lie.
         scale: factor of the scores.
         keep_BHLL: 0 or 1 for each attention weight (dropout), or None.
         keep_scale: the factor of the weights kept.
@@ -131,9 +133,13 @@ class _ShortAttention(torch.autograd.Function):
         query, key, value, weights, used, keep = ctx.saved_tensors
         tokens, heads, width = gradient_THK.shape
         rows, shape = ctx.rows, query.shape
-        flat = gradient_THK.new_zeros(tokens * heads + 1, width)
-        flat[:-1].view(gradient_THK.shape).copy_(gradient_THK)
-        gradient = flat.index_select(0, rows.gradients).view(shape)
+        if rows.shared:  # what a shared token gave came from one of its slots alone
+            flat = gradient_THK.new_zeros(shape[0] * shape[1] + 1, width)
+            gradient = flat.index_copy_(0, rows.slots, gradient_THK.reshape(-1, width))[:-1].view(shape)
+        else:
+            flat = gradient_THK.new_zeros(tokens * heads + 1, width)
+            flat[:-1].view(gradient_THK.shape).copy_(gradient_THK)
+            gradient = flat.index_select(0, rows.gradients).view(shape)
         weights_gradient = torch.bmm(gradient, value.transpose(1, 2))
         if keep is not None:
             weights_gradient.mul_(keep)
@@ -146,8 +152,26 @@ class _ShortAttention(torch.autograd.Function):
         torch.bmm(scores_gradient, key, out=into[0])
         torch.bmm(scores_gradient.transpose(1, 2), query, out=into[1])
         torch.bmm(used.transpose(1, 2), gradient, out=into[2])
-        gradients = [x.index_select(0, rows.slots).view(tokens, heads, width) for x in padded]
-        groups = heads // ctx.key_heads
-        if groups > 1:
-            gradients[1:] = [x.unflatten(1, (ctx.key_heads, groups)).sum(2) for x in gradients[1:]]
+        if rows.shared:
+            gradients = [
+                _summed(x[:-1], index, tokens * count).view(tokens, count, width)
+                for x, index, count in zip(
+                    padded,
+                    (rows.queries, rows.keys, rows.keys),
+                    (heads, ctx.key_heads, ctx.key_heads),
+                    strict=True,
+                )
+            ]
+        else:
+            gradients = [x.index_select(0, rows.slots).view(tokens, heads, width) for x in padded]
+            groups = heads // ctx.key_heads
+            if groups > 1:
+                gradients[1:] = [x.view(tokens, ctx.key_heads, groups, width).sum(2) for x in gradients[1:]]
         return (*gradients, None, None, None, None, None)
+
+
+def _summed(x_SK: Tensor, rows_S: Tensor, count: int) -> Tensor:
+    """[count, K]: the sum of the slots of each row, added in float32 or wider."""
+    wide = torch.promote_types(x_SK.dtype, torch.float32)
+    sums = torch.zeros(count, x_SK.shape[1], dtype=wide, device=x_SK.device)
+    return sums.index_add_(0, rows_S, x_SK.to(wide)).to(x_SK.dtype)
