@@ -13,6 +13,8 @@ from feathertune.model.adapt import LoraShape, add_lora, find_targets, train_eve
 from feathertune.model.base import build_random
 from feathertune.model.classifier import PackedClassifier
 from feathertune.model.precision import set_precision
+from feathertune.quantization.convert import fake_quantize
+from feathertune.quantization.scheme import Scheme, Width, plan_quantization
 from feathertune.training.loop import LoopSettings, TrainingSet, train_loop
 from feathertune.training.optimizer import build_optimizer
 from feathertune.training.progress import SilentReporter
@@ -30,8 +32,23 @@ def _train_everything(classifier: PackedClassifier, _turn: Turn) -> None:
     train_everything(classifier)
 
 
+def _quantize_to(weights: Width) -> Callable[[PackedClassifier, Turn], None]:
+    """LoRA with the quantizers on, as `method: qat` trains once LoRA alone is done."""
+
+    def method(classifier: PackedClassifier, turn: Turn) -> None:
+        _add_lora(classifier, turn)
+        fake_quantize(classifier, plan_quantization(classifier, Scheme(weights)), turn.contender.precision)
+
+    return method
+
+
 # What `Contender.method` makes of the base, before its precision is set.
-METHODS: dict[str, Callable[[PackedClassifier, Turn], None]] = {"lora": _add_lora, "full": _train_everything}
+METHODS: dict[str, Callable[[PackedClassifier, Turn], None]] = {
+    "lora": _add_lora,
+    "full": _train_everything,
+    "qat-int8": _quantize_to("int8"),
+    "qat-int4": _quantize_to("int4"),
+}
 
 
 def train(turn: Turn, clock: StepClock) -> None:

@@ -18,6 +18,7 @@ The rows:
   peft-128         padded to 128 tokens, as the original notebook did.
   trainer-full     full fine-tuning by Trainer; trainer-full-flags with everything that helps.
   lora-fp32, lora-bf16, full-fp32, full-bf16: Feathertune.
+  qat8-fp32, qat8-bf16, qat4-fp32, qat4-bf16: Feathertune, LoRA with the quantizers on (int8 and int4 weights).
 Every row has the first dropout given, which is LoRA's; the model's own dropouts are its config's. The others have rows
 for peft, peft-flags, lora-fp32 and lora-bf16 alone; a dropout of 0 turns the model's own off as well.
 
@@ -46,6 +47,7 @@ from turns import CONTENDERS, Result, Turn, take
 
 # Column -> the contender that everything with the same dropout is held against.
 REFERENCES = {"x peft": "peft", "x flags": "peft-flags", "x best": "peft-flags-best", "x lora": "lora-fp32"}
+REFERENCES |= {"x lora bf16": "lora-bf16"}  # what training with quantizers costs is held against the same precision
 _QUICK = {"rounds": 1, "steps": 3, "seconds": 4.0, "warm_up": 1.0, "sweep": []}
 _QUICK_CONTENDERS, _DROPOUTS = ["peft", "peft-flags", "lora-fp32", "lora-bf16"], [0.1, 0.0]
 

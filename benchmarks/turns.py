@@ -42,8 +42,7 @@ class Contender:
     most_rounds: int = 100
 
 
-# A further method of ours (quantization-aware training) is an entry here, one in `our_trainer.METHODS`, and one in
-# `training_speed.REFERENCES` if its cost is to be a column of its own: the ratio to plain LoRA is one already.
+# A further method of ours is an entry here and one in `our_trainer.METHODS`.
 CONTENDERS: dict[str, Contender] = {
     "peft": Contender("PEFT + Trainer, dynamic padding, fp32", "trainer", without_dropout=True),
     "peft-flags": Contender(
@@ -55,6 +54,10 @@ CONTENDERS: dict[str, Contender] = {
     "peft-128": Contender("PEFT + Trainer, padded to 128, fp32", "trainer", pad_to=128, most_rounds=1),
     "lora-fp32": Contender("Feathertune, fp32", "feathertune", without_dropout=True),
     "lora-bf16": Contender("Feathertune, bf16", "feathertune", precision="bf16", without_dropout=True),
+    "qat8-fp32": Contender("Feathertune, QAT int8, fp32", "feathertune", "qat-int8"),
+    "qat8-bf16": Contender("Feathertune, QAT int8, bf16", "feathertune", "qat-int8", "bf16"),
+    "qat4-fp32": Contender("Feathertune, QAT int4, fp32", "feathertune", "qat-int4"),
+    "qat4-bf16": Contender("Feathertune, QAT int4, bf16", "feathertune", "qat-int4", "bf16"),
     "trainer-full": Contender("Trainer, full, dynamic padding, fp32", "trainer", "full", most_rounds=2),
     "trainer-full-flags": Contender("Trainer, full, every flag", "trainer", "full", "bf16", flags=True, most_rounds=2),
     "full-fp32": Contender("Feathertune, full, fp32", "feathertune", "full", most_rounds=2),

@@ -17,7 +17,7 @@ from torch.autograd.function import once_differentiable
 from feathertune.model.adapted_linear import AdaptedLinear
 from feathertune.model.product import product
 from feathertune.quantization import numerics
-from feathertune.quantization.integer import IntegerLinear
+from feathertune.quantization.integer import Int4Product, Int8Product, IntegerLinear
 from feathertune.quantization.numerics import Bits
 
 
@@ -43,18 +43,24 @@ class FakeQuantizedLinear(nn.Module):
         self.lora_B: nn.Parameter | None = None
         self.weight: Tensor | None = linear.weight
         self.scaling = 0.0
-        self.integer: IntegerLinear | None = None
+        self._frozen: tuple[Tensor, Tensor, Int8Product | Int4Product] | None = None  # integers, scales, product
         if isinstance(linear, AdaptedLinear):
             self.lora_A, self.lora_B, self.scaling = linear.lora_A, linear.lora_B, linear.scaling
         elif not linear.weight.requires_grad:
-            self.integer, self.weight = IntegerLinear.of(linear.weight, linear.bias, bits), None
+            integer = IntegerLinear.of(linear.weight, linear.bias, bits)
+            if bits == 8:
+                self._frozen = integer.weight_OI, integer.scale_O, integer.product
+            else:
+                product_4 = Int4Product(integer.float_OI.to(compute), integer.bias_O)
+                self._frozen = integer.weight_OI, integer.scale_OG, product_4
+            self.weight = None
         self.train(linear.training)
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., I] -> [..., O] in `compute`."""
         y: Tensor = _FakeQuantized.apply(  # type: ignore[no-untyped-call]
             x,
-            self.merged(),
+            self._product(),
             self.weight,
             self.bias,
             self.lora_A,
@@ -65,14 +71,27 @@ class FakeQuantizedLinear(nn.Module):
         return y
 
     def merged(self) -> IntegerLinear:
-        """The integer layer that answers just so."""
-        if self.integer is not None:
-            return self.integer
+        """The integer layer that answers just so (for int4 in bfloat16: to the rounding of that)."""
+        bias_O = None if self.bias is None else self.bias.detach()
+        if self._frozen is not None:
+            return IntegerLinear(*self._frozen[:2], bias_O, self.bits)
+        return IntegerLinear.of(self._weight_now(), bias_O, self.bits)
+
+    def _product(self) -> Int8Product | Int4Product:
+        if self._frozen is not None:
+            return self._frozen[2]
+        bias_O = None if self.bias is None else self.bias.detach()
+        if self.bits == 8:
+            return Int8Product.of(self._weight_now(), bias_O)
+        return Int4Product.of(self._weight_now(), bias_O, self.compute)
+
+    def _weight_now(self) -> Tensor:
+        """[O, I] float32: W + s B A."""
         assert self.weight is not None
         weight_OI = self.weight.detach()
-        if self.lora_A is not None and self.lora_B is not None:
-            weight_OI = torch.addmm(weight_OI, self.lora_B.detach(), self.lora_A.detach(), alpha=self.scaling)
-        return IntegerLinear.of(weight_OI, self.bias, self.bits)
+        if self.lora_A is None or self.lora_B is None:
+            return weight_OI
+        return torch.addmm(weight_OI, self.lora_B.detach(), self.lora_A.detach(), alpha=self.scaling)
 
     def extra_repr(self) -> str:
         """For print(model)."""
@@ -86,7 +105,7 @@ class _FakeQuantized(torch.autograd.Function):
     def forward(
         ctx: Any,
         x: Tensor,
-        integer: IntegerLinear,
+        weights: Int8Product | Int4Product,
         weight_OI: Tensor | None,  # noqa: ARG004 - named for its gradient
         bias_O: Tensor | None,  # noqa: ARG004 - so is this
         a_RI: Tensor | None,
@@ -95,9 +114,9 @@ class _FakeQuantized(torch.autograd.Function):
         compute: torch.dtype,
     ) -> Tensor:
         rows = numerics.quantize_rows(x.reshape(-1, x.shape[-1]).float())
-        y_TO = integer.answer(rows, compute)
+        y_TO = weights.answer(rows)
         ctx.save_for_backward(rows.q_TI, rows.scale_T1, rows.zero_T1, a_RI, b_OR)
-        ctx.integer, ctx.scaling, ctx.compute, ctx.shape, ctx.dtype = integer, scaling, compute, x.shape, x.dtype
+        ctx.weights, ctx.scaling, ctx.compute, ctx.shape, ctx.dtype = weights, scaling, compute, x.shape, x.dtype
         return y_TO.to(compute).view(*x.shape[:-1], -1)
 
     @staticmethod
@@ -107,7 +126,7 @@ class _FakeQuantized(torch.autograd.Function):
         gradient_TO = gradient.reshape(-1, gradient.shape[-1])
         gradient_x = gradient_weight = gradient_bias = gradient_a = gradient_b = None
         if ctx.needs_input_grad[0]:
-            gradient_x = ctx.integer.gradient(gradient_TO).to(ctx.dtype).view(ctx.shape)
+            gradient_x = ctx.weights.gradient(gradient_TO).to(ctx.dtype).view(ctx.shape)
         if a_RI is not None or ctx.needs_input_grad[2]:
             x_TI = q_TI.float().sub_(zero_T1).mul_(scale_T1).to(ctx.compute)
         if a_RI is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
@@ -12,13 +14,79 @@ from feathertune.quantization.numerics import GROUP, Bits, QuantizedRows
 _FEW = 512  # rows whose [T, O] stays in the cache between the integer product and its rescaling
 
 
+@dataclass(frozen=True)
+class Int8Product:
+    """y = x W' + b for quantized rows and an int8 weight: exact until it is rescaled.
+
+    Attributes:
+        weight_OI: [O, I] int8.
+        scale_O: [O] float32.
+        sums_O: [O] int32, of the integers of each output.
+        bias_O: [O] float32, or None.
+    """
+
+    weight_OI: Tensor
+    scale_O: Tensor
+    sums_O: Tensor
+    bias_O: Tensor | None
+
+    @classmethod
+    def of(cls, weight_OI: Tensor, bias_O: Tensor | None) -> Int8Product:
+        """Quantize a float32 weight."""
+        q_OI, scale_O = numerics.quantize_int8(weight_OI)
+        return cls(q_OI, scale_O, numerics.column_sums(q_OI), bias_O)
+
+    def answer(self, rows: QuantizedRows) -> Tensor:
+        """[T, O] float32."""
+        y_TO = torch.empty(len(rows.q_TI), len(self.weight_OI), device=rows.q_TI.device)
+        for begin in range(0, len(y_TO), _FEW):
+            part = slice(begin, begin + _FEW)
+            few, part_TO = rows.some(part), y_TO[part]
+            part_TO.copy_(numerics.integer_product(few, self.weight_OI, self.sums_O))
+            numerics.rescale(part_TO, few.scale_T1, self.scale_O, self.bias_O)
+        return y_TO
+
+    def gradient(self, gradient_TO: Tensor) -> Tensor:
+        """[T, O] -> [T, I]: the gradient of the inputs, as if rounding did nothing, in `gradient_TO`'s dtype."""
+        dtype = gradient_TO.dtype
+        return product((gradient_TO * self.scale_O).to(dtype), self.weight_OI.to(dtype).T)
+
+
+@dataclass(frozen=True)
+class Int4Product:
+    """The same for an int4 weight, each integer already multiplied by its group's scale.
+
+    Attributes:
+        float_OI: [O, I], what the product is made in: exact in float32; rounded (by a part in 500) in bfloat16.
+        bias_O: [O] float32, or None.
+    """
+
+    float_OI: Tensor
+    bias_O: Tensor | None
+
+    @classmethod
+    def of(cls, weight_OI: Tensor, bias_O: Tensor | None, compute: torch.dtype) -> Int4Product:
+        """Quantize a float32 weight."""
+        return cls(numerics.fake_quantize_int4(weight_OI).to(compute), bias_O)
+
+    def answer(self, rows: QuantizedRows) -> Tensor:
+        """[T, O] float32."""
+        centred_TI = rows.q_TI.to(self.float_OI.dtype).sub_(rows.zero_T1)  # 8 significant bits, exact in bfloat16 too
+        y_TO = product(centred_TI, self.float_OI).float().mul_(rows.scale_T1)
+        return y_TO if self.bias_O is None else y_TO.add_(self.bias_O)
+
+    def gradient(self, gradient_TO: Tensor) -> Tensor:
+        """[T, O] -> [T, I], as that of int8."""
+        return product(gradient_TO, self.float_OI.T)
+
+
 class IntegerLinear(nn.Module):
     """A linear layer of an int8 or int4 weight, whose inputs are quantized to int8, row by row, as they come.
 
     Buffers, also read by the exports:
         weight_OI: [O, I] int8; for int4 in [-8, 7].
         scale_O, sums_O: [O] float32 and int32, for int8.
-        scale_OG, sums_OG: [O, G] float32 (bfloat16-rounded) and int32, for int4; G = ceil(I / 32).
+        scale_OG: [O, G] float32 (bfloat16-rounded), for int4; G = ceil(I / 32).
         bias_O: [O] float32, or None.
 
     Attributes:
@@ -30,7 +98,6 @@ class IntegerLinear(nn.Module):
     scale_O: Tensor
     sums_O: Tensor
     scale_OG: Tensor
-    sums_OG: Tensor
     bias_O: Tensor | None
     float_OI: Tensor  # scale * integer for int4, exact; in memory alone
 
@@ -44,9 +111,7 @@ class IntegerLinear(nn.Module):
             self.register_buffer("sums_O", numerics.column_sums(weight_OI))
         else:
             self.register_buffer("scale_OG", scale)
-            self.register_buffer("sums_OG", numerics.group_sums(weight_OI))
-            float_OI = numerics.dequantize_int4(weight_OI, scale)
-            self.register_buffer("float_OI", float_OI, persistent=False)
+            self.register_buffer("float_OI", numerics.dequantize_int4(weight_OI, scale), persistent=False)
 
     @classmethod
     def of(cls, weight_OI: Tensor, bias_O: Tensor | None, bits: Bits) -> IntegerLinear:
@@ -64,31 +129,22 @@ class IntegerLinear(nn.Module):
         """O."""
         return self.weight_OI.shape[0]
 
+    @property
+    def sums_OG(self) -> Tensor:
+        """[O, G] int32: the sums of an int4 weight's integers, which other back-ends correct the zero point by."""
+        return numerics.group_sums(self.weight_OI)
+
+    @property
+    def product(self) -> Int8Product | Int4Product:
+        """What it computes with."""
+        if self.bits == 8:
+            return Int8Product(self.weight_OI, self.scale_O, self.sums_O, self.bias_O)
+        return Int4Product(self.float_OI, self.bias_O)
+
     def forward(self, x: Tensor) -> Tensor:
         """[..., I] -> [..., O], float32."""
         rows = numerics.quantize_rows(x.reshape(-1, self.in_features))
-        return self.answer(rows).view(*x.shape[:-1], self.out_features)
-
-    def answer(self, rows: QuantizedRows, compute: torch.dtype = torch.float32) -> Tensor:
-        """[T, O] float32 for T quantized rows; the product of int4 in `compute` (int8's is of integers)."""
-        if self.bits == 8:
-            y_TO = torch.empty(len(rows.q_TI), self.out_features, device=rows.q_TI.device)
-            for begin in range(0, len(y_TO), _FEW):
-                part = slice(begin, begin + _FEW)
-                few, part_TO = rows.some(part), y_TO[part]
-                part_TO.copy_(numerics.integer_product(few, self.weight_OI, self.sums_O))
-                numerics.rescale(part_TO, few.scale_T1, self.scale_O, self.bias_O)
-            return y_TO
-        centred_TI = rows.q_TI.to(compute).sub_(rows.zero_T1)  # of at most 8 significant bits, exact in bfloat16 too
-        y_TO = product(centred_TI, self.float_OI.to(compute)).float().mul_(rows.scale_T1)
-        return y_TO if self.bias_O is None else y_TO.add_(self.bias_O)
-
-    def gradient(self, gradient_TO: Tensor) -> Tensor:
-        """[T, O] -> [T, I]: the gradient of the inputs, as if rounding did nothing, in `gradient_TO`'s dtype."""
-        dtype = gradient_TO.dtype
-        if self.bits == 8:
-            return product((gradient_TO * self.scale_O).to(dtype), self.weight_OI.to(dtype).T)
-        return product(gradient_TO, self.float_OI.to(dtype).T)
+        return self.product.answer(rows).view(*x.shape[:-1], self.out_features)
 
     def extra_repr(self) -> str:
         """For print(model)."""

@@ -88,15 +88,26 @@ def quantize_int4(weight_OI: Tensor) -> tuple[Tensor, Tensor]:
 
     G = ceil(I / 32): the last group may be shorter, which is the same as filling the inputs up with zeros.
     """
-    scale_OG = int4_scales(weight_OI)
-    lowest, highest = WEIGHT_RANGE[4]
-    q_OGI = (grouped(weight_OI) * (1.0 / scale_OG)[:, :, None]).round_().clamp_(lowest, highest)
+    q_OGI, scale_OG = _round_to_int4(weight_OI)
     return q_OGI.flatten(1)[:, : weight_OI.shape[1]].to(torch.int8), scale_OG
 
 
 def dequantize_int4(q_OI: Tensor, scale_OG: Tensor) -> Tensor:
     """[O, I] float32, exact: a product of 4 and 8 significant bits."""
     return (grouped(q_OI.float()) * scale_OG[:, :, None]).flatten(1)[:, : q_OI.shape[1]]
+
+
+def fake_quantize_int4(weight_OI: Tensor) -> Tensor:
+    """[O, I] float32: `dequantize_int4` of `quantize_int4`, without the integers in between."""
+    q_OGI, scale_OG = _round_to_int4(weight_OI)
+    return q_OGI.mul_(scale_OG[:, :, None]).flatten(1)[:, : weight_OI.shape[1]]
+
+
+def _round_to_int4(weight_OI: Tensor) -> tuple[Tensor, Tensor]:
+    """[O, G, 32] integers as float32, and scales [O, G]."""
+    scale_OG = int4_scales(weight_OI)
+    q_OGI = grouped(weight_OI) * (1.0 / scale_OG)[:, :, None]
+    return q_OGI.round_().clamp_(*WEIGHT_RANGE[4]), scale_OG
 
 
 def column_sums(q_OI: Tensor) -> Tensor:
