@@ -40,11 +40,12 @@ class TrainedModel:
     max_length: int
 
 
-def load_trained(path: Path, base: str | None = None) -> TrainedModel:
+def load_trained(path: Path, base: str | None = None, precision: Precision | None = None) -> TrainedModel:
     """Open the finished run at `path`.
 
     Args:
         base: where the base model is now, if it is no longer where the run found it (any model source).
+        precision: what a float model computes in; by default what the run did, as its answers were evaluated.
 
     Raises:
         UserError: no finished run there, the base cannot be found, or its weights are not those trained on.
@@ -69,7 +70,7 @@ def load_trained(path: Path, base: str | None = None) -> TrainedModel:
         classifier = load_base(files, label_names, recipe.training.seed)
         load_adapter(classifier, run.adapter)
     tokenizer = load_tokenizer(files.folder, files.gguf_file)
-    set_precision(classifier.to(default_device()), _precision(run))
+    set_precision(classifier.to(default_device()), precision or _precision(run))
     merge(classifier)
     classifier.eval()
     return TrainedModel(run, recipe, classifier, tokenizer, recipe.model.max_length)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from feathertune.model.classifier import PackedClassifier
+from feathertune.model.fast_linear import FastLinear
 from feathertune.model.gelu import TanhGELU
 from feathertune.model.pooled_rows import PooledPacking
 from feathertune.tokens.batch import Packing
@@ -77,6 +78,9 @@ class PaddedClassifier(nn.Module):
         for name, module in list(self.model.named_modules()):
             if isinstance(module, TanhGELU):
                 self.model.set_submodule(name, nn.GELU(approximate="tanh"))
+            elif isinstance(module, FastLinear):
+                self.model.set_submodule(name, _plain(module))
+        self.requires_grad_(False).eval()
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """[B, L], [B, L] -> [B, C]."""
@@ -135,6 +139,14 @@ def padded_attention(
     scores_BHQL = torch.matmul(query_BHQK, key_BHLK.transpose(-1, -2)) * scale + bias
     out_BHQK = torch.matmul(functional.softmax(scores_BHQL, dim=-1), value_BHLK)
     return out_BHQK.transpose(1, 2).reshape(1, -1, heads, out_BHQK.shape[-1]), None
+
+
+def _plain(fast: FastLinear) -> nn.Linear:
+    linear = nn.Linear(fast.in_features, fast.out_features, bias=fast.bias is not None, device="meta")
+    linear.weight = nn.Parameter(fast.weight.float(), requires_grad=False)
+    if fast.bias is not None:
+        linear.bias = nn.Parameter(fast.bias.float(), requires_grad=False)
+    return linear
 
 
 def _by_sequence(x_1HTK: Tensor, batch: int, longest: int) -> Tensor:

@@ -1,0 +1,144 @@
+"""The parity gate: an artefact's answers for the whole validation split beside the evaluated ones.
+
+Two runtimes round differently, and a quantized model turns the last bit of a tie into a step: one row in some dozens
+jumps by about 1e-2, all others agree to 1e-6. So it is the distribution that is judged, and the labels and metrics that
+come of it; a row whose two likeliest classes were that near to each other may fall to either side.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from feathertune.evaluation.metrics import compute_metrics
+from feathertune.evaluation.predictions import Predictions
+
+NEAR_TIE = 0.05  # in logits, between the two likeliest classes
+AGREEMENT = 0.999  # of the labels outside near-ties
+MOVEMENT = 0.002  # of a metric: 0.2 points
+METRICS = ("accuracy", "precision", "recall", "f1", "roc_auc")
+
+
+@dataclass(frozen=True)
+class Parity:
+    """What parity.json holds.
+
+    Attributes:
+        split, rows: what was compared.
+        logit_difference: `median`, `p99` and `maximum` over the rows of the largest difference of a row's logits, each
+            row's mean taken away (what is evaluated are probabilities, which do not know it); `above_1e-4`, `above_1e-2`:
+            the shares of rows beyond.
+        label_agreement: share of rows with the same label.
+        label_agreement_outside_near_ties: the same without rows whose two likeliest classes, as evaluated, were less
+            than 0.05 apart in logits; 1 where there are no others.
+        near_ties: how many rows those are.
+        disagreeing_rows: the rows (1-based, in the data) outside near-ties with another label, at most 20.
+        metrics: metric -> `evaluated`, `exported` and `moved`.
+        allowed_movement: 0.002, or what one row of the rarest class weighs, where that is more.
+        refused: why, one sentence each; empty where the artefact passes.
+    """
+
+    split: str
+    rows: int
+    logit_difference: dict[str, float]
+    label_agreement: float
+    label_agreement_outside_near_ties: float
+    near_ties: int
+    disagreeing_rows: list[int]
+    metrics: dict[str, dict[str, float | None]]
+    allowed_movement: float
+    refused: list[str]
+
+    @property
+    def passed(self) -> bool:
+        """Whether the artefact may be used."""
+        return not self.refused
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {"passed": self.passed, **asdict(self)}
+
+
+def compare(evaluated: Predictions, exported: Predictions) -> Parity:
+    """Judge an artefact's answers for the rows that were evaluated."""
+    if not np.array_equal(evaluated.rows, exported.rows):
+        raise ValueError("the two are not answers for the same rows")
+    difference_N = np.abs(_centred(evaluated) - _centred(exported)).max(axis=1)
+    same_N = evaluated.predicted == exported.predicted
+    near_N = _margin(evaluated) < NEAR_TIE
+    outside = float(same_N[~near_N].mean()) if (~near_N).any() else 1.0
+    metrics = _side_by_side(evaluated, exported)
+    rarest = int(min(count for count in np.bincount(evaluated.labels) if count))
+    allowed = max(MOVEMENT, 1 / rarest)
+    reasons = []
+    finite = bool(np.isfinite(difference_N).all())
+    if not finite:
+        reasons.append("some of its logits are not finite numbers")
+    if outside < AGREEMENT:
+        reasons.append(
+            f"{int((~same_N & ~near_N).sum())} of {int((~near_N).sum())} labels outside near-ties differ "
+            f"({outside:.3%} agree; at least {AGREEMENT:.1%} must)"
+        )
+    reasons += [
+        f"{name} moved by {100 * moved:.2f} points ({_percent(sides['evaluated'])} as evaluated, "
+        f"{_percent(sides['exported'])} exported; at most {100 * allowed:.2f} is allowed)"
+        for name, sides in metrics.items()
+        if (moved := sides["moved"]) is not None and moved > allowed
+    ]
+    return Parity(
+        split=evaluated.split,
+        rows=len(evaluated),
+        logit_difference=_distribution(difference_N) if finite else {},
+        label_agreement=float(same_N.mean()),
+        label_agreement_outside_near_ties=outside,
+        near_ties=int(near_N.sum()),
+        disagreeing_rows=[int(row) for row in evaluated.rows[~same_N & ~near_N][:20]],
+        metrics=metrics,
+        allowed_movement=allowed,
+        refused=reasons,
+    )
+
+
+def _centred(predictions: Predictions) -> npt.NDArray[np.float64]:
+    """[N, C]: logits less each row's mean. A file of predictions holds probabilities, whose logarithms these are."""
+    logits_NC = predictions.logits_NC.astype(np.float64)
+    if predictions.saved_probabilities_NC is not None:
+        smallest = np.finfo(np.float64).tiny
+        logits_NC = np.log(np.maximum(predictions.saved_probabilities_NC, smallest))
+    return np.asarray(logits_NC - logits_NC.mean(axis=1, keepdims=True))
+
+
+def _margin(predictions: Predictions) -> npt.NDArray[np.float64]:
+    """[N]: how far the likeliest class is from the next, in logits."""
+    sorted_NC = np.sort(_centred(predictions), axis=1)
+    return np.asarray(sorted_NC[:, -1] - sorted_NC[:, -2])
+
+
+def _side_by_side(evaluated: Predictions, exported: Predictions) -> dict[str, dict[str, float | None]]:
+    if not np.isfinite(exported.logits_NC).all():
+        return {}
+    before, after = compute_metrics(evaluated, intervals=False), compute_metrics(exported, intervals=False)
+    sides: dict[str, dict[str, float | None]] = {}
+    for name in METRICS:
+        one, other = getattr(before, name), getattr(after, name)
+        moved = None if one is None or other is None else abs(one - other)
+        sides[name] = {"evaluated": one, "exported": other, "moved": moved}
+    sides["loss"] = {"evaluated": before.loss, "exported": after.loss, "moved": None}  # in nats: shown, not judged
+    return sides
+
+
+def _distribution(difference_N: npt.NDArray[np.float64]) -> dict[str, float]:
+    return {
+        "median": float(np.median(difference_N)),
+        "p99": float(np.quantile(difference_N, 0.99)),
+        "maximum": float(difference_N.max()),
+        "above_1e-4": float((difference_N > 1e-4).mean()),
+        "above_1e-2": float((difference_N > 1e-2).mean()),
+    }
+
+
+def _percent(share: float | None) -> str:
+    return "undefined" if share is None else f"{share:.2%}"
