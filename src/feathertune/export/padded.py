@@ -20,7 +20,7 @@ from feathertune.model.pooled_rows import PooledPacking
 from feathertune.tokens.batch import Packing
 
 NAME = "feathertune_padded"
-_MASKED = -1e30  # finite: a padding query may see nothing but padding, and a row of -inf would be NaN
+MASKED = -1e30  # finite: a padding query may see nothing but padding, and a row of -inf would be NaN
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,12 @@ class PaddedPacking(Packing):
             starts_B, ends_B, lengths_B, longest, tokens_T.view(batch, longest), tokens_T, pooled_B=pooled, batch=batch
         )
 
-    def bias(self, causal: bool, window: int | None, pooled_positions_B: Tensor | None) -> Tensor:
-        """[B or 1, 1, L or 1, L]: 0 where a query may look, a very low number where it may not."""
+    def bias(self, causal: bool, window: int | None, pooled_positions_B: Tensor | None) -> Tensor | None:
+        """[B or 1, 1, L or 1, L]: 0 where a query may look, a very low number where it may not; None: all zero."""
         key = (causal, window, pooled_positions_B is not None)
         if key not in self.biases:
             allowed = self._allowed(causal, window, pooled_positions_B)
-            self.biases[key] = torch.where(allowed, 0.0, _MASKED)[:, None]
+            self.biases[key] = torch.where(allowed, 0.0, MASKED)[:, None]
         return self.biases[key]
 
     def _allowed(self, causal: bool, window: int | None, pooled_positions_B: Tensor | None) -> Tensor:
@@ -71,16 +71,8 @@ class PaddedClassifier(nn.Module):
 
     def __init__(self, classifier: PackedClassifier) -> None:
         super().__init__()
-        self.model = classifier.eval().model
+        self.model = plain_model(classifier)
         self.family = classifier.family
-        _register()
-        self.model.config._attn_implementation = NAME
-        for name, module in list(self.model.named_modules()):
-            if isinstance(module, TanhGELU):
-                self.model.set_submodule(name, nn.GELU(approximate="tanh"))
-            elif isinstance(module, FastLinear):
-                self.model.set_submodule(name, _plain(module))
-        self.requires_grad_(False).eval()
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """[B, L], [B, L] -> [B, C]."""
@@ -102,6 +94,19 @@ class PaddedClassifier(nn.Module):
             rows_BD = hidden_TD[:batch]
         logits_BC: Tensor = self.family.head(self.model, rows_BD)
         return logits_BC.float()
+
+
+def plain_model(classifier: PackedClassifier) -> Any:
+    """The classifier's model, taken over, with padded attention and none of the layers that only torch computes."""
+    model = classifier.requires_grad_(False).eval().model
+    _register()
+    model.config._attn_implementation = NAME
+    for name, module in list(model.named_modules()):
+        if isinstance(module, TanhGELU):
+            model.set_submodule(name, nn.GELU(approximate="tanh"))
+        elif isinstance(module, FastLinear):
+            model.set_submodule(name, _plain(module))
+    return model.eval()
 
 
 def padded_attention(
@@ -136,7 +141,9 @@ def padded_attention(
     )
     bias = places.bias(bool(getattr(module, "is_causal", False)), sliding_window, positions_B)
     scale = query_1HTK.shape[-1] ** -0.5 if scaling is None else scaling
-    scores_BHQL = torch.matmul(query_BHQK, key_BHLK.transpose(-1, -2)) * scale + bias
+    scores_BHQL = torch.matmul(query_BHQK, key_BHLK.transpose(-1, -2)) * scale
+    if bias is not None:
+        scores_BHQL = scores_BHQL + bias
     out_BHQK = torch.matmul(functional.softmax(scores_BHQL, dim=-1), value_BHLK)
     return out_BHQK.transpose(1, 2).reshape(1, -1, heads, out_BHQK.shape[-1]), None
 

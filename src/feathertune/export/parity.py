@@ -2,12 +2,13 @@
 
 Two runtimes round differently, and a quantized model turns the last bit of a tie into a step: one row in some dozens
 jumps by about 1e-2, all others agree to 1e-6. So it is the distribution that is judged, and the labels and metrics that
-come of it; a row whose two likeliest classes were that near to each other may fall to either side.
+come of it; a row whose two likeliest classes were that near to each other may fall to either side, and as long as few
+do, that is no movement of a metric: in a split of 300 rows a single one moves precision by half a point.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -36,8 +37,9 @@ class Parity:
             than 0.05 apart in logits; 1 where there are no others.
         near_ties: how many rows those are.
         disagreeing_rows: the rows (1-based, in the data) outside near-ties with another label, at most 20.
-        metrics: metric -> `evaluated`, `exported` and `moved`.
-        allowed_movement: 0.002, or what one row of the rarest class weighs, where that is more.
+        near_tie_changes: how many of those got another label. Up to 0.2% of all rows, and at least one, are no
+            movement of a metric.
+        metrics: metric -> `evaluated`, `exported`, and `moved`: their difference, such changes not counted.
         refused: why, one sentence each; empty where the artefact passes.
     """
 
@@ -47,9 +49,9 @@ class Parity:
     label_agreement: float
     label_agreement_outside_near_ties: float
     near_ties: int
+    near_tie_changes: int
     disagreeing_rows: list[int]
     metrics: dict[str, dict[str, float | None]]
-    allowed_movement: float
     refused: list[str]
 
     @property
@@ -70,9 +72,9 @@ def compare(evaluated: Predictions, exported: Predictions) -> Parity:
     same_N = evaluated.predicted == exported.predicted
     near_N = _margin(evaluated) < NEAR_TIE
     outside = float(same_N[~near_N].mean()) if (~near_N).any() else 1.0
-    metrics = _side_by_side(evaluated, exported)
-    rarest = int(min(count for count in np.bincount(evaluated.labels) if count))
-    allowed = max(MOVEMENT, 1 / rarest)
+    changed_N = near_N & ~same_N
+    few = int(changed_N.sum()) <= max(1, MOVEMENT * len(evaluated))
+    metrics = _side_by_side(evaluated, exported, changed_N & few)
     reasons = []
     finite = bool(np.isfinite(difference_N).all())
     if not finite:
@@ -84,9 +86,9 @@ def compare(evaluated: Predictions, exported: Predictions) -> Parity:
         )
     reasons += [
         f"{name} moved by {100 * moved:.2f} points ({_percent(sides['evaluated'])} as evaluated, "
-        f"{_percent(sides['exported'])} exported; at most {100 * allowed:.2f} is allowed)"
+        f"{_percent(sides['exported'])} exported; at most {100 * MOVEMENT:.1f} are allowed)"
         for name, sides in metrics.items()
-        if (moved := sides["moved"]) is not None and moved > allowed
+        if (moved := sides["moved"]) is not None and moved > MOVEMENT
     ]
     return Parity(
         split=evaluated.split,
@@ -95,9 +97,9 @@ def compare(evaluated: Predictions, exported: Predictions) -> Parity:
         label_agreement=float(same_N.mean()),
         label_agreement_outside_near_ties=outside,
         near_ties=int(near_N.sum()),
+        near_tie_changes=int(changed_N.sum()),
         disagreeing_rows=[int(row) for row in evaluated.rows[~same_N & ~near_N][:20]],
         metrics=metrics,
-        allowed_movement=allowed,
         refused=reasons,
     )
 
@@ -117,16 +119,19 @@ def _margin(predictions: Predictions) -> npt.NDArray[np.float64]:
     return np.asarray(sorted_NC[:, -1] - sorted_NC[:, -2])
 
 
-def _side_by_side(evaluated: Predictions, exported: Predictions) -> dict[str, dict[str, float | None]]:
+def _side_by_side(
+    evaluated: Predictions, exported: Predictions, forgiven_N: npt.NDArray[np.bool_]
+) -> dict[str, dict[str, float | None]]:
     if not np.isfinite(exported.logits_NC).all():
         return {}
-    before, after = compute_metrics(evaluated, intervals=False), compute_metrics(exported, intervals=False)
+    judged = replace(exported, logits_NC=np.where(forgiven_N[:, None], evaluated.logits_NC, exported.logits_NC))
+    one, other, but = (compute_metrics(predictions, intervals=False) for predictions in (evaluated, exported, judged))
     sides: dict[str, dict[str, float | None]] = {}
     for name in METRICS:
-        one, other = getattr(before, name), getattr(after, name)
-        moved = None if one is None or other is None else abs(one - other)
-        sides[name] = {"evaluated": one, "exported": other, "moved": moved}
-    sides["loss"] = {"evaluated": before.loss, "exported": after.loss, "moved": None}  # in nats: shown, not judged
+        before, after = getattr(one, name), getattr(but, name)
+        moved = None if before is None or after is None else abs(before - after)
+        sides[name] = {"evaluated": before, "exported": getattr(other, name), "moved": moved}
+    sides["loss"] = {"evaluated": one.loss, "exported": other.loss, "moved": None}  # in nats: shown, not judged
     return sides
 
 
