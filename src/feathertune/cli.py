@@ -212,9 +212,7 @@ def export(
     """
     from feathertune.export.exporting import export_run, summary_lines
 
-    done = export_run(
-        run, to.value, output, precision=None if precision is None else precision.value, base=base
-    )
+    done = export_run(run, to.value, output, precision=None if precision is None else precision.value, base=base)
     for line in summary_lines(done):
         typer.echo(line, err=True)
     if not done.parity.passed:

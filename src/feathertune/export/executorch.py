@@ -34,6 +34,8 @@ from feathertune.quantization.numerics import ACTIVATION_RANGE, GROUP, WEIGHT_RA
 class XnnpackLinear(nn.Module):
     """An `IntegerLinear` in the operators that XNNPACK's partitioner knows."""
 
+    bias_O: Tensor | None
+
     def __init__(self, linear: IntegerLinear) -> None:
         super().__init__()
         self.bits, self.inputs = linear.bits, linear.in_features

@@ -6,7 +6,6 @@ import shutil
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -25,8 +24,9 @@ from feathertune.export.export_folder import (
 )
 from feathertune.export.parity import Parity, compare
 from feathertune.export.targets import TARGETS
-from feathertune.files import write_json
-from feathertune.recipe import Recipe
+from feathertune.files import file_mask, write_json
+from feathertune.recipe import Recipe, load_recipe
+from feathertune.run_folder import open_run
 from feathertune.trained import TrainedModel, load_trained
 
 SPLIT = "validation"
@@ -41,7 +41,12 @@ class Export:
 
 
 def export_run(
-    run: Path | str, to: Target, output: Path | str, *, precision: ExportPrecision | None = None, base: str | None = None
+    run: Path | str,
+    to: Target,
+    output: Path | str,
+    *,
+    precision: ExportPrecision | None = None,
+    base: str | None = None,
 ) -> Export:
     """Export the finished run at `run` to the new folder `output`, and check it against what was evaluated.
 
@@ -62,24 +67,21 @@ def export_run(
         if path.exists():
             raise UserError("this exists already", where=str(path), fix="Give another --output, or remove it.")
     target = TARGETS[to]
+    chosen = choose_precision(load_recipe(open_run(run).recipe), precision, to)
     target.require()
     trained = load_trained(run, base, precision=target.computes_in)
-    chosen = choose_precision(trained.recipe, precision, to)
     split = own_split(trained, SPLIT)
     evaluated = _evaluated(trained, split)
     output.parent.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=f".{output.name}.", suffix=".tmp", dir=output.parent))
     try:
         folder = ExportFolder(building)
-        label_names = trained.classifier.label_names
         target.write(trained, folder)
         write_description(folder, _describe(trained, to, chosen, target.inputs))
-        logits_NC = target.ask(folder, split.texts.to_pylist())
-        exported = replace(evaluated, logits_NC=logits_NC.astype(np.float32), saved_probabilities_NC=None)
-        assert exported.label_names == label_names
-        parity = compare(evaluated, exported)
+        logits_NC = target.ask(folder, split.texts.to_pylist(), trained, base)
+        parity = compare(evaluated, replace(evaluated, logits_NC=logits_NC, saved_probabilities_NC=None))
         write_json(folder.parity, parity.to_json())
-        building.chmod(0o777 & ~_umask())
+        building.chmod(0o777 & ~file_mask())
         place = output if parity.passed else aside
         building.replace(place)
     finally:
@@ -90,13 +92,14 @@ def export_run(
 def choose_precision(recipe: Recipe, asked: ExportPrecision | None, to: Target) -> ExportPrecision:
     """The precision of the export. Raises UserError where the run has no such numbers, or the target takes none."""
     own: ExportPrecision = "fp32" if recipe.quantize is None else recipe.quantize.weights
-    if to in ("adapter", "merged") and own != "fp32":
+    holds = TARGETS[to].precisions
+    if own not in holds:
         raise UserError(
             f"what was evaluated of this run are its {own} weights, and --to {to} writes float32 ones",
             fix="Export it with --to onnx or executorch; its integers are also in the run's own folder, quantized/.",
         )
-    if to in ("adapter", "merged") and asked not in (None, "fp32"):
-        raise UserError(f"--to {to} writes float32 weights alone", fix="Leave --precision out.")
+    if asked is not None and asked not in holds:
+        raise UserError(f"--to {to} writes {' or '.join(holds)} weights", fix="Leave --precision out.")
     if asked is None or asked == own:
         return own
     if own == "fp32":
@@ -146,17 +149,9 @@ def summary_lines(export: Export) -> list[str]:
         lines.append(
             f"logit difference: median {parity.logit_difference['median']:.1e}, "
             f"maximum {parity.logit_difference['maximum']:.1e}; labels agree in {parity.label_agreement:.3%} of "
-            f"{parity.rows:,} rows ({parity.label_agreement_outside_near_ties:.3%} outside {parity.near_ties} near-ties)"
+            f"{parity.rows:,} rows, {parity.label_agreement_outside_near_ties:.3%} outside {parity.near_ties} near-ties"
         )
     for name, sides in parity.metrics.items():
         if name != "loss" and sides["evaluated"] is not None and sides["exported"] is not None:
             lines.append(f"{name}: {sides['evaluated']:.2%} as evaluated, {sides['exported']:.2%} exported")
     return lines
-
-
-def _umask() -> Any:
-    import os
-
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

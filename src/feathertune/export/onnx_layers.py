@@ -1,6 +1,6 @@
 """A quantized model's layers in the form in which they become ONNX: weights as its operators want them lying.
 
-`torch.onnx` carries each `feathertune::` operator over by `TRANSLATIONS`. Their arithmetic is docs/NUMERICS.md's in the
+`torch.onnx` carries each `feathertune::` operator over by `translations`. Their arithmetic is docs/NUMERICS.md's in the
 uint8 form, by plain ONNX operators, except that the product of int4 weights is onnxruntime's `MatMulNBits`: with
 `accuracy_level=1` it multiplies float32 numbers, and does not quantize the activations once more, as it would by
 default for the standard operators' pattern (`DequantizeLinear`, `MatMul`).
@@ -59,6 +59,9 @@ class OnnxLinear4(nn.Module):
 class OnnxEmbedding(nn.Module):
     """An `IntegerEmbedding` by two lookups and a product."""
 
+    weight_VD: Tensor
+    scale_V1: Tensor
+
     def __init__(self, embedding: IntegerEmbedding) -> None:
         super().__init__()
         self.factor = embedding.factor
@@ -101,20 +104,21 @@ def linear4(x_TI: Tensor, packed: Tensor, scale_OG: Tensor, bias_O: Tensor) -> T
 
 
 @linear8.register_fake
-def _(x_TI: Tensor, weight_IO: Tensor, scale_O: Tensor, sums_O: Tensor, bias_O: Tensor) -> Tensor:
+def _(x_TI: Tensor, weight_IO: Tensor, *_: Tensor) -> Tensor:
     return x_TI.new_empty(x_TI.shape[0], weight_IO.shape[1])
 
 
 @linear4.register_fake
-def _(x_TI: Tensor, packed: Tensor, scale_OG: Tensor, bias_O: Tensor) -> Tensor:
+def _(x_TI: Tensor, packed: Tensor, *_: Tensor) -> Tensor:
     return x_TI.new_empty(x_TI.shape[0], packed.shape[0])
 
 
 def translations() -> dict[Callable[..., Any], Callable[..., Any]]:
-    """torch operator -> the function that writes it in ONNX."""
-    from onnxscript import opset21 as op
+    """An operator of torch -> the function that writes it in ONNX."""
+    from onnxscript import opset21
     from onnxscript.values import Op, Opset
 
+    op: Any = opset21
     multiply_int4 = Op(Opset("com.microsoft", 1), "MatMulNBits", op_schema=_schema_of_matmul_nbits())
 
     def quantize(x_TI: Any) -> tuple[Any, Any, Any, Any]:
@@ -161,7 +165,7 @@ def translations() -> dict[Callable[..., Any], Callable[..., Any]]:
 
 
 def _schema_of_matmul_nbits() -> Any:
-    """onnxruntime's operator, as far as it is used here; the onnx package knows the standard ones alone."""
+    """The operator of onnxruntime, as far as it is used here; the onnx package knows the standard ones alone."""
     from onnx.defs import OpSchema
 
     types = [("T1", ["tensor(float)"], ""), ("T2", ["tensor(uint8)"], "")]

@@ -10,6 +10,15 @@ from torch import Tensor, nn
 
 from feathertune.export.padded import MASKED, PaddedPacking, plain_model
 from feathertune.model.classifier import PackedClassifier
+from feathertune.model.gelu import CUBIC, LINEAR
+
+
+class SigmoidGELU(nn.Module):
+    """GELU's tanh approximation as x sigmoid(u): XNNPACK's own GELU is the exact one, whichever was asked for."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[...] -> [...]."""
+        return x * torch.sigmoid(x * (LINEAR + CUBIC * (x * x)))
 
 
 @dataclass(frozen=True)
@@ -18,7 +27,7 @@ class _Single(PaddedPacking):
 
     owner: Any = field(default=None)
 
-    def bias(self, causal: bool, window: int | None, pooled_positions_B: Tensor | None) -> Tensor | None:
+    def bias(self, causal: bool, window: int | None, _pooled_positions_B: Tensor | None) -> Tensor | None:
         """[1, 1, L, L], or None where every token sees every other."""
         if not causal and (window is None or window >= self.owner.max_length):
             return None
@@ -34,9 +43,14 @@ class SingleTextClassifier(nn.Module):
     its tensor as a case of its own.) It takes the classifier's model over.
     """
 
+    positions_1L: Tensor
+
     def __init__(self, classifier: PackedClassifier, max_length: int) -> None:
         super().__init__()
         self.model = plain_model(classifier)
+        for name, module in list(self.model.named_modules()):
+            if isinstance(module, nn.GELU) and module.approximate == "tanh":
+                self.model.set_submodule(name, SigmoidGELU())
         self.family = classifier.family
         self.max_length = max_length
         positions_1L = torch.arange(max_length + 1)[None] + self.family.first_position(self.model.config)

@@ -89,9 +89,7 @@ class OnnxRuntime:
         options.add_session_config_entry("session.x64quantprecision", "1")
         options.log_severity_level = 3
         try:
-            self._session: Any = onnxruntime.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"]
-            )
+            self._session: Any = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's exceptions have no common type of their own
             raise UserError(f"onnxruntime cannot load the model: {in_short(error)}", where=str(path)) from None
 
