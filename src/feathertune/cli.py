@@ -56,6 +56,23 @@ class PredictionFormat(StrEnum):
     CSV = "csv"
 
 
+class ExportTo(StrEnum):
+    """What an export is for."""
+
+    ADAPTER = "adapter"
+    MERGED = "merged"
+    ONNX = "onnx"
+    EXECUTORCH = "executorch"
+
+
+class ExportPrecision(StrEnum):
+    """The numbers of an export's weights."""
+
+    FP32 = "fp32"
+    INT8 = "int8"
+    INT4 = "int4"
+
+
 RecipeArgument = Annotated[
     str,
     typer.Argument(
@@ -66,6 +83,7 @@ OverridesArgument = Annotated[
     list[str] | None, typer.Argument(help="key=value changes to the recipe: training.epochs=3", show_default=False)
 ]
 RunArgument = Annotated[Path, typer.Argument(help="A run folder that `train` wrote.")]
+RunOrExportArgument = Annotated[Path, typer.Argument(help="A run folder, or an ONNX or ExecuTorch export of one.")]
 FormatOption = Annotated[TableOrJson, typer.Option("--format", help="table, or one JSON document")]
 BaseOption = Annotated[str | None, typer.Option(help="Where the base model is now, if the run cannot find it.")]
 
@@ -137,7 +155,7 @@ def evaluate(
 
 @app.command()
 def predict(
-    run: RunArgument,
+    run: RunOrExportArgument,
     texts: Annotated[list[str] | None, typer.Argument(help="Texts to classify.", show_default=False)] = None,
     input_: Annotated[Path | None, typer.Option("--input", help="A csv, tsv, jsonl, parquet or txt file.")] = None,
     output: Annotated[Path | None, typer.Option(help="Write to this file (.csv or .json) instead of stdout.")] = None,
@@ -176,6 +194,31 @@ def predict(
         with atomic_path(output) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
             count = write_rows(rows, predictor.label_names, file, kind)  # type: ignore[arg-type]
         _stderr().print(f"{count} predictions written to {output}", highlight=False, markup=False)
+
+
+@app.command()
+def export(
+    run: RunArgument,
+    to: Annotated[ExportTo, typer.Option("--to", help="What to write.")],
+    output: Annotated[Path, typer.Option(help="A new folder.")],
+    precision: Annotated[
+        ExportPrecision | None, typer.Option(help="default: the run's own; int8 and int4 need a quantized run")
+    ] = None,
+    base: BaseOption = None,
+) -> None:
+    """Export a finished run, ask the artefact about the whole validation split, and keep it if it answers the same.
+
+    Exit status 1: its answers differ from those evaluated; it is set aside as OUTPUT.refused.
+    """
+    from feathertune.export.exporting import export_run, summary_lines
+
+    done = export_run(run, to.value, output, precision=None if precision is None else precision.value, base=base)
+    for line in summary_lines(done):
+        typer.echo(line, err=True)
+    if not done.parity.passed:
+        typer.echo(f"feathertune: the export is refused; it is set aside in {done.folder}", err=True)
+        raise typer.Exit(1)
+    typer.echo(f"export: {done.folder}")
 
 
 @inspect_app.command("data")

@@ -28,7 +28,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())  # mkstemp makes it private; a run folder is meant to be shared
+        temporary.chmod(0o666 & ~file_mask())  # mkstemp makes it private; a run folder is meant to be shared
         temporary.replace(path)
         fsync_folder(path.parent)
     finally:
@@ -92,7 +92,8 @@ def contained_path(folder: Path, name: str) -> Path:
     return path
 
 
-def _umask() -> int:
+def file_mask() -> int:
+    """The permissions that this process takes from each new file."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

@@ -40,11 +40,15 @@ class TrainedModel:
     max_length: int
 
 
-def load_trained(path: Path, base: str | None = None) -> TrainedModel:
+def load_trained(
+    path: Path, base: str | None = None, precision: Precision | None = None, adapter: Path | None = None
+) -> TrainedModel:
     """Open the finished run at `path`.
 
     Args:
         base: where the base model is now, if it is no longer where the run found it (any model source).
+        precision: what a float model computes in; by default what the run did, as its answers were evaluated.
+        adapter: read the adapter from this folder, and not from the run's own.
 
     Raises:
         UserError: no finished run there, the base cannot be found, or its weights are not those trained on.
@@ -65,11 +69,11 @@ def load_trained(path: Path, base: str | None = None) -> TrainedModel:
         classifier = load_base(files, label_names, recipe.training.seed)
     else:
         files = _same_base(run, base)
-        label_names = read_labels(run.adapter) or _label_names(run)
+        label_names = read_labels(adapter or run.adapter) or _label_names(run)
         classifier = load_base(files, label_names, recipe.training.seed)
-        load_adapter(classifier, run.adapter)
+        load_adapter(classifier, adapter or run.adapter)
     tokenizer = load_tokenizer(files.folder, files.gguf_file)
-    set_precision(classifier.to(default_device()), _precision(run))
+    set_precision(classifier.to(default_device()), precision or _precision(run))
     merge(classifier)
     classifier.eval()
     return TrainedModel(run, recipe, classifier, tokenizer, recipe.model.max_length)

@@ -36,12 +36,12 @@ def evaluate_run(
     if data is not None:
         examples = load_split(Path(data), trained.recipe.data, trained.classifier.label_names)
     else:
-        examples = _own_split(trained, split or "validation")
+        examples = own_split(trained, split or "validation")
     texts = tokenize(trained.tokenizer, iterate(examples.texts), trained.max_length)
     return compute_metrics(predict_split(trained.classifier, examples, texts))
 
 
-def _own_split(trained: TrainedModel, name: str) -> Split:
+def own_split(trained: TrainedModel, name: str) -> Split:
     """A split of the data the run was made with; refused where that data is no longer what it was."""
     name = {"dev": "validation"}.get(name, name)
     section = trained.recipe.data

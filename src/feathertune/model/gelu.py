@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-_LINEAR = 2 * math.sqrt(2 / math.pi)
-_CUBIC = _LINEAR * 0.044715
+LINEAR = 2 * math.sqrt(2 / math.pi)
+CUBIC = LINEAR * 0.044715
 
 
 class TanhGELU(nn.Module):
@@ -35,12 +35,12 @@ class _TanhGELU(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
         wide = x.float()
-        u = torch.addcmul(wide.new_tensor(_LINEAR), wide, wide, value=_CUBIC).mul_(wide)
+        u = torch.addcmul(wide.new_tensor(LINEAR), wide, wide, value=CUBIC).mul_(wide)
         if not ctx.needs_input_grad[0]:
             return wide.mul(u.sigmoid_()).to(x.dtype)
         sigmoid = torch.sigmoid(u)
-        # d/dx x s(u) = s + s (1 - s) x u', where x u' = 3 (u - 2/3 _LINEAR x)
-        third = u.sub_(wide, alpha=2 / 3 * _LINEAR)
+        # d/dx x s(u) = s + s (1 - s) x u', where x u' = 3 (u - 2/3 LINEAR x)
+        third = u.sub_(wide, alpha=2 / 3 * LINEAR)
         third.addcmul_(third, sigmoid, value=-1)
         y = wide.mul(sigmoid).to(x.dtype)
         ctx.save_for_backward(torch.addcmul(sigmoid, sigmoid, third, value=3, out=third).to(x.dtype))

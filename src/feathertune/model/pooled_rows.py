@@ -7,7 +7,8 @@ works for any architecture without knowing how its layers are made, and takes mo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -24,28 +25,29 @@ class PooledPacking:
     Attributes:
         packing: where the sequences of the keys and values lie.
         positions_B: [B] int64, the position of each pooled token within its sequence.
-        key_1JTK: the keys of all T tokens; None while they are being collected.
-        value_1JTK: their values.
+        collected: the keys and values [1, J, T, K] of all T tokens; empty until the layer's first run.
     """
 
     packing: Packing
     positions_B: Tensor
-    key_1JTK: Tensor | None = None
-    value_1JTK: Tensor | None = None
+    collected: list[Tensor] = field(default_factory=list)
 
     def keys_and_values(self, key_1JTK: Tensor, value_1JTK: Tensor) -> tuple[Tensor, Tensor]:
-        """Those of all tokens, in place of those given; while they are collected, end the layer's first run here."""
-        if self.key_1JTK is None or self.value_1JTK is None:
-            raise _Collected(key_1JTK, value_1JTK)
-        return self.key_1JTK, self.value_1JTK
+        """Those of all tokens, in place of those given. The first run collects them and ends here.
+
+        It ends by an exception, except in `torch.export`, whose tracer none may pass. There the caller, which sees
+        `collected` empty before, returns anything of the right shape: nothing uses what becomes of it.
+        """
+        if not self.collected:
+            self.collected.extend((key_1JTK, value_1JTK))
+            if not torch.compiler.is_exporting():
+                raise _Collected
+        key_1JTK, value_1JTK = self.collected
+        return key_1JTK, value_1JTK
 
 
 class _Collected(Exception):  # noqa: N818 - no error: it ends a run early
-    """Carries keys and values out of a layer that need not go on."""
-
-    def __init__(self, key_1JTK: Tensor, value_1JTK: Tensor) -> None:
-        super().__init__()
-        self.key_1JTK, self.value_1JTK = key_1JTK, value_1JTK
+    """Ends the first run of a layer that need not go on."""
 
 
 def trim_last_layer(base_model: nn.Module, depth: int) -> None:
@@ -70,14 +72,12 @@ def _before_last_layer(
     packing = options["packing"]
     if not isinstance(packing, Packing) or packing.pooled_B is None:
         return None
-    rows_B, tokens = packing.pooled_B, len(packing.to_packed_T)
+    rows_B, tokens = packing.pooled_B, packing.to_packed_T.shape[0]
     positions_B = torch.where(rows_B == packing.starts_B, 0, packing.lengths_B - 1)
     pooled = PooledPacking(packing, positions_B)
-    try:
+    with suppress(_Collected):
         layer.forward(*arguments, **options | {"packing": pooled})
-    except _Collected as collected:
-        pooled = PooledPacking(packing, positions_B, collected.key_1JTK, collected.value_1JTK)
-    else:
+    if not pooled.collected:
         raise TypeError(f"{type(layer).__name__} did not call packed attention")
     trimmed = tuple(_rows(value, rows_B, tokens) for value in arguments)
     return trimmed, {name: _rows(value, rows_B, tokens) for name, value in options.items()} | {"packing": pooled}
@@ -89,7 +89,7 @@ def _after_last_layer(_layer: nn.Module, _arguments: Any, options: dict[str, Any
     if not isinstance(packing, PooledPacking):
         return None
     rows_1BD = hidden[0] if isinstance(hidden, tuple) else hidden
-    missing = len(packing.packing.to_packed_T) - rows_1BD.shape[1]
+    missing = packing.packing.to_packed_T.shape[0] - rows_1BD.shape[1]
     filled_1TD = functional.pad(rows_1BD, (0, 0, 0, missing))
     return (filled_1TD, *hidden[1:]) if isinstance(hidden, tuple) else filled_1TD
 

@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
 
 from feathertune.errors import UserError
 from feathertune.evaluation.inference import predict_logits
 from feathertune.evaluation.predictions import decide, softmax
+from feathertune.export.export_folder import is_export
 from feathertune.recipe import DataSection
+from feathertune.serving.exported import ExportedModel
 from feathertune.tokens.tokenized import tokenize
 from feathertune.trained import TrainedModel, load_trained
 
@@ -24,6 +30,38 @@ class Prediction:
     probabilities: dict[str, float]
 
 
+class _Model(Protocol):
+    """What answers: a run's model, or an export in its runtime."""
+
+    @property
+    def label_names(self) -> tuple[str, ...]: ...
+
+    @property
+    def data(self) -> DataSection: ...
+
+    def logits(self, texts: Sequence[str]) -> npt.NDArray[np.float32]: ...
+
+
+class _RunModel:
+    def __init__(self, trained: TrainedModel) -> None:
+        self._trained = trained
+        self.label_names = trained.classifier.label_names
+        self.data = trained.recipe.data
+
+    def logits(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        return predict_logits(
+            self._trained.classifier, tokenize(self._trained.tokenizer, texts, self._trained.max_length)
+        )
+
+
+def _open(path: Path, base: str | None) -> _Model:
+    if not is_export(path):
+        return _RunModel(load_trained(path, base))
+    if base is not None:
+        raise UserError("an export holds the whole model", where="--base", fix="Leave --base out.")
+    return ExportedModel(path)
+
+
 class Predictor:
     """A finished run, asked about new texts.
 
@@ -34,18 +72,18 @@ class Predictor:
     """
 
     def __init__(self, run: str | Path | TrainedModel, *, base: str | None = None) -> None:
-        """Open the run folder `run` (see `load_trained` for `base` and the errors raised)."""
-        self._trained = run if isinstance(run, TrainedModel) else load_trained(Path(run), base)
+        """Open the run folder or export folder `run` (see `load_trained` for `base` and the errors raised)."""
+        self._model: _Model = _RunModel(run) if isinstance(run, TrainedModel) else _open(Path(run), base)
 
     @property
     def label_names(self) -> tuple[str, ...]:
         """Class index -> name."""
-        return self._trained.classifier.label_names
+        return self._model.label_names
 
     @property
     def data(self) -> DataSection:
         """How the data was laid out that the model was trained on."""
-        return self._trained.recipe.data
+        return self._model.data
 
     def predict(self, texts: str | Sequence[str]) -> list[Prediction]:
         """One prediction a text, in order. A text's answer does not depend on which others are asked with it.
@@ -61,8 +99,7 @@ class Predictor:
                 raise UserError("the text is empty", where=f"text {number}")
             if any("\ud800" <= character <= "\udfff" for character in text):
                 raise UserError("the text is not valid UTF-8", where=f"text {number}")
-        tokenized = tokenize(self._trained.tokenizer, texts, self._trained.max_length)
-        probabilities_NC = softmax(predict_logits(self._trained.classifier, tokenized))
+        probabilities_NC = softmax(self._model.logits(texts))
         predictions = []
         chosen_N = decide(probabilities_NC).tolist()
         for text, chosen, probabilities_C in zip(texts, chosen_N, probabilities_NC.tolist(), strict=True):

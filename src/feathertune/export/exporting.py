@@ -1,0 +1,157 @@
+"""One export, from a finished run to a checked folder: write, ask the artefact, compare, keep or set aside."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from feathertune.data.example import Split
+from feathertune.errors import UserError
+from feathertune.evaluation.evaluate import own_split
+from feathertune.evaluation.prediction_file import read_predictions
+from feathertune.evaluation.predictions import Predictions
+from feathertune.export.export_folder import (
+    FORMAT,
+    ExportDescription,
+    ExportFolder,
+    ExportPrecision,
+    Target,
+    write_description,
+)
+from feathertune.export.parity import Parity, compare
+from feathertune.export.targets import TARGETS
+from feathertune.files import file_mask, write_json
+from feathertune.recipe import Recipe, load_recipe
+from feathertune.run_folder import open_run
+from feathertune.trained import TrainedModel, load_trained
+
+SPLIT = "validation"
+
+
+@dataclass(frozen=True)
+class Export:
+    """A finished export: where it is (set aside, if refused), and how it compares."""
+
+    folder: Path
+    parity: Parity
+
+
+def export_run(
+    run: Path | str,
+    to: Target,
+    output: Path | str,
+    *,
+    precision: ExportPrecision | None = None,
+    base: str | None = None,
+) -> Export:
+    """Export the finished run at `run` to the new folder `output`, and check it against what was evaluated.
+
+    Args:
+        precision: by default the run's own: fp32, or the weights it was quantized to.
+        base: where the base model is now (see `load_trained`).
+
+    Returns:
+        The export. If the parity gate refused it, it is not in `output` but in `output` + `.refused`.
+
+    Raises:
+        UserError: `output` exists, a precision that the run or target does not have, an extra that is not installed,
+            the run's data or base cannot be found.
+    """
+    run, output = Path(run), Path(output)
+    aside = output.with_name(output.name + ".refused")
+    for path in (output, aside):
+        if path.exists():
+            raise UserError("this exists already", where=str(path), fix="Give another --output, or remove it.")
+    target = TARGETS[to]
+    chosen = choose_precision(load_recipe(open_run(run).recipe), precision, to)
+    target.require()
+    trained = load_trained(run, base, precision=target.computes_in)
+    split = own_split(trained, SPLIT)
+    evaluated = _evaluated(trained, split)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=f".{output.name}.", suffix=".tmp", dir=output.parent))
+    try:
+        folder = ExportFolder(building)
+        target.write(trained, folder)
+        write_description(folder, _describe(trained, to, chosen, target.inputs))
+        logits_NC = target.ask(folder, split.texts.to_pylist(), trained, base)
+        parity = compare(evaluated, replace(evaluated, logits_NC=logits_NC, saved_probabilities_NC=None))
+        write_json(folder.parity, parity.to_json())
+        building.chmod(0o777 & ~file_mask())
+        place = output if parity.passed else aside
+        building.replace(place)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return Export(place, parity)
+
+
+def choose_precision(recipe: Recipe, asked: ExportPrecision | None, to: Target) -> ExportPrecision:
+    """The precision of the export. Raises UserError where the run has no such numbers, or the target takes none."""
+    own: ExportPrecision = "fp32" if recipe.quantize is None else recipe.quantize.weights
+    holds = TARGETS[to].precisions
+    if own not in holds:
+        raise UserError(
+            f"what was evaluated of this run are its {own} weights, and --to {to} writes float32 ones",
+            fix="Export it with --to onnx or executorch; its integers are also in the run's own folder, quantized/.",
+        )
+    if asked is not None and asked not in holds:
+        raise UserError(f"--to {to} writes {' or '.join(holds)} weights", fix="Leave --precision out.")
+    if asked is None or asked == own:
+        return own
+    if own == "fp32":
+        raise UserError(
+            f"this run is not quantized, so it has no {asked} weights",
+            where=f"--precision {asked}",
+            fix=f"Quantize it first: train the same recipe with method=qat init_from=RUN quantize.weights={asked} "
+            "(add quantize.training=none to round without training), then export that run.",
+        )
+    raise UserError(
+        f"this run's evaluated weights are {own}, not {asked}",
+        where=f"--precision {asked}",
+        fix=f"Leave --precision out, or export a run that has {asked} weights.",
+    )
+
+
+def _evaluated(trained: TrainedModel, split: Split) -> Predictions:
+    """The predictions that were evaluated after training. Raises UserError where they are not of these rows."""
+    path = trained.run.predictions("after", SPLIT)
+    evaluated = read_predictions(path, SPLIT)
+    if not np.array_equal(evaluated.rows, split.rows) or list(evaluated.texts) != split.texts.to_pylist():
+        raise UserError(
+            "the evaluated predictions are not of the data's rows", where=str(path), fix="Was the file changed?"
+        )
+    return evaluated
+
+
+def _describe(trained: TrainedModel, to: Target, precision: ExportPrecision, inputs: str) -> ExportDescription:
+    recipe = trained.recipe
+    return ExportDescription(
+        format=FORMAT,
+        target=to,
+        precision=precision,
+        max_length=trained.max_length,
+        model=recipe.model.source,
+        method=recipe.method,
+        data=recipe.data,
+        inputs=inputs,
+    )
+
+
+def summary_lines(export: Export) -> list[str]:
+    """For a person: what came out."""
+    parity = export.parity
+    lines = [f"refused: {reason}" for reason in parity.refused]
+    if parity.logit_difference:
+        lines.append(
+            f"logit difference: median {parity.logit_difference['median']:.1e}, "
+            f"maximum {parity.logit_difference['maximum']:.1e}; labels agree in {parity.label_agreement:.3%} of "
+            f"{parity.rows:,} rows, {parity.label_agreement_outside_near_ties:.3%} outside {parity.near_ties} near-ties"
+        )
+    for name, sides in parity.metrics.items():
+        if name != "loss" and sides["evaluated"] is not None and sides["exported"] is not None:
+            lines.append(f"{name}: {sides['evaluated']:.2%} as evaluated, {sides['exported']:.2%} exported")
+    return lines

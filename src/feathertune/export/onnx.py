@@ -1,0 +1,84 @@
+"""ONNX: one file that holds everything, with dynamic batch and length."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from feathertune.errors import UserError
+from feathertune.export.onnx_layers import replace_integer_layers, translations
+from feathertune.export.padded import PaddedClassifier
+from feathertune.files import atomic_path
+
+OPSET = 21  # the first whose QuantizeLinear takes a scale and zero point for each row
+_LARGEST = 2**31 - 1  # bytes of a protobuf message, and so of a file that holds its weights itself
+
+
+def write_onnx(classifier: PaddedClassifier, path: Path, max_length: int) -> None:
+    """Write the model with the inputs `input_ids` and `attention_mask` [batch, sequence] int64, and `logits`.
+
+    Args:
+        max_length: tokens a text may have.
+
+    Raises:
+        UserError: the extra is not installed, or the model is too large for one file.
+    """
+    require_onnx()
+    replace_integer_layers(classifier.model)
+    classifier.eval()
+    dynamic = {0: torch.export.Dim("batch", min=1), 1: torch.export.Dim("sequence", min=1, max=max_length)}
+    ids_BL = torch.ones(3, min(5, max_length), dtype=torch.int64)
+    with _quiet():
+        program = torch.export.export(
+            classifier, (ids_BL, torch.ones_like(ids_BL)), dynamic_shapes=(dynamic, dynamic), strict=False
+        )
+        exported: Any = torch.onnx.export(
+            program,
+            input_names=["input_ids", "attention_mask"],
+            output_names=["logits"],
+            opset_version=OPSET,
+            custom_translation_table=translations(),
+            dynamo=True,
+        )
+        proto = exported.model_proto
+    proto.producer_name = "feathertune"
+    if proto.ByteSize() > _LARGEST:
+        raise UserError(
+            f"the model has {proto.ByteSize() / 2**30:.1f} GiB, and one ONNX file holds 2 GiB at most",
+            fix="Export it with --precision int8 or int4 (from a quantized run).",
+        )
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(proto.SerializeToString())
+
+
+def require_onnx() -> None:
+    """Raise a UserError that names the extra where onnx or onnxscript is missing."""
+    try:
+        import onnx  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise UserError(
+            f"exporting to ONNX needs {error.name}, which is not installed", fix="pip install 'feathertune[onnx]'"
+        ) from None
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence what the exporter says about itself."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,182 @@
+"""The classifier as exports need it: a padded batch in, logits out, every operation one that other runtimes have.
+
+It is the packed classifier on a batch whose every slot holds a token: all layers but attention still see one row of
+T = B * L tokens, and the last layer still computes the pooled rows alone. Texts are padded on the right.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from feathertune.model.classifier import PackedClassifier
+from feathertune.model.fast_linear import FastLinear
+from feathertune.model.gelu import TanhGELU
+from feathertune.model.pooled_rows import PooledPacking
+from feathertune.tokens.batch import Packing
+
+NAME = "feathertune_padded"
+MASKED = -1e30  # finite: a padding query may see nothing but padding, and a row of -inf would be NaN
+
+
+@dataclass(frozen=True)
+class PaddedPacking(Packing):
+    """A `Packing` of a padded batch: slot (b, l) is token b * L + l, real or not.
+
+    Attributes:
+        batch: B.
+        biases: what attention adds to its scores, made once for all layers; by (causal, window, pooled).
+    """
+
+    batch: int = 0
+    biases: dict[tuple[bool, int | None, bool], Tensor] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, lengths_B: Tensor, batch: int, longest: int, pooling: str) -> PaddedPacking:
+        """The layout of B texts of these lengths, padded to `longest`."""
+        starts_B = torch.arange(batch, device=lengths_B.device) * longest
+        ends_B = starts_B + lengths_B - 1
+        tokens_T = torch.arange(batch * longest, device=lengths_B.device)
+        pooled = {"first": starts_B, "last": ends_B, "mean": None}[pooling]
+        return cls(
+            starts_B, ends_B, lengths_B, longest, tokens_T.view(batch, longest), tokens_T, pooled_B=pooled, batch=batch
+        )
+
+    def bias(self, causal: bool, window: int | None, pooled_positions_B: Tensor | None) -> Tensor | None:
+        """[B or 1, 1, L or 1, L]: 0 where a query may look, a very low number where it may not; None: all zero."""
+        key = (causal, window, pooled_positions_B is not None)
+        if key not in self.biases:
+            allowed = self._allowed(causal, window, pooled_positions_B)
+            self.biases[key] = torch.where(allowed, 0.0, MASKED)[:, None]
+        return self.biases[key]
+
+    def _allowed(self, causal: bool, window: int | None, pooled_positions_B: Tensor | None) -> Tensor:
+        slots_L = torch.arange(self.longest, device=self.lengths_B.device)
+        queries = slots_L[None] if pooled_positions_B is None else pooled_positions_B[:, None]
+        distance = queries[:, :, None] - slots_L
+        # With padding on the right, a causal query that is a real token sees real tokens alone: no mask is needed.
+        allowed = distance >= 0 if causal else (slots_L < self.lengths_B[:, None])[:, None]
+        return allowed if window is None else allowed & (distance.abs() < window)
+
+
+class PaddedClassifier(nn.Module):
+    """input_ids and attention_mask [B, L] int64, padded on the right -> logits [B, C] float32.
+
+    It takes the classifier's model over, merged, in evaluation mode: use that one no more.
+    """
+
+    def __init__(self, classifier: PackedClassifier) -> None:
+        super().__init__()
+        self.model = plain_model(classifier)
+        self.family = classifier.family
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """[B, L], [B, L] -> [B, C]."""
+        batch, longest = input_ids.shape
+        config, pooling = self.model.config, self.family.pooling(self.model.config)
+        packing = PaddedPacking.of(attention_mask.sum(1), batch, longest, pooling)
+        positions_BL = torch.arange(longest, device=input_ids.device).expand(batch, longest)
+        options = {"use_cache": False} if pooling == "last" else {}
+        hidden_TD = self.model.base_model(
+            input_ids=input_ids.reshape(1, -1),
+            position_ids=positions_BL.reshape(1, -1) + self.family.first_position(config),
+            packing=packing,
+            **options,
+        ).last_hidden_state[0]
+        if pooling == "mean":
+            sums_BD = (hidden_TD.view(batch, longest, -1) * attention_mask[:, :, None].float()).sum(1)
+            rows_BD = sums_BD / packing.lengths_B[:, None].float()
+        else:
+            rows_BD = hidden_TD[:batch]
+        logits_BC: Tensor = self.family.head(self.model, rows_BD)
+        return logits_BC.float()
+
+
+def plain_model(classifier: PackedClassifier) -> Any:
+    """The classifier's model, taken over, with padded attention and none of the layers that only torch computes."""
+    model = classifier.requires_grad_(False).eval().model
+    _register()
+    model.config._attn_implementation = NAME
+    for name, module in list(model.named_modules()):
+        if isinstance(module, TanhGELU):
+            model.set_submodule(name, nn.GELU(approximate="tanh"))
+        elif isinstance(module, FastLinear):
+            model.set_submodule(name, _plain(module))
+    return model.eval()
+
+
+def padded_attention(
+    module: nn.Module,
+    query_1HTK: Tensor,
+    key_1JTK: Tensor,
+    value_1JTK: Tensor,
+    attention_mask: Tensor | None,
+    *,
+    packing: PaddedPacking | PooledPacking,
+    scaling: float | None = None,
+    sliding_window: int | None = None,
+    **_: object,
+) -> tuple[Tensor, None]:
+    """`packed_attention` without its gathers: the same arguments, returns and letters, no dropout."""
+    if attention_mask is not None:
+        raise ValueError("a mask reached padded attention: the model built one in spite of `_no_mask`")
+    positions_B = None
+    places: Any = packing
+    if isinstance(packing, PooledPacking):
+        collecting = not packing.collected
+        key_1JTK, value_1JTK = packing.keys_and_values(key_1JTK, value_1JTK)
+        if collecting:
+            return query_1HTK.transpose(1, 2), None
+        places, positions_B = packing.packing, packing.positions_B
+        query_BHQK = _by_sequence(query_1HTK, places.batch, 1)
+    else:
+        query_BHQK = _by_sequence(query_1HTK, places.batch, places.longest)
+    heads = query_1HTK.shape[1]
+    key_BHLK, value_BHLK = (
+        _repeat(_by_sequence(x, places.batch, places.longest), heads) for x in (key_1JTK, value_1JTK)
+    )
+    bias = places.bias(bool(getattr(module, "is_causal", False)), sliding_window, positions_B)
+    scale = query_1HTK.shape[-1] ** -0.5 if scaling is None else scaling
+    scores_BHQL = torch.matmul(query_BHQK, key_BHLK.transpose(-1, -2)) * scale
+    if bias is not None:
+        scores_BHQL = scores_BHQL + bias
+    out_BHQK = torch.matmul(functional.softmax(scores_BHQL, dim=-1), value_BHLK)
+    return out_BHQK.transpose(1, 2).reshape(1, -1, heads, out_BHQK.shape[-1]), None
+
+
+def _plain(fast: FastLinear) -> nn.Linear:
+    linear = nn.Linear(fast.in_features, fast.out_features, bias=fast.bias is not None, device="meta")
+    linear.weight = nn.Parameter(fast.weight.float(), requires_grad=False)
+    if fast.bias is not None:
+        linear.bias = nn.Parameter(fast.bias.float(), requires_grad=False)
+    return linear
+
+
+def _by_sequence(x_1HTK: Tensor, batch: int, longest: int) -> Tensor:
+    """[1, H, T, K] -> [B, H, L, K], for T = B * L; the first transposition undoes the model's own."""
+    heads, width = x_1HTK.shape[1], x_1HTK.shape[3]
+    return x_1HTK.transpose(1, 2).reshape(batch, longest, heads, width).transpose(1, 2)
+
+
+def _repeat(x_BJLK: Tensor, heads: int) -> Tensor:
+    """[B, J, L, K] -> [B, H, L, K]: each key/value head serves H / J query heads."""
+    batch, kv_heads, longest, width = x_BJLK.shape
+    if kv_heads == heads:
+        return x_BJLK
+    wide = x_BJLK[:, :, None].expand(batch, kv_heads, heads // kv_heads, longest, width)
+    return wide.reshape(batch, heads, longest, width)
+
+
+def _register() -> None:
+    from transformers import AttentionInterface, AttentionMaskInterface
+
+    AttentionInterface.register(NAME, padded_attention)
+    AttentionMaskInterface.register(NAME, _no_mask)
+
+
+def _no_mask(*_: object, **__: object) -> None:
+    """What transformers calls to make a mask: none is needed."""

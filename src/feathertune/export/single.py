@@ -1,0 +1,88 @@
+"""The classifier for one text at a time, as small devices ask: no batch, no padding, no mask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from feathertune.export.padded import MASKED, PaddedPacking, plain_model
+from feathertune.model.classifier import PackedClassifier
+from feathertune.model.gelu import CUBIC, LINEAR
+
+
+class SigmoidGELU(nn.Module):
+    """GELU's tanh approximation as x sigmoid(u): XNNPACK's own GELU is the exact one, whichever was asked for."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[...] -> [...]."""
+        return x * torch.sigmoid(x * (LINEAR + CUBIC * (x * x)))
+
+
+@dataclass(frozen=True)
+class _Single(PaddedPacking):
+    """One text, which fills its row. What attention adds is cut out of constants."""
+
+    owner: Any = field(default=None)
+
+    def bias(self, causal: bool, window: int | None, _pooled_positions_B: Tensor | None) -> Tensor | None:
+        """[1, 1, L, L], or None where every token sees every other."""
+        if not causal and (window is None or window >= self.owner.max_length):
+            return None
+        bias: Tensor = self.owner.bias(causal, window)
+        return bias[:, :, : self.longest, : self.longest]
+
+
+class SingleTextClassifier(nn.Module):
+    """input_ids [1, L] int64, L at most `max_length` -> logits [1, C] float32.
+
+    ExecuTorch reserves memory for the longest text, and `arange` cannot be resized there: positions and masks are
+    constants that are cut to L. (They are one longer than any text: `torch.export` treats a cut that may leave all of
+    its tensor as a case of its own.) It takes the classifier's model over.
+    """
+
+    positions_1L: Tensor
+
+    def __init__(self, classifier: PackedClassifier, max_length: int) -> None:
+        super().__init__()
+        self.model = plain_model(classifier)
+        for name, module in list(self.model.named_modules()):
+            if isinstance(module, nn.GELU) and module.approximate == "tanh":
+                self.model.set_submodule(name, SigmoidGELU())
+        self.family = classifier.family
+        self.max_length = max_length
+        positions_1L = torch.arange(max_length + 1)[None] + self.family.first_position(self.model.config)
+        self.register_buffer("positions_1L", positions_1L)
+        self(torch.ones(1, max_length, dtype=torch.int64))  # makes the masks that the model asks for
+
+    def bias(self, causal: bool, window: int | None) -> Tensor:
+        """[1, 1, max_length + 1, max_length + 1]: 0 where a query may look, a very low number where it may not."""
+        name = f"bias_{'causal' if causal else 'both'}_{window or 'all'}"
+        if not hasattr(self, name):
+            slots_L = torch.arange(self.max_length + 1)
+            distance_LL = slots_L[:, None] - slots_L
+            allowed_LL = distance_LL >= 0 if causal else torch.ones_like(distance_LL, dtype=torch.bool)
+            if window is not None:
+                allowed_LL = allowed_LL & (distance_LL.abs() < window)
+            self.register_buffer(name, torch.where(allowed_LL, 0.0, MASKED)[None, None])
+        bias: Tensor = getattr(self, name)
+        return bias
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        """[1, L] -> [1, C]."""
+        longest = input_ids.shape[1]
+        none = input_ids[0, :0]  # nothing is pooled within the model, so nobody asks where texts begin and end
+        packing = _Single(none, none, none, longest, none, none, batch=1, owner=self)
+        pooling = self.family.pooling(self.model.config)
+        options = {"use_cache": False} if pooling == "last" else {}
+        hidden_1TD = self.model.base_model(
+            input_ids=input_ids, position_ids=self.positions_1L[:, :longest], packing=packing, **options
+        ).last_hidden_state
+        if pooling == "mean":
+            rows_BD = hidden_1TD.mean(1)
+        else:
+            rows_BD = hidden_1TD[:, 0] if pooling == "first" else hidden_1TD[:, -1]
+        logits_BC: Tensor = self.family.head(self.model, rows_BD)
+        return logits_BC.float()

@@ -1,0 +1,137 @@
+"""The export targets: how each is written, and how its artefact is asked. To add one, add an entry to `TARGETS`."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from feathertune.errors import UserError
+from feathertune.evaluation.inference import predict_logits
+from feathertune.export.executorch import require_executorch, write_executorch
+from feathertune.export.export_folder import ExportFolder, ExportPrecision, Target
+from feathertune.export.onnx import require_onnx, write_onnx
+from feathertune.export.padded import PaddedClassifier
+from feathertune.export.single import SingleTextClassifier
+from feathertune.files import write_json, write_text
+from feathertune.model.base import load_base
+from feathertune.model.model_folder import save_model, write_config
+from feathertune.model.precision import Precision, set_precision
+from feathertune.model.sources import find_base
+from feathertune.serving.exported import ExportedModel
+from feathertune.tokens.loading import load_tokenizer
+from feathertune.tokens.tokenized import tokenize
+from feathertune.trained import TrainedModel, load_trained
+
+
+@dataclass(frozen=True)
+class ExportTarget:
+    """One target.
+
+    Attributes:
+        write: writes the artefact of a trained model, which it may take over.
+        ask: the artefact's logits [N, C] for N texts, by what it is meant for; the run and its base are given to those
+            artefacts that are no whole model.
+        require: raises UserError where an extra is missing.
+        precisions: that it can hold.
+        computes_in: the precision in which the float32 weights are loaded; None: the run's own.
+        inputs: for a person: what the artefact takes and gives.
+    """
+
+    write: Callable[[TrainedModel, ExportFolder], None]
+    ask: Callable[[ExportFolder, Sequence[str], TrainedModel, str | None], npt.NDArray[np.float32]]
+    require: Callable[[], None]
+    precisions: tuple[ExportPrecision, ...]
+    computes_in: Precision | None
+    inputs: str
+
+
+def _write_adapter(trained: TrainedModel, folder: ExportFolder) -> None:
+    if trained.recipe.method == "full":
+        raise UserError("a full fine-tune has no adapter", where="--to adapter", fix="Export it with --to merged.")
+    shutil.copytree(trained.run.adapter, folder.path, dirs_exist_ok=True)
+
+
+def _ask_adapter(
+    folder: ExportFolder, texts: Sequence[str], trained: TrainedModel, base: str | None
+) -> npt.NDArray[np.float32]:
+    again = load_trained(trained.run.path, base, adapter=folder.path)
+    return predict_logits(again.classifier, tokenize(again.tokenizer, texts, again.max_length))
+
+
+def _write_merged(trained: TrainedModel, folder: ExportFolder) -> None:
+    save_model(trained.classifier, folder.path, trained.tokenizer)
+
+
+def _ask_merged(
+    folder: ExportFolder, texts: Sequence[str], trained: TrainedModel, _base: str | None
+) -> npt.NDArray[np.float32]:
+    files = find_base(str(folder.path.resolve()))
+    classifier = load_base(files, trained.classifier.label_names, seed=0)
+    set_precision(classifier, "fp32")
+    return predict_logits(classifier, tokenize(load_tokenizer(files.folder), texts, trained.max_length))
+
+
+def _write_onnx(trained: TrainedModel, folder: ExportFolder) -> None:
+    _write_tokenizer_and_labels(trained, folder)
+    write_config(trained.classifier, folder.path / "config.json")
+    write_onnx(PaddedClassifier(trained.classifier), folder.onnx, trained.max_length)
+
+
+def _write_tokenizer_and_labels(trained: TrainedModel, folder: ExportFolder) -> None:
+    """A tokenizer.json that cuts long texts by itself, so that nobody has to know how."""
+    from tokenizers import Tokenizer
+
+    tokenizer: Any = Tokenizer.from_str(trained.tokenizer.backend_tokenizer.to_str())
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(trained.max_length)
+    write_text(folder.tokenizer, tokenizer.to_str(pretty=False))
+    write_json(folder.labels, list(trained.classifier.label_names))
+
+
+def _write_executorch(trained: TrainedModel, folder: ExportFolder) -> None:
+    _write_tokenizer_and_labels(trained, folder)
+    write_executorch(SingleTextClassifier(trained.classifier, trained.max_length), folder.executorch)
+
+
+def _ask_exported(
+    folder: ExportFolder, texts: Sequence[str], _trained: TrainedModel, _base: str | None
+) -> npt.NDArray[np.float32]:
+    return ExportedModel(folder.path).logits(texts)
+
+
+def _need_nothing() -> None:
+    """PEFT's and transformers' files need no extra."""
+
+
+_ALL: tuple[ExportPrecision, ...] = ("fp32", "int8", "int4")
+_PADDED = (
+    "input_ids, attention_mask [batch, sequence] int64, padded on the right with any id -> logits [batch, classes]"
+)
+
+TARGETS: dict[Target, ExportTarget] = {
+    "adapter": ExportTarget(
+        _write_adapter, _ask_adapter, _need_nothing, ("fp32",), None, "peft.PeftModel.from_pretrained(base, FOLDER)"
+    ),
+    "merged": ExportTarget(
+        _write_merged,
+        _ask_merged,
+        _need_nothing,
+        ("fp32",),
+        "fp32",
+        "transformers.AutoModelForSequenceClassification.from_pretrained(FOLDER)",
+    ),
+    "onnx": ExportTarget(_write_onnx, _ask_exported, require_onnx, _ALL, "fp32", _PADDED),
+    "executorch": ExportTarget(
+        _write_executorch,
+        _ask_exported,
+        require_executorch,
+        _ALL,
+        "fp32",
+        "input_ids [1, sequence] int64, one text, not padded -> logits [1, classes]",
+    ),
+}
