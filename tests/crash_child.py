@@ -11,11 +11,11 @@ import torch
 
 def train_run(recipe: Path, output: Path, threads: int) -> None:
     """`feathertune train --resume`, with a checkpoint after every step."""
-    from feathertune import run
+    from feathertune import run, stages
     from feathertune.recipe import load_recipe
 
     torch.set_num_threads(threads)
-    run.LoopSettings = functools.partial(run.LoopSettings, checkpoint_seconds=0.0)  # type: ignore[misc, assignment]
+    stages.LoopSettings = functools.partial(stages.LoopSettings, checkpoint_seconds=0.0)  # type: ignore[misc, assignment]
     run.train(load_recipe(recipe), output, resume=True)
 
 

@@ -49,6 +49,7 @@ def write_onnx(classifier: PaddedClassifier, path: Path, max_length: int) -> Non
             dynamo=True,
         )
         proto = exported.model_proto
+    _part_shared_integers(proto)
     proto.producer_name = "feathertune"
     if proto.ByteSize() > _LARGEST:
         raise UserError(
@@ -57,6 +58,25 @@ def write_onnx(classifier: PaddedClassifier, path: Path, max_length: int) -> Non
         )
     with atomic_path(path) as temporary:
         temporary.write_bytes(proto.SerializeToString())
+
+
+def _part_shared_integers(proto: Any) -> None:
+    """Give every `MatMulInteger` a weight of its own, in place.
+
+    A last layer that computes its queries for the pooled rows alone uses GPT-2's weight of queries, keys and values
+    twice, and onnxruntime 1.32 refuses to turn a shared int8 weight into uint8 (session.x64quantprecision).
+    """
+    weights = {initializer.name: initializer for initializer in proto.graph.initializer}
+    used: set[str] = set()
+    for node in proto.graph.node:
+        if node.op_type != "MatMulInteger":
+            continue
+        name = node.input[1]
+        if name in used and name in weights:
+            node.input[1] = f"{name}.again{len(used)}"
+            proto.graph.initializer.add().CopyFrom(weights[name])
+            proto.graph.initializer[-1].name = node.input[1]
+        used.add(node.input[1])
 
 
 def require_onnx() -> None:

@@ -6,7 +6,7 @@ T = B * L tokens, and the last layer still computes the pooled rows alone. Texts
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -29,11 +29,9 @@ class PaddedPacking(Packing):
 
     Attributes:
         batch: B.
-        biases: what attention adds to its scores, made once for all layers; by (causal, window, pooled).
     """
 
     batch: int = 0
-    biases: dict[tuple[bool, int | None, bool], Tensor] = field(default_factory=dict)
 
     @classmethod
     def of(cls, lengths_B: Tensor, batch: int, longest: int, pooling: str) -> PaddedPacking:
@@ -41,18 +39,29 @@ class PaddedPacking(Packing):
         starts_B = torch.arange(batch, device=lengths_B.device) * longest
         ends_B = starts_B + lengths_B - 1
         tokens_T = torch.arange(batch * longest, device=lengths_B.device)
-        pooled = {"first": starts_B, "last": ends_B, "mean": None}[pooling]
         return cls(
-            starts_B, ends_B, lengths_B, longest, tokens_T.view(batch, longest), tokens_T, pooled_B=pooled, batch=batch
+            starts_B=starts_B,
+            ends_B=ends_B,
+            lengths_B=lengths_B,
+            longest=longest,
+            from_packed_BL=tokens_T.view(batch, longest),
+            to_packed_T=tokens_T,
+            real_tokens=batch * longest,
+            pooled_B={"first": starts_B, "last": ends_B, "mean": None}[pooling],
+            batch=batch,
         )
 
     def bias(self, causal: bool, window: int | None, pooled_positions_B: Tensor | None) -> Tensor | None:
-        """[B or 1, 1, L or 1, L]: 0 where a query may look, a very low number where it may not; None: all zero."""
-        key = (causal, window, pooled_positions_B is not None)
-        if key not in self.biases:
+        """What attention adds to its scores, made once for all layers.
+
+        [B or 1, 1, L or 1, L]: 0 where a query may look, a very low number where it may not; None: all zero.
+        """
+        key = ("padded bias", causal, window, pooled_positions_B is not None)
+        if key not in self.memo:
             allowed = self._allowed(causal, window, pooled_positions_B)
-            self.biases[key] = torch.where(allowed, 0.0, MASKED)[:, None]
-        return self.biases[key]
+            self.memo[key] = torch.where(allowed, 0.0, MASKED)[:, None]
+        bias: Tensor = self.memo[key]
+        return bias
 
     def _allowed(self, causal: bool, window: int | None, pooled_positions_B: Tensor | None) -> Tensor:
         slots_L = torch.arange(self.longest, device=self.lengths_B.device)
@@ -123,7 +132,7 @@ def padded_attention(
 ) -> tuple[Tensor, None]:
     """`packed_attention` without its gathers: the same arguments, returns and letters, no dropout."""
     if attention_mask is not None:
-        raise ValueError("a mask reached padded attention: the model built one in spite of `_no_mask`")
+        raise ValueError("a mask reached padded attention: the model built one, which it must not")
     positions_B = None
     places: Any = packing
     if isinstance(packing, PooledPacking):
@@ -172,11 +181,6 @@ def _repeat(x_BJLK: Tensor, heads: int) -> Tensor:
 
 
 def _register() -> None:
-    from transformers import AttentionInterface, AttentionMaskInterface
+    from transformers import AttentionInterface
 
-    AttentionInterface.register(NAME, padded_attention)
-    AttentionMaskInterface.register(NAME, _no_mask)
-
-
-def _no_mask(*_: object, **__: object) -> None:
-    """What transformers calls to make a mask: none is needed."""
+    AttentionInterface.register(NAME, padded_attention)  # without a mask function of that name, no mask is made

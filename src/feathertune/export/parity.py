@@ -2,9 +2,9 @@
 
 Two runtimes round differently, and a quantized model turns the last bit of a tie into a step, which later layers turn
 into more: half of the rows agree to 1e-6, most others to 1e-3, and one in twenty jumps by 1e-2 (docs/DEPLOYING.md). So
-it is the distribution that is judged, and the labels and metrics that come of it. A row whose two likeliest classes were
-that near to each other may fall to either side, and as long as few do, that is no movement of a metric: in a split of
-300 rows a single one moves precision by half a point.
+it is the distribution that is judged, and the labels and metrics that come of it. A row whose two likeliest classes
+were that near to each other may fall to either side, and as long as few do, that is no movement of a metric: in a split
+of 300 rows a single one moves precision by half a point.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ class SingleTextClassifier(nn.Module):
         """[1, L] -> [1, C]."""
         longest = input_ids.shape[1]
         none = input_ids[0, :0]  # nothing is pooled within the model, so nobody asks where texts begin and end
-        packing = _Single(none, none, none, longest, none, none, batch=1, owner=self)
+        packing = _Single(none, none, none, longest, none, none, longest, batch=1, owner=self)
         pooling = self.family.pooling(self.model.config)
         options = {"use_cache": False} if pooling == "last" else {}
         hidden_1TD = self.model.base_model(
