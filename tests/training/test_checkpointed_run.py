@@ -1,0 +1,38 @@
+"""`training.checkpoint_activations` in a recipe reaches the model and leaves the run's results as they were."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from feathertune.files import read_json
+from feathertune.model import checkpointing
+from feathertune.recipe import parse_recipe
+from feathertune.run import train
+from tiny import save_tiny_base, write_tiny_data
+
+
+@pytest.mark.parametrize("method", ["lora", "full", "head", "qat"])
+def test_a_run_with_it_is_the_run_without_it(tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    base, data = save_tiny_base(tmp_path / "base", "gpt2"), write_tiny_data(tmp_path / "data")
+    recomputed = []
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        recomputed.append(1)
+        return checkpoint(*arguments, **options)
+
+    checkpoint = checkpointing.checkpoint
+    monkeypatch.setattr(checkpointing, "checkpoint", counted)
+    results = []
+    for checkpointed in ("false", "true"):
+        recipe = parse_recipe(
+            f"model: {{source: {base}, max_length: 64}}\ndata: {{source: {data}}}\nmethod: {method}\n"
+            f"training: {{epochs: 2, learning_rate: 1.0e-2, checkpoint_activations: {checkpointed}}}",
+            [],
+            where="test",
+        )
+        folder = tmp_path / f"run-{checkpointed}"
+        train(recipe, folder)
+        results.append(read_json(folder / "summary.json")["after"])
+        assert bool(recomputed) == (checkpointed == "true")
+    assert results[0] == results[1]
