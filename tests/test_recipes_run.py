@@ -13,7 +13,13 @@ from feathertune.data.sources import SAMPLE_FOLDER
 from feathertune.recipe import shipped_recipes
 from tiny import SHARED, VOCABULARY, save_tiny_base, tiny_tokenizer
 
-FAMILY = {"quickstart": "bert", "wellformed-minilm": "bert", "wellformed-smollm2": "llama", "wellformed-gpt2": "gpt2"}
+FAMILY = {
+    "quickstart": "bert",
+    "wellformed-minilm": "bert",
+    "wellformed-minilm-qat": "bert",
+    "wellformed-smollm2": "llama",
+    "wellformed-gpt2": "gpt2",
+}
 GOOGLE = SHARED / "query-wellformedness"
 needs_google = pytest.mark.skipif(not GOOGLE.is_dir(), reason="the query-wellformedness files are not here")
 
@@ -44,7 +50,7 @@ def test_a_recipe_runs(name: str, small_sample: Path, tmp_path: Path) -> None:
     assert sum(answer.probabilities.values()) == pytest.approx(1)
 
 
-@pytest.mark.parametrize("method", ["head", "lora", "full"])
+@pytest.mark.parametrize("method", ["head", "lora", "full", "qat"])
 def test_every_method_leaves_what_the_predictor_needs(method: str, small_sample: Path, tmp_path: Path) -> None:
     base = save_tiny_base(tmp_path / "base", "gpt2")
     overrides = [f"model.source={base}", f"data.source={small_sample}", f"method={method}", "training.epochs=1"]

@@ -51,6 +51,19 @@ def test_the_table_says_what_happened_and_what_it_cost() -> None:
     assert " pts" in text
 
 
+def test_a_quantized_run_says_how_small_it_is_and_what_rounding_cost() -> None:
+    trained, rounded = (summary(strength) for strength in (1.0, 0.8))
+    quantization = {"weights": "int4", "weights_bytes": 18_238_680, "float32_bytes": 90_855_944}
+    trained |= {"float": summary(1.2)["after"], "ptq": rounded["after"], "quantization": quantization}
+    text = "\n".join(rendered(trained))
+    assert "after: quantized, int4 weights, 17.4 MiB (20.1% of float32)" in text
+    accuracies = [trained[stage]["validation"]["accuracy"] for stage in ("float", "ptq", "after")]
+    shown = "float32 {:.1%}, int4 rounded {:.1%}, int4 trained {:.1%}".format(*accuracies)
+    assert f"validation: accuracy in {shown}" in text
+    del trained["ptq"]
+    assert "int4 trained" not in "\n".join(rendered(trained))
+
+
 @pytest.mark.parametrize("names", [("NEGATIVE", "POSITIVE"), ("[bold]no[/bold]", "yes " * 30), tuple("ABCDE")])
 def test_the_table_fits_100_columns_and_shows_names_as_they_are(names: tuple[str, ...]) -> None:
     lines = rendered(summary(names=names))

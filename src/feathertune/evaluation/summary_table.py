@@ -165,7 +165,24 @@ def _caption(summary: Mapping[str, Any]) -> list[str]:
         costs.append(f"peak memory {summary['peak_memory_mib']:,.0f} MiB")
     if summary.get("best_epoch") is not None:
         costs.append(f"best epoch {summary['best_epoch']} of {summary.get('epochs', DASH)}")
-    return [*lines, *([", ".join(costs)] if costs else []), *(block.verdict for block in blocks(summary))]
+    lines += [", ".join(costs)] if costs else []
+    return [*lines, *_quantization(summary), *(block.verdict for block in blocks(summary))]
+
+
+def _quantization(summary: Mapping[str, Any]) -> list[str]:
+    """What `after` is where the run was quantized: its size, and the accuracies on the way there."""
+    quantization = summary.get("quantization")
+    if quantization is None:
+        return []
+    size, whole, weights = (quantization[key] for key in ("weights_bytes", "float32_bytes", "weights"))
+    lines = [f"after: quantized, {weights} weights, {size / 2**20:,.1f} MiB ({size / whole:.1%} of float32)"]
+    stages = {"float": "float32", "ptq": f"{weights} rounded", "after": f"{weights} trained"}
+    if "ptq" not in summary:
+        stages = {"float": "float32", "after": f"{weights} rounded"}
+    for split in summary["after"]:
+        shown = ", ".join(f"{title} {summary[stage][split]['accuracy']:.1%}" for stage, title in stages.items())
+        lines.append(f"{split}: accuracy in {shown}")
+    return lines
 
 
 def _majority_name(majority: Mapping[str, Any]) -> str:
