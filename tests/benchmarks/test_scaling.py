@@ -1,32 +1,19 @@
 """benchmarks/scaling.py measures what it says, on sizes that take seconds."""
 
-import importlib.util
 import json
-import subprocess
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "scaling.py"
+import scaling
+from generated import MAX_LENGTH, write_data
 
 
-@pytest.fixture(scope="module")
-def scaling() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("scaling", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_generated_rows_are_the_same_each_time(scaling: ModuleType, tmp_path: Path) -> None:
+def test_generated_rows_are_the_same_each_time(tmp_path: Path) -> None:
     (tmp_path / "one").mkdir()
     (tmp_path / "other").mkdir()
-    scaling.write_data(tmp_path / "one", 50)
-    scaling.write_data(tmp_path / "other", 50)
+    write_data(tmp_path / "one", 50)
+    write_data(tmp_path / "other", 50)
     text = (tmp_path / "one" / "train.jsonl").read_text()
     assert text == (tmp_path / "other" / "train.jsonl").read_text()
     rows = [json.loads(line) for line in text.splitlines()]
@@ -35,7 +22,7 @@ def test_generated_rows_are_the_same_each_time(scaling: ModuleType, tmp_path: Pa
     assert all(4 <= len(row["text"].split()) <= 11 for row in rows)
 
 
-def test_ratios_are_to_the_size_before(scaling: ModuleType) -> None:
+def test_ratios_are_to_the_size_before() -> None:
     result = {
         "rows": 10,
         "tokens": 100,
@@ -53,14 +40,13 @@ def test_ratios_are_to_the_size_before(scaling: ModuleType) -> None:
 
 
 @pytest.mark.slow
-def test_the_whole_of_it_in_miniature(tmp_path: Path) -> None:
-    command = [sys.executable, str(SCRIPT), "--sizes", "320", "640", "--output", str(tmp_path / "scaling.json")]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=600)
+def test_the_whole_of_it_in_miniature(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scaling.main(["--sizes", "320", "640", "--output", str(tmp_path / "scaling.json")])
     results = json.loads((tmp_path / "scaling.json").read_text())
     assert [result["rows"] for result in results] == [320, 640]
-    assert [result["steps"] for result in results] == [10, 20]
+    assert [result["steps"] for result in results] == [10, 20]  # no more than there are rows for
     for result in results:
-        assert result["rows"] * 4 < result["tokens"] < result["rows"] * 64
+        assert result["rows"] * 4 < result["tokens"] < result["rows"] * MAX_LENGTH
         assert all(seconds > 0 for seconds in result["seconds"].values())
         assert 0 < result["own_memory_mib"] <= result["peak_memory_mib"]
-    assert done.stdout.splitlines()[0].split() == ["rows", "320", "640"]
+    assert capsys.readouterr().out.splitlines()[0].split() == ["rows", "320", "640"]
