@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import os
 import shlex
 import sys
@@ -281,6 +282,8 @@ def main() -> None:
     """The entry point: a UserError, or a file that the system will not read or write, is one message and status 2."""
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    for name in ("torchao", "torch.utils._pytree"):  # transformers imports torchao where executorch has brought it
+        logging.getLogger(name).setLevel(logging.ERROR)
     if not sys.stderr.isatty():
         os.environ.setdefault("TQDM_DISABLE", "1")  # other libraries' bars, of which a log shows every frame
     try:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,16 +37,19 @@ class XnnpackLinear(nn.Module):
 
     def __init__(self, linear: IntegerLinear) -> None:
         super().__init__()
-        self.bits, self.inputs = linear.bits, linear.in_features
+        self.bits = linear.bits
         scale = linear.scale_O if self.bits == 8 else linear.scale_OG
-        missing = 0 if self.bits == 8 else scale.shape[1] * GROUP - self.inputs
-        self.register_buffer("weight_OI", functional.pad(linear.weight_OI, (0, missing)))
+        # XNNPACK's int4 kernels need whole groups. Zeros change no row's range, which includes 0 anyway.
+        self.missing = 0 if self.bits == 8 else scale.shape[1] * GROUP - linear.in_features
+        self.register_buffer("weight_OI", functional.pad(linear.weight_OI, (0, self.missing)))
         self.register_buffer("scale", scale)
         self.register_buffer("zero", torch.zeros(scale.shape, dtype=torch.int8))
         self.register_buffer("bias_O", linear.bias_O)
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., I] -> [..., O]."""
+        if self.missing:
+            x = functional.pad(x, (0, self.missing))
         ops: Any = torch.ops.quantized_decomposed
         scale, zero = ops.choose_qparams_per_token_asymmetric(x, torch.int8)
         q = ops.quantize_per_token(x, scale, zero, *ACTIVATION_RANGE, torch.int8)
@@ -67,7 +69,7 @@ def write_executorch(classifier: SingleTextClassifier, path: Path) -> None:
     """Write the program: `input_ids` [1, L] int64, L from 1 to the longest -> logits [1, C].
 
     Raises:
-        UserError: the extra is not installed, or an int4 layer whose inputs are no multiple of 32.
+        UserError: the extra is not installed.
     """
     require_executorch()
     _replace_integer_layers(classifier.model)
@@ -110,7 +112,6 @@ class ExecutorchRuntime:
 
 def require_executorch() -> None:
     """Raise a UserError that names the extra where executorch is missing."""
-    os.environ.setdefault("TORCHAO_FORCE_SKIP_LOADING_SO_FILES", "1")
     try:
         with _quiet():
             import executorch.exir  # noqa: F401
@@ -124,11 +125,6 @@ def require_executorch() -> None:
 def _replace_integer_layers(model: nn.Module) -> None:
     for name, module in list(model.named_modules()):
         if isinstance(module, IntegerLinear):
-            if module.bits == 4 and module.in_features % GROUP:
-                raise UserError(
-                    f"{name} has {module.in_features} inputs, and XNNPACK's int4 kernels need a multiple of {GROUP}",
-                    fix="Quantize the run to int8, or export it to ONNX.",
-                )
             model.set_submodule(name, XnnpackLinear(module))
         elif isinstance(module, IntegerEmbedding):
             model.set_submodule(name, OnnxEmbedding(module))

@@ -11,7 +11,8 @@ from torch import nn
 from feathertune.model.adapted_linear import AdaptedLinear
 from feathertune.model.classifier import PackedClassifier
 from feathertune.model.fast_linear import FastLinear
-from feathertune.model.product import has_bf16, processor_flags
+from feathertune.model.product import has_bf16
+from feathertune.processor import processor_flags
 
 Precision = Literal["fp32", "bf16"]
 DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}

@@ -8,13 +8,12 @@ take any contiguous or transposed matrix as it lies, so that no second copy of a
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-_CPUINFO = Path("/proc/cpuinfo")
+from feathertune.processor import processor_flags, processor_vendor
 
 
 def product(x_TI: Tensor, weight_OI: Tensor, bias_O: Tensor | None = None) -> Tensor:
@@ -51,28 +50,5 @@ def has_bf16() -> bool:
     )
 
 
-@cache
-def processor_flags() -> frozenset[str]:
-    """What the processor can do, as Linux names it; empty elsewhere."""
-    return frozenset(_entry("flags").split() + _entry("Features").split())
-
-
-@cache
-def processor_vendor() -> str:
-    """`AuthenticAMD`, `GenuineIntel`, ...; empty where Linux does not tell."""
-    return _entry("vendor_id")
-
-
 def _by_onednn(x_TI: Tensor) -> bool:
     return x_TI.device.type == "cpu" and x_TI.shape[0] > 0 and onednn_is_faster(x_TI.dtype)
-
-
-def _entry(name: str) -> str:
-    """The first processor's entry of that name, or nothing."""
-    if not _CPUINFO.is_file():
-        return ""
-    for line in _CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines():
-        key, _, value = line.partition(":")
-        if key.strip() == name:
-            return value.strip()
-    return ""

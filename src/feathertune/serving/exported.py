@@ -12,6 +12,7 @@ import numpy.typing as npt
 from feathertune.errors import UserError, in_short
 from feathertune.export.export_folder import ExportDescription, ExportFolder, read_description
 from feathertune.files import read_json
+from feathertune.processor import processor_flags
 from feathertune.recipe import DataSection
 
 TOKEN_BUDGET = 1024  # tokens of a batch
@@ -28,8 +29,11 @@ class Runtime(Protocol):
 class ExportedModel:
     """An export folder's answers. Nothing of torch's training side is used."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, threads: int | None = None) -> None:
         """Open the export folder at `path`.
+
+        Args:
+            threads: that onnxruntime computes with; by default one for each core.
 
         Raises:
             UserError: it is damaged, of a target that has no runtime here, or its runtime is not installed.
@@ -46,7 +50,7 @@ class ExportedModel:
             self._tokenizer = Tokenizer.from_file(str(folder.tokenizer))
         except Exception as error:  # the tokenizers library raises Exception itself
             raise UserError(f"cannot load the tokenizer: {in_short(error)}", where=str(folder.tokenizer)) from None
-        self._runtime = _runtime(folder, self.description)
+        self._runtime = _runtime(folder, self.description, threads)
 
     @property
     def data(self) -> DataSection:
@@ -76,7 +80,7 @@ class ExportedModel:
 class OnnxRuntime:
     """model.onnx in onnxruntime, on the processor."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, threads: int | None = None) -> None:
         try:
             import onnxruntime
         except ImportError:
@@ -84,9 +88,11 @@ class OnnxRuntime:
                 "an ONNX export needs onnxruntime, which is not installed", fix="pip install 'feathertune[onnx]'"
             ) from None
         options = onnxruntime.SessionOptions()
-        # Before VNNI, x86 adds pairs of uint8 x int8 products in int16, which saturates; this is exact, and is ignored
-        # where it is not needed.
-        options.add_session_config_entry("session.x64quantprecision", "1")
+        if threads is not None:
+            options.intra_op_num_threads = threads
+        if not processor_flags() & {"avx512_vnni", "avx_vnni"}:
+            # Without VNNI, x86 adds pairs of uint8 x int8 products in int16, which saturates. This is exact and slower.
+            options.add_session_config_entry("session.x64quantprecision", "1")
         options.log_severity_level = 3
         try:
             self._session: Any = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
@@ -100,9 +106,9 @@ class OnnxRuntime:
         return logits_BC
 
 
-def _runtime(folder: ExportFolder, description: ExportDescription) -> Runtime:
+def _runtime(folder: ExportFolder, description: ExportDescription, threads: int | None) -> Runtime:
     if description.target == "onnx":
-        return OnnxRuntime(folder.onnx)
+        return OnnxRuntime(folder.onnx, threads)
     if description.target == "executorch":
         from feathertune.export.executorch import ExecutorchRuntime
 
