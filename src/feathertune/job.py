@@ -24,6 +24,7 @@ from feathertune.model.adapt import (
 from feathertune.model.base import load_base
 from feathertune.model.checkpointing import checkpoint_activations
 from feathertune.model.classifier import PackedClassifier, ParameterCount
+from feathertune.model.dropout import drops, set_dropouts
 from feathertune.model.peft_files import check_adapter, read_labels
 from feathertune.model.precision import PrecisionChoice, choose_precision, set_precision
 from feathertune.model.sources import BaseFiles, find_base
@@ -89,10 +90,14 @@ def prepare(recipe: Recipe, device: torch.device) -> Job:
     }
     classifier = load_base(base, dataset.label_names, recipe.training.seed)
     _check_positions(classifier, recipe.model.max_length)
+    if recipe.model.dropout is not None:
+        set_dropouts(classifier.model, recipe.model.dropout)
     checksums = base.checksums()
     start = None if recipe.init_from is None else find_start(recipe.init_from, dataset.label_names, checksums)
     lora = apply_method(classifier, recipe, None if start is None else _adapter_shape(classifier, start))
     plan = None if recipe.quantize is None else plan_quantization(classifier, _scheme(recipe.quantize))
+    if recipe.training.share_prefixes:
+        _check_sharing(classifier)
     count = count_parameters(classifier)
     precision = choose_precision(recipe.training.precision, device)
     set_precision(classifier.to(device), precision.precision)
@@ -113,6 +118,20 @@ def prepare(recipe: Recipe, device: torch.device) -> Job:
         plan=plan,
         start=start,
     )
+
+
+def _check_sharing(classifier: PackedClassifier) -> None:
+    """Raise a UserError where texts cannot share what they begin with in training."""
+    if not classifier.causal:
+        raise UserError(
+            f"training.share_prefixes: a {classifier.model.config.model_type} model's tokens depend on what follows them",
+            fix="Set training.share_prefixes=false: only causal models (GPT-2, Llama-like) can share.",
+        )
+    if drops(classifier.model):
+        raise UserError(
+            "training.share_prefixes: with dropout, texts that begin alike are computed differently",
+            fix="Set model.dropout=0 and lora.dropout=0, or training.share_prefixes=false.",
+        )
 
 
 def find_start(path: str, label_names: tuple[str, ...], checksums: dict[str, str]) -> RunFolder:

@@ -36,6 +36,9 @@ class ModelSection(_Section):
     source: str = Field(min_length=1, description="Hub id, folder, package:NAME/path, or gguf:FILE")
     revision: str | None = Field(default=None, description="Hub commit, branch or tag; the commit is pinned in the run")
     max_length: int = Field(default=128, ge=2, le=32768, description="tokens; longer texts are cut and counted")
+    dropout: float | None = Field(
+        default=None, ge=0, lt=1, description="every dropout rate of the base in training; null: the checkpoint's"
+    )
 
 
 class LabelSection(_Section):
@@ -115,6 +118,10 @@ class TrainingSection(_Section):
         default="auto", description="of the layers' products; auto: bf16 where the machine has it"
     )
     checkpoint_activations: bool = Field(default=False, description="less memory for more time, with the same result")
+    share_prefixes: bool = Field(
+        default=False,
+        description="compute what texts of a batch begin with once; for causal models without any dropout",
+    )
     seed: int = Field(default=0, ge=0, lt=2**32)
 
 

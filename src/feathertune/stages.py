@@ -78,6 +78,7 @@ def train_stage(
         best_metric=training.best_metric,
         early_stopping=training.early_stopping,
         seed=training.seed,
+        share_prefixes=training.share_prefixes,
     )
 
     def evaluate() -> dict[str, Any]:

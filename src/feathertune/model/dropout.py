@@ -104,6 +104,25 @@ def keep_mask(x: Tensor, dtype: torch.dtype, rate: float) -> tuple[Tensor | None
     return torch.ge(bits, threshold - _LEVELS // 2, out=keep), _LEVELS / (_LEVELS - threshold)
 
 
+def set_dropouts(model: nn.Module, rate: float) -> None:
+    """Give every dropout of the model, of attention weights too, this rate, in place."""
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = rate
+        elif isinstance(getattr(module, "attention_dropout", None), float):
+            module.attention_dropout = rate  # type: ignore[assignment]
+
+
+def drops(model: nn.Module) -> bool:
+    """Whether anything in the model, LoRA's layers included, is dropped at random in training."""
+    names = ("p", "dropout", "attention_dropout")
+    return any(
+        isinstance(rate, float) and rate > 0
+        for module in model.modules()
+        for rate in (getattr(module, name, None) for name in names)
+    )
+
+
 def replace_dropouts(model: nn.Module) -> None:
     """Put a `Dropout` in place of each `nn.Dropout`, in place."""
     for name, module in list(model.named_modules()):

@@ -83,6 +83,7 @@ class LoopSettings:
     best_metric: str
     early_stopping: int | None
     seed: int
+    share_prefixes: bool = False
     checkpoint_seconds: float = 600.0
 
 
@@ -238,7 +239,9 @@ class _Stepper:
 
     def _loss(self, indices_B: npt.NDArray[np.int64]) -> torch.Tensor:
         """Mean cross-entropy, in nats, of one micro-batch against its classes or its soft labels; and the teacher's."""
-        batch = pack(self.data.texts, indices_B, multiple=TOKEN_MULTIPLE).to(self.accelerator.device)
+        batch = pack(
+            self.data.texts, indices_B, share_prefixes=self.settings.share_prefixes, multiple=TOKEN_MULTIPLE
+        ).to(self.accelerator.device)
         (targets,) = moved([torch.from_numpy(self.data.targets[indices_B])], self.accelerator.device)
         logits_BC = self.model(batch)
         loss, teacher = F.cross_entropy(logits_BC, targets), self.data.teacher
