@@ -124,7 +124,7 @@ def _check_sharing(classifier: PackedClassifier) -> None:
     """Raise a UserError where texts cannot share what they begin with in training."""
     if not classifier.causal:
         raise UserError(
-            f"training.share_prefixes: a {classifier.model.config.model_type} model's tokens depend on what follows them",
+            f"training.share_prefixes: {classifier.model.config.model_type}'s tokens depend on what follows them",
             fix="Set training.share_prefixes=false: only causal models (GPT-2, Llama-like) can share.",
         )
     if drops(classifier.model):
