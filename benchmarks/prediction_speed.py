@@ -10,7 +10,7 @@ there are, so they are given the first --peer-texts alone. Feathertune's does, a
 computed once, and for causal models a common beginning too.
 
 The scores must agree, or the exit status is 1: in fp32 they are the pipeline's to 1e-5, and in bf16 the labels are the
-pipeline's wherever its two probabilities are at least 0.02 apart.
+pipeline's wherever its two probabilities are at least 0.05 apart (the pipeline's own bf16 moves one by 0.023, so the gap by 0.046).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from predictors import CONTENDERS, Answers, Turn, predict, save_model
 from shapes import MAX_LENGTH, SHAPES, Shape, find_tokenizer, read_texts
 
 GOALS = {"gpt2": {"ours-fp32": 4.5, "ours-bf16": 8.0}}  # times the pipeline, from strings
-TOLERANCE, NEAR_TIE = 1e-5, 0.02
+TOLERANCE, NEAR_TIE = 1e-5, 0.05
 _HEAD_TEXTS = 64  # that the random head is fitted to
 _SWEEP_TEXTS = 128
 

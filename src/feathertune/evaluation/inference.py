@@ -20,7 +20,7 @@ from feathertune.tokens.tokenized import TokenizedTexts
 # Attention's sums depend in their last bits on how long the longest text of a batch is, and a quantized model may turn
 # the last bit of a tie into a visible step. So there only texts of like length share a batch, and L depends on these.
 LENGTH_CLASS = 8
-TOKEN_BUDGET = 2048  # tokens in a batch: large enough for full-speed products, small enough for the cache
+TOKEN_BUDGET = 1024  # tokens in a batch: enough for full-speed products, and buffers that malloc keeps (docs/LOG.md)
 _WINDOW = 65_536  # texts sorted at a time: sorting more packs no better, and would take memory for each of them
 
 
