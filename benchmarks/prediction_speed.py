@@ -10,7 +10,7 @@ there are, so they are given the first --peer-texts alone. Feathertune's does, a
 computed once, and for causal models a common beginning too.
 
 The scores must agree, or the exit status is 1: in fp32 they are the pipeline's to 1e-5, and in bf16 the labels are the
-pipeline's wherever its two probabilities are at least 0.05 apart (the pipeline's own bf16 moves one by 0.023, so the gap by 0.046).
+pipeline's wherever its two probabilities are at least 0.05 apart: its own bf16 moves each by up to 0.023.
 """
 
 from __future__ import annotations
