@@ -316,3 +316,18 @@ def test_a_reader_that_has_seen_enough_is_no_fault(place: Path) -> None:
     assert done.stdout == "row,text,label,score,probability_no,probability_yes\n"
     assert (done.returncode, done.stderr) == (0, "")
     (place / "many.txt").unlink()
+
+
+def test_predict_takes_an_export_folder_too(place: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    exported = feathertune("export", "run", "--to", "onnx", "--output", "exported", cwd=place)
+    assert exported.returncode == 0, exported.stderr
+    of_run, of_export = (
+        feathertune("predict", name, "the cat", "--format", "json", cwd=place) for name in ("run", "exported")
+    )
+    assert (of_run.returncode, of_export.returncode) == (0, 0), of_export.stderr
+    (one,), (other,) = json.loads(of_run.stdout), json.loads(of_export.stdout)
+    assert one["label"] == other["label"]
+    assert one["score"] == pytest.approx(other["score"], abs=0.01)
+    refused = feathertune("evaluate", "exported", cwd=place)
+    assert (refused.returncode, "not a run folder" in refused.stderr) == (2, True)
