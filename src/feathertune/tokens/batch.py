@@ -120,7 +120,8 @@ def pack(
             for each T, so that few different ones are fast sooner.
         length_multiple: fill L up to a multiple of this.
     """
-    begins_B, lengths_B = texts.offsets[indices_B], np.diff(texts.offsets)[indices_B].astype(np.int64)
+    begins_B = texts.offsets[indices_B]
+    lengths_B = texts.offsets[indices_B + 1] - begins_B
     slots_L = np.arange(-(-int(lengths_B.max()) // length_multiple) * length_multiple)
     ids_BL = texts.ids[np.minimum(slots_L, lengths_B[:, None] - 1) + begins_B[:, None]].astype(np.int64)
     order_B, new_BL = np.arange(len(indices_B)), slots_L < lengths_B[:, None]
