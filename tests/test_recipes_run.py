@@ -16,6 +16,7 @@ from tiny import SHARED, VOCABULARY, save_tiny_base, tiny_tokenizer
 FAMILY = {
     "quickstart": "bert",
     "wellformed-minilm": "bert",
+    "wellformed-fast": "bert",
     "wellformed-minilm-qat": "bert",
     "wellformed-smollm2": "llama",
     "wellformed-gpt2": "gpt2",

@@ -88,6 +88,7 @@ def train_stage(
         early_stopping=training.early_stopping,
         seed=training.seed,
         share_prefixes=training.share_prefixes,
+        max_steps=training.max_steps,
     )
 
     def evaluate() -> dict[str, Any]:

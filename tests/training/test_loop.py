@@ -235,6 +235,23 @@ def test_early_stopping_stops(tmp_path: Path) -> None:
     assert not at_the_end.stopped_early, "the last epoch is no early stop"
 
 
+@pytest.mark.parametrize(("limit", "steps", "epochs"), [(3, 3, 1), (4, 4, 1), (6, 6, 2), (99, 12, 3), (None, 12, 3)])
+def test_training_ends_after_max_steps(tmp_path: Path, limit: int | None, steps: int, epochs: int) -> None:
+    """Four steps an epoch; an epoch that is cut short is evaluated like any other."""
+    classifier = lora_classifier()
+    recorder = Recorder(classifier)
+    evaluated = []
+
+    def evaluate() -> dict[str, Any]:
+        evaluated.append(len(recorder.losses))
+        return metrics(0.5)
+
+    outcome = train(tmp_path, classifier, random_set(32), max_steps=limit, evaluate=evaluate, reporter=recorder)
+    assert (outcome.progress.step, outcome.progress.epoch, outcome.stopped_early) == (steps, epochs, False)
+    assert len(recorder.losses) == evaluated[-1] == steps
+    assert len(evaluated) == epochs
+
+
 def test_the_rate_falls_on_a_plateau(tmp_path: Path) -> None:
     train(
         tmp_path,

@@ -148,6 +148,15 @@ def test_resuming_what_is_done_changes_nothing(tmp_path: Path, uninterrupted: An
     assert not outcome.stopped_early
 
 
+def test_max_steps_are_counted_over_interruptions(tmp_path: Path) -> None:
+    whole = run(tmp_path / "whole", max_steps=11)
+    with pytest.raises(Crash):
+        run(tmp_path / "broken", max_steps=11, reporter=CrashAfter(step=10))
+    resumed = run(tmp_path / "broken", max_steps=11, resume=True)
+    assert same(resumed[0], whole[0])
+    assert (resumed[1].progress.step, resumed[1].progress.epoch) == (11, whole[1].progress.epoch)
+
+
 def test_early_stopping_is_remembered(tmp_path: Path) -> None:
     _, whole = run(tmp_path / "whole", early_stopping=1)
     assert (whole.stopped_early, whole.progress.epoch) == (True, 3)

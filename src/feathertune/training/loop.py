@@ -84,6 +84,7 @@ class LoopSettings:
     early_stopping: int | None
     seed: int
     share_prefixes: bool = False
+    max_steps: int | None = None
     checkpoint_seconds: float = 600.0
 
 
@@ -127,7 +128,7 @@ def train_loop(
     stepper = _Stepper(model, optimizer, data, settings, accelerator, steps_per_epoch)
     reporter.start(stepper.total_steps, progress.step)
     try:
-        while progress.epoch < settings.epochs and not _out_of_patience(progress, settings):
+        while progress.step < stepper.total_steps and not _out_of_patience(progress, settings):
             steps = training_steps(
                 len(data.texts),
                 step_size,
@@ -135,6 +136,7 @@ def train_loop(
                 epoch=progress.epoch + 1,
                 world_size=accelerator.num_processes,
             )
+            steps = steps[: progress.steps_in_epoch + stepper.total_steps - progress.step]
             for step in steps[progress.steps_in_epoch :]:
                 done = stepper.take(step, progress)
                 progress = done.progress
@@ -150,7 +152,7 @@ def train_loop(
         reporter.stop()
     accelerator.wait_for_everyone()
     recorder.restore_best()
-    return Outcome(progress, stopped_early=progress.epoch < settings.epochs)
+    return Outcome(progress, stopped_early=progress.step < stepper.total_steps)
 
 
 @dataclass(frozen=True)
@@ -188,8 +190,9 @@ class _Stepper:
 
     @property
     def total_steps(self) -> int:
-        """Optimizer steps of the whole run."""
-        return self.steps_per_epoch * self.settings.epochs
+        """Optimizer steps of the whole run. Where `max_steps` ends it within an epoch, that is its last."""
+        steps, limit = self.steps_per_epoch * self.settings.epochs, self.settings.max_steps
+        return steps if limit is None else min(steps, limit)
 
     def take(self, step_examples: npt.NDArray[np.int64], progress: Progress) -> _Step:
         """Train on the examples of one step, of which every process takes its share."""
