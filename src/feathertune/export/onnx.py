@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from feathertune.errors import UserError
@@ -50,6 +51,7 @@ def write_onnx(classifier: PaddedClassifier, path: Path, max_length: int) -> Non
         )
         proto = exported.model_proto
     _part_shared_integers(proto)
+    _strip(proto)
     proto.producer_name = "feathertune"
     if proto.ByteSize() > _LARGEST:
         raise UserError(
@@ -61,22 +63,39 @@ def write_onnx(classifier: PaddedClassifier, path: Path, max_length: int) -> Non
 
 
 def _part_shared_integers(proto: Any) -> None:
-    """Give every `MatMulInteger` a weight of its own, in place.
+    """Give every `MatMulInteger` a weight of its own name, in place.
 
     A last layer that computes its queries for the pooled rows alone uses GPT-2's weight of queries, keys and values
-    twice, and onnxruntime 1.32 refuses to turn a shared int8 weight into uint8 (session.x64quantprecision).
+    twice, and onnxruntime 1.32 refuses to turn a shared int8 weight into uint8 (session.x64quantprecision). The second
+    name is a reshaping to the same shape, which is carried out when the model is loaded and takes no room in the file.
     """
-    weights = {initializer.name: initializer for initializer in proto.graph.initializer}
+    from onnx import helper, numpy_helper
+
+    shapes = {initializer.name: list(initializer.dims) for initializer in proto.graph.initializer}
     used: set[str] = set()
+    reshapes = []
     for node in proto.graph.node:
         if node.op_type != "MatMulInteger":
             continue
         name = node.input[1]
-        if name in used and name in weights:
-            node.input[1] = f"{name}.again{len(used)}"
-            proto.graph.initializer.add().CopyFrom(weights[name])
-            proto.graph.initializer[-1].name = node.input[1]
-        used.add(node.input[1])
+        if name in used and name in shapes:
+            again = f"{name}.again{len(reshapes)}"
+            shape = numpy_helper.from_array(np.array(shapes[name], dtype=np.int64), f"{again}.shape")
+            proto.graph.initializer.append(shape)
+            reshapes.append(helper.make_node("Reshape", [name, shape.name], [again], name=again))
+            node.input[1] = again
+        used.add(name)
+    nodes = [*reshapes, *proto.graph.node]
+    del proto.graph.node[:]
+    proto.graph.node.extend(nodes)
+
+
+def _strip(proto: Any) -> None:
+    """Remove what the exporter notes about where each operator came from: megabytes, and this machine's paths."""
+    graph = proto.graph
+    for part in (proto, graph, *graph.node, *graph.initializer, *graph.value_info, *graph.input, *graph.output):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
 
 
 def require_onnx() -> None:

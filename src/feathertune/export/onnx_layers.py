@@ -21,24 +21,32 @@ from feathertune.quantization.numerics import GROUP, SMALLEST
 
 
 class OnnxLinear8(nn.Module):
-    """An int8 `IntegerLinear`, its weight lying as [I, O]."""
+    """An int8 `IntegerLinear`, its weight lying as [I, O].
+
+    The column sums are float32 where every sum of products is an integer that float32 holds exactly, which it is for
+    all but very wide layers of large weights: float32 is the faster number to correct in, and the result the same.
+    """
+
+    sums_O: Tensor
 
     def __init__(self, linear: IntegerLinear) -> None:
         super().__init__()
+        exact = int(linear.weight_OI.int().abs().sum(1).max()) * 255 < 2**24
         self.register_buffer("weight_IO", linear.weight_OI.T.contiguous())
         self.register_buffer("scale_O", linear.scale_O)
-        self.register_buffer("sums_O", linear.sums_O)
-        self.register_buffer("bias_O", _bias(linear))
+        self.register_buffer("sums_O", linear.sums_O.float() if exact else linear.sums_O)
+        self.register_buffer("bias_O", linear.bias_O)
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., I] -> [..., O]."""
-        x_TI = x.reshape(-1, x.shape[-1])
-        y_TO: Tensor = torch.ops.feathertune.linear8(x_TI, self.weight_IO, self.scale_O, self.sums_O, self.bias_O)
-        return y_TO.reshape(*x.shape[:-1], y_TO.shape[-1])
+        y: Tensor = torch.ops.feathertune.linear8(x, _ones(x), self.weight_IO, self.scale_O, self.sums_O, self.bias_O)
+        return y
 
 
 class OnnxLinear4(nn.Module):
     """An int4 `IntegerLinear`, two weights a byte, its scales in the bfloat16 that they are numbers of."""
+
+    scale_OG: Tensor
 
     def __init__(self, linear: IntegerLinear) -> None:
         super().__init__()
@@ -47,13 +55,12 @@ class OnnxLinear4(nn.Module):
         packed = numerics.pack_int4(padded_OI)
         self.register_buffer("packed", packed.reshape(outputs, groups, GROUP // 2).contiguous())
         self.register_buffer("scale_OG", linear.scale_OG.bfloat16())
-        self.register_buffer("bias_O", _bias(linear))
+        self.register_buffer("bias_O", linear.bias_O)
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., I] -> [..., O]."""
-        x_TI = x.reshape(-1, x.shape[-1])
-        y_TO: Tensor = torch.ops.feathertune.linear4(x_TI, self.packed, self.scale_OG.float(), self.bias_O)
-        return y_TO.reshape(*x.shape[:-1], y_TO.shape[-1])
+        y: Tensor = torch.ops.feathertune.linear4(x, _ones(x), self.packed, self.scale_OG.float(), self.bias_O)
+        return y
 
 
 class OnnxEmbedding(nn.Module):
@@ -83,80 +90,93 @@ def replace_integer_layers(model: nn.Module) -> None:
             model.set_submodule(name, OnnxEmbedding(module))
 
 
-def _bias(linear: IntegerLinear) -> Tensor:
-    return torch.zeros(linear.out_features) if linear.bias_O is None else linear.bias_O
+def _ones(x: Tensor) -> Tensor:
+    """[..., 1]: a one for each row, the same for all layers, so that the file's reader makes them once."""
+    return torch.ones(*x.shape[:-1], 1)
 
 
 @torch.library.custom_op("feathertune::linear8", mutates_args=())
-def linear8(x_TI: Tensor, weight_IO: Tensor, scale_O: Tensor, sums_O: Tensor, bias_O: Tensor) -> Tensor:
-    """What `IntegerLinear` computes with int8 weights."""
-    rows = numerics.quantize_rows(x_TI)
-    return numerics.rescale(numerics.integer_product(rows, weight_IO.T, sums_O), rows.scale_T1, scale_O, bias_O)
+def linear8(
+    x: Tensor, ones: Tensor, weight_IO: Tensor, scale_O: Tensor, sums_O: Tensor, bias_O: Tensor | None
+) -> Tensor:
+    """What `IntegerLinear` computes with int8 weights. `ones` is for ONNX alone."""
+    rows = numerics.quantize_rows(x.reshape(-1, x.shape[-1]))
+    n_TO = numerics.integer_product(rows, weight_IO.T.contiguous(), sums_O.int())
+    return numerics.rescale(n_TO, rows.scale_T1, scale_O, bias_O).reshape(*x.shape[:-1], -1)
 
 
 @torch.library.custom_op("feathertune::linear4", mutates_args=())
-def linear4(x_TI: Tensor, packed: Tensor, scale_OG: Tensor, bias_O: Tensor) -> Tensor:
-    """What `IntegerLinear` computes with int4 weights."""
-    rows = numerics.quantize_rows(x_TI)
-    q_OI = numerics.unpack_int4(packed.flatten(1), x_TI.shape[1])
+def linear4(x: Tensor, ones: Tensor, packed: Tensor, scale_OG: Tensor, bias_O: Tensor | None) -> Tensor:
+    """What `IntegerLinear` computes with int4 weights. `ones` is for ONNX alone."""
+    rows = numerics.quantize_rows(x.reshape(-1, x.shape[-1]))
+    q_OI = numerics.unpack_int4(packed.flatten(1), x.shape[-1])
     centred_TI = rows.q_TI.float() - rows.zero_T1
-    return (centred_TI @ numerics.dequantize_int4(q_OI, scale_OG).T) * rows.scale_T1 + bias_O
+    y_TO = (centred_TI @ numerics.dequantize_int4(q_OI, scale_OG).T) * rows.scale_T1
+    return (y_TO if bias_O is None else y_TO + bias_O).reshape(*x.shape[:-1], -1)
 
 
 @linear8.register_fake
-def _(x_TI: Tensor, weight_IO: Tensor, *_: Tensor) -> Tensor:
-    return x_TI.new_empty(x_TI.shape[0], weight_IO.shape[1])
+def _(x: Tensor, ones: Tensor, weight_IO: Tensor, *_: Tensor) -> Tensor:
+    return x.new_empty(*x.shape[:-1], weight_IO.shape[1])
 
 
 @linear4.register_fake
-def _(x_TI: Tensor, packed: Tensor, *_: Tensor) -> Tensor:
-    return x_TI.new_empty(x_TI.shape[0], packed.shape[0])
+def _(x: Tensor, ones: Tensor, packed: Tensor, *_: Tensor) -> Tensor:
+    return x.new_empty(*x.shape[:-1], packed.shape[0])
 
 
 def translations() -> dict[Callable[..., Any], Callable[..., Any]]:
-    """An operator of torch -> the function that writes it in ONNX."""
+    """An operator of torch -> the function that writes it in ONNX. Letters: R for the dimensions before the last."""
     from onnxscript import opset21
     from onnxscript.values import Op, Opset
 
     op: Any = opset21
     multiply_int4 = Op(Opset("com.microsoft", 1), "MatMulNBits", op_schema=_schema_of_matmul_nbits())
 
-    def quantize(x_TI: Any) -> tuple[Any, Any, Any, Any]:
-        """uint8 activations, scale, zero point (uint8), and a one for each row.
+    def quantize(x_RI: Any, ones_R1: Any) -> tuple[Any, Any, Any]:
+        """Activations as uint8, their scale, and their zero point as uint8.
 
         Some steps of the specification are merged: a range under 2^-100 becomes 2^-100 instead of 1, whose result
         differs by less than 1e-28, and the zero point is always taken from the row's lowest number, which can move it
         by one where rounding meets a tie: all of a row's integers then move along, and nothing else changes.
-        """
-        axis = op.Constant(value_ints=[1])
-        low_T1 = op.Min(op.ReduceMin(x_TI, axis, keepdims=1), op.Constant(value_float=0.0))
-        high_T1 = op.Max(op.ReduceMax(x_TI, axis, keepdims=1), op.Constant(value_float=SMALLEST))
-        minus_per_unit_T1 = op.Div(op.Constant(value_float=-255.0), op.Sub(high_T1, low_T1))
-        scale_T1 = op.Div(op.Constant(value_float=-1.0), minus_per_unit_T1)
-        ones_T1 = op.Div(scale_T1, scale_T1)
-        zero_T1 = _to_uint8(op.Mul(low_T1, minus_per_unit_T1))
-        steps_TI = op.Mul(x_TI, op.Div(op.Constant(value_float=1.0), scale_T1))
-        q_TI = op.QuantizeLinear(steps_TI, ones_T1, zero_T1, axis=1, block_size=int(x_TI.shape[1]))
-        return q_TI, scale_T1, zero_T1, ones_T1
 
-    def _to_uint8(x: Any) -> Any:
+        Multiplying by 1 / scale is written with a one that is no constant, since onnxruntime turns x * (1 / s) into
+        x / s, which rounds otherwise.
+        """
+        axis = op.Constant(value_ints=[-1])
+        low_R1 = op.Min(op.ReduceMin(x_RI, axis, keepdims=1), op.Constant(value_float=0.0))
+        high_R1 = op.Max(op.ReduceMax(x_RI, axis, keepdims=1), op.Constant(value_float=SMALLEST))
+        minus_per_unit_R1 = op.Div(op.Constant(value_float=-255.0), op.Sub(high_R1, low_R1))
+        scale_R1 = op.Div(op.Constant(value_float=-1.0), minus_per_unit_R1)
+        zero_R1 = to_uint8(op.Mul(low_R1, minus_per_unit_R1))
+        steps_RI = op.Mul(x_RI, op.Div(ones_R1, scale_R1))
+        q_RI = op.QuantizeLinear(steps_RI, ones_R1, zero_R1, axis=-1, block_size=int(x_RI.shape[-1]))
+        return q_RI, scale_R1, zero_R1
+
+    def to_uint8(x: Any) -> Any:
         """Rounded half to even."""
         return op.QuantizeLinear(x, op.Constant(value_float=1.0), output_dtype=2)
 
-    def linear8(x_TI: Any, weight_IO: Any, scale_O: Any, sums_O: Any, bias_O: Any) -> Any:
-        q_TI, scale_T1, zero_T1, _ = quantize(x_TI)
-        sums_TO = op.Sub(op.MatMulInteger(q_TI, weight_IO), op.Mul(op.Cast(zero_T1, to=6), sums_O))
-        return op.Add(op.Mul(op.Mul(op.Cast(sums_TO, to=1), scale_T1), scale_O), bias_O)
+    def add(y_RO: Any, bias_O: Any) -> Any:
+        return y_RO if bias_O is None else op.Add(y_RO, bias_O)
 
-    def linear4(x_TI: Any, packed: Any, scale_OG: Any, bias_O: Any) -> Any:
-        q_TI, scale_T1, zero_T1, _ = quantize(x_TI)
-        inputs = int(x_TI.shape[1])
-        near_TI = op.DequantizeLinear(q_TI, scale_T1, zero_T1, axis=1, block_size=inputs)
-        outputs = int(packed.shape[0])
-        product_TO = multiply_int4(
-            near_TI, packed, scale_OG, K=inputs, N=outputs, bits=4, block_size=GROUP, accuracy_level=1
+    def linear8(x_RI: Any, ones_R1: Any, weight_IO: Any, scale_O: Any, sums_O: Any, bias_O: Any) -> Any:
+        q_RI, scale_R1, zero_R1 = quantize(x_RI, ones_R1)
+        dots_RO = op.MatMulInteger(q_RI, weight_IO)
+        if sums_O.dtype.name == "INT32":
+            n_RO = op.Cast(op.Sub(dots_RO, op.Mul(op.Cast(zero_R1, to=6), sums_O)), to=1)
+        else:
+            n_RO = op.Sub(op.Cast(dots_RO, to=1), op.Mul(op.Cast(zero_R1, to=1), sums_O))
+        return add(op.Mul(op.Mul(n_RO, scale_R1), scale_O), bias_O)
+
+    def linear4(x_RI: Any, ones_R1: Any, packed: Any, scale_OG: Any, bias_O: Any) -> Any:
+        q_RI, scale_R1, zero_R1 = quantize(x_RI, ones_R1)
+        inputs, outputs = int(x_RI.shape[-1]), int(packed.shape[0])
+        near_RI = op.DequantizeLinear(q_RI, scale_R1, zero_R1, axis=-1, block_size=inputs)
+        product_RO = multiply_int4(
+            near_RI, packed, scale_OG, K=inputs, N=outputs, bits=4, block_size=GROUP, accuracy_level=1
         )
-        return op.Add(product_TO, bias_O)
+        return add(product_RO, bias_O)
 
     return {
         torch.ops.feathertune.linear8.default: linear8,

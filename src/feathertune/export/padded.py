@@ -150,10 +150,13 @@ def padded_attention(
     )
     bias = places.bias(bool(getattr(module, "is_causal", False)), sliding_window, positions_B)
     scale = query_1HTK.shape[-1] ** -0.5 if scaling is None else scaling
-    scores_BHQL = torch.matmul(query_BHQK, key_BHLK.transpose(-1, -2)) * scale
+    # By matrices of one text and head: so K is transposed by the product, and not by a slow pass of its own.
+    key_SLK, value_SLK, query_SQK = (x.flatten(0, 1) for x in (key_BHLK, value_BHLK, query_BHQK))
+    scores_BHQL = torch.bmm(query_SQK, key_SLK.transpose(1, 2)).view(*query_BHQK.shape[:3], -1) * scale
     if bias is not None:
         scores_BHQL = scores_BHQL + bias
-    out_BHQK = torch.matmul(functional.softmax(scores_BHQL, dim=-1), value_BHLK)
+    weights_SQL = functional.softmax(scores_BHQL, dim=-1).flatten(0, 1)
+    out_BHQK = torch.bmm(weights_SQL, value_SLK).view(query_BHQK.shape)
     return out_BHQK.transpose(1, 2).reshape(1, -1, heads, out_BHQK.shape[-1]), None
 
 

@@ -77,24 +77,30 @@ def _ask_merged(
 
 
 def _write_onnx(trained: TrainedModel, folder: ExportFolder) -> None:
-    _write_tokenizer_and_labels(trained, folder)
+    _write_tokenizer_of(trained, folder)
     write_config(trained.classifier, folder.path / "config.json")
     write_onnx(PaddedClassifier(trained.classifier), folder.onnx, trained.max_length)
 
 
-def _write_tokenizer_and_labels(trained: TrainedModel, folder: ExportFolder) -> None:
-    """A tokenizer.json that cuts long texts by itself, so that nobody has to know how."""
+def write_tokenizer_and_labels(
+    transformers_tokenizer: Any, max_length: int, label_names: Sequence[str], folder: ExportFolder
+) -> None:
+    """Write a tokenizer.json that cuts long texts by itself, so that nobody has to know how, and labels.json."""
     from tokenizers import Tokenizer
 
-    tokenizer: Any = Tokenizer.from_str(trained.tokenizer.backend_tokenizer.to_str())
+    tokenizer: Any = Tokenizer.from_str(transformers_tokenizer.backend_tokenizer.to_str())
     tokenizer.no_padding()
-    tokenizer.enable_truncation(trained.max_length)
+    tokenizer.enable_truncation(max_length)
     write_text(folder.tokenizer, tokenizer.to_str(pretty=False))
-    write_json(folder.labels, list(trained.classifier.label_names))
+    write_json(folder.labels, list(label_names))
+
+
+def _write_tokenizer_of(trained: TrainedModel, folder: ExportFolder) -> None:
+    write_tokenizer_and_labels(trained.tokenizer, trained.max_length, trained.classifier.label_names, folder)
 
 
 def _write_executorch(trained: TrainedModel, folder: ExportFolder) -> None:
-    _write_tokenizer_and_labels(trained, folder)
+    _write_tokenizer_of(trained, folder)
     write_executorch(SingleTextClassifier(trained.classifier, trained.max_length), folder.executorch)
 
 

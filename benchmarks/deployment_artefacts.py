@@ -1,0 +1,195 @@
+"""What deployment.py measures: every contender's files, made from one model.
+
+The model is a run's (its integers from the runs that quantized it), or a true shape with random weights, rounded as it
+is: speed and size depend on no weight.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from feathertune.export.executorch import write_executorch
+from feathertune.export.export_folder import FORMAT, ExportDescription, ExportFolder, write_description
+from feathertune.export.onnx import write_onnx
+from feathertune.export.padded import PaddedClassifier
+from feathertune.export.single import SingleTextClassifier
+from feathertune.export.targets import write_tokenizer_and_labels
+from feathertune.files import write_json
+from feathertune.model.base import build_random
+from feathertune.model.classifier import PackedClassifier
+from feathertune.model.model_folder import save_model
+from feathertune.quantization.convert import convert
+from feathertune.quantization.folder import save_quantized
+from feathertune.quantization.scheme import Scheme, plan_quantization
+from feathertune.recipe import DataSection
+from feathertune.run_folder import RunFolder
+from feathertune.trained import load_trained
+from shapes import MAX_LENGTH, SHAPES, find_tokenizer
+
+LABELS = ("NEGATIVE", "POSITIVE")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Where the model comes from: a shape's name and a tokenizer's folder, or a run for each precision."""
+
+    shape: str | None
+    tokenizer: str | None
+    runs: dict[str, Path]
+
+    def load(self, precision: str) -> tuple[PackedClassifier, Any, int]:
+        """Classifier, tokenizer and the longest text, in tokens."""
+        if self.shape is None:
+            trained = load_trained(self.runs[precision], precision="fp32")
+            return trained.classifier, trained.tokenizer, trained.max_length
+        shape = SHAPES[self.shape]
+        classifier = build_random(shape.config(0), LABELS, 0)
+        if precision != "fp32":
+            convert(classifier, plan_quantization(classifier, Scheme(precision)))  # type: ignore[arg-type]
+        return classifier, find_tokenizer(shape, self.tokenizer), MAX_LENGTH
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One row of the table.
+
+    Attributes:
+        title: for a person.
+        kind: how it is loaded (see deployment_turn.py).
+        made_by: what makes its folder: merged, ours, optimum, dynamic, executorch, integers.
+        precision: of the model it is made of.
+        size_of: the files that count as its size.
+        all_texts: whether it is asked for every text for its metrics, beyond those of the bulk measurement.
+    """
+
+    title: str
+    kind: str
+    made_by: str
+    precision: str
+    size_of: str
+
+
+CONTENDERS: dict[str, Contender] = {
+    "torch-fp32": Contender("transformers, torch, merged, fp32", "transformers", "merged", "fp32", "model.safetensors"),
+    "onnx-fp32": Contender("ONNX fp32 of transformers' model", "exported", "optimum", "fp32", "model.onnx"),
+    "onnx-dynamic": Contender("its quantize_dynamic, int8", "exported", "dynamic", "fp32", "model.onnx"),
+    "ours-onnx-fp32": Contender("Feathertune ONNX fp32", "exported", "ours", "fp32", "model.onnx"),
+    "ours-onnx-int8": Contender("Feathertune ONNX int8", "exported", "ours", "int8", "model.onnx"),
+    "ours-onnx-int4": Contender("Feathertune ONNX int4", "exported", "ours", "int4", "model.onnx"),
+    "ours-pte-fp32": Contender("Feathertune ExecuTorch fp32", "exported", "executorch", "fp32", "model.pte"),
+    "ours-pte-int8": Contender("Feathertune ExecuTorch int8", "exported", "executorch", "int8", "model.pte"),
+    "ours-pte-int4": Contender("Feathertune ExecuTorch int4", "exported", "executorch", "int4", "model.pte"),
+    "ours-torch-fp32": Contender("Feathertune torch, packed, fp32", "packed", "merged", "fp32", "model.safetensors"),
+    "ours-torch-int8": Contender("Feathertune torch, packed, int8", "quantized", "integers", "int8", "*.safetensors"),
+    "ours-torch-int4": Contender("Feathertune torch, packed, int4", "quantized", "integers", "int4", "*.safetensors"),
+}
+
+
+def make(subject: Subject, contender: Contender, path: Path, optimum: Path) -> None:
+    """Write the contender's folder at `path`; `optimum` is the folder of the ONNX fp32 of transformers' model."""
+    path.mkdir(parents=True)
+    if contender.made_by == "dynamic":
+        _quantize_dynamic(optimum, path)
+        return
+    classifier, tokenizer, max_length = subject.load(contender.precision)
+    if contender.made_by == "integers":
+        save_quantized(classifier, path, tokenizer, max_length)
+        return
+    if contender.made_by == "merged":
+        save_model(classifier, path, tokenizer)
+        write_json(path / "limit.json", max_length)
+        write_json(path / "labels.json", list(classifier.label_names))
+        return
+    folder = ExportFolder(path)
+    write_tokenizer_and_labels(tokenizer, max_length, classifier.label_names, folder)
+    if contender.made_by == "executorch":
+        write_executorch(SingleTextClassifier(classifier, max_length), folder.executorch)
+    elif contender.made_by == "ours":
+        write_onnx(PaddedClassifier(classifier), folder.onnx, max_length)
+    else:
+        _export_transformers(classifier, tokenizer, folder, max_length)
+    target = "executorch" if contender.made_by == "executorch" else "onnx"
+    write_description(folder, _description(target, contender.precision, max_length))
+
+
+def _export_transformers(classifier: PackedClassifier, tokenizer: Any, folder: ExportFolder, max_length: int) -> None:
+    """The model as optimum exports it: transformers' own padded forward pass, by torch.onnx."""
+    import warnings
+
+    from transformers import AutoModelForSequenceClassification
+
+    merged = folder.path / "merged"
+    save_model(classifier, merged, tokenizer)
+    model = AutoModelForSequenceClassification.from_pretrained(merged, dtype=torch.float32).eval()
+    model.config.use_cache = False
+    ids_BL = torch.ones(2, 5, dtype=torch.int64)
+    dynamic = {0: torch.export.Dim("batch"), 1: torch.export.Dim("sequence", max=max_length)}
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        program: Any = torch.onnx.export(
+            _LogitsAlone(model),
+            (ids_BL, torch.ones_like(ids_BL)),
+            input_names=["input_ids", "attention_mask"],
+            output_names=["logits"],
+            dynamic_shapes=(dynamic, dynamic),
+            opset_version=21,
+            verbose=False,
+        )
+    folder.onnx.write_bytes(program.model_proto.SerializeToString())
+    shutil.rmtree(merged)
+
+
+class _LogitsAlone(torch.nn.Module):
+    def __init__(self, model: torch.nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask).logits
+        return logits
+
+
+def _quantize_dynamic(optimum: Path, path: Path) -> None:
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    for name in ("tokenizer.json", "labels.json", "export.json"):
+        shutil.copy(optimum / name, path / name)
+    quantize_dynamic(optimum / "model.onnx", path / "model.onnx", weight_type=QuantType.QInt8)
+
+
+def _description(target: Any, precision: Any, max_length: int) -> ExportDescription:
+    return ExportDescription(
+        format=FORMAT,
+        target=target,
+        precision=precision,
+        max_length=max_length,
+        model="benchmark",
+        method="lora",
+        data=DataSection(source="sample"),
+        inputs="",
+    )
+
+
+def labelled_texts(subject: Subject) -> tuple[list[str], list[int], list[list[float]]]:
+    """The validation split of the fp32 run: texts, labels, and the probabilities that were evaluated."""
+    from feathertune.evaluation.prediction_file import read_predictions
+
+    evaluated = read_predictions(RunFolder(subject.runs["fp32"]).predictions("after", "validation"), "validation")
+    return list(evaluated.texts), evaluated.labels.tolist(), evaluated.probabilities_NC.tolist()
+
+
+def size_mib(path: Path, pattern: str) -> float:
+    """The size of the files that match."""
+    return sum(file.stat().st_size for file in path.glob(pattern)) / 2**20
+
+
+def write_turn(path: Path, turn: dict[str, Any]) -> Path:
+    """Write what deployment_turn.py reads."""
+    path.write_text(json.dumps(turn))
+    return path
