@@ -1,19 +1,21 @@
 """What deployment.py measures: every contender's files, made from one model.
 
-The model is a run's (its integers from the runs that quantized it), or a true shape with random weights, rounded as it
-is: speed and size depend on no weight.
+The model is a run's (its integers those of the runs that quantized it), or a true shape with random weights, rounded as
+they are: speed and size depend on no weight.
 """
 
 from __future__ import annotations
 
-import json
 import shutil
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from feathertune.evaluation.prediction_file import read_predictions
+from feathertune.evaluation.predictions import Predictions
 from feathertune.export.executorch import write_executorch
 from feathertune.export.export_folder import FORMAT, ExportDescription, ExportFolder, write_description
 from feathertune.export.onnx import write_onnx
@@ -30,16 +32,16 @@ from feathertune.quantization.scheme import Scheme, plan_quantization
 from feathertune.recipe import DataSection
 from feathertune.run_folder import RunFolder
 from feathertune.trained import load_trained
-from shapes import MAX_LENGTH, SHAPES, find_tokenizer
+from shapes import MAX_LENGTH, Shape, find_tokenizer
 
 LABELS = ("NEGATIVE", "POSITIVE")
 
 
 @dataclass(frozen=True)
 class Subject:
-    """Where the model comes from: a shape's name and a tokenizer's folder, or a run for each precision."""
+    """Where the model comes from: a shape and its tokenizer's folder, or a run for each precision."""
 
-    shape: str | None
+    shape: Shape | None
     tokenizer: str | None
     runs: dict[str, Path]
 
@@ -48,11 +50,10 @@ class Subject:
         if self.shape is None:
             trained = load_trained(self.runs[precision], precision="fp32")
             return trained.classifier, trained.tokenizer, trained.max_length
-        shape = SHAPES[self.shape]
-        classifier = build_random(shape.config(0), LABELS, 0)
+        classifier = build_random(self.shape.config(0), LABELS, 0)
         if precision != "fp32":
             convert(classifier, plan_quantization(classifier, Scheme(precision)))  # type: ignore[arg-type]
-        return classifier, find_tokenizer(shape, self.tokenizer), MAX_LENGTH
+        return classifier, find_tokenizer(self.shape, self.tokenizer), MAX_LENGTH
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,6 @@ class Contender:
         made_by: what makes its folder: merged, ours, optimum, dynamic, executorch, integers.
         precision: of the model it is made of.
         size_of: the files that count as its size.
-        all_texts: whether it is asked for every text for its metrics, beyond those of the bulk measurement.
     """
 
     title: str
@@ -76,24 +76,33 @@ class Contender:
 
 
 CONTENDERS: dict[str, Contender] = {
-    "torch-fp32": Contender("transformers, torch, merged, fp32", "transformers", "merged", "fp32", "model.safetensors"),
-    "onnx-fp32": Contender("ONNX fp32 of transformers' model", "exported", "optimum", "fp32", "model.onnx"),
-    "onnx-dynamic": Contender("its quantize_dynamic, int8", "exported", "dynamic", "fp32", "model.onnx"),
-    "ours-onnx-fp32": Contender("Feathertune ONNX fp32", "exported", "ours", "fp32", "model.onnx"),
-    "ours-onnx-int8": Contender("Feathertune ONNX int8", "exported", "ours", "int8", "model.onnx"),
-    "ours-onnx-int4": Contender("Feathertune ONNX int4", "exported", "ours", "int4", "model.onnx"),
-    "ours-pte-fp32": Contender("Feathertune ExecuTorch fp32", "exported", "executorch", "fp32", "model.pte"),
-    "ours-pte-int8": Contender("Feathertune ExecuTorch int8", "exported", "executorch", "int8", "model.pte"),
-    "ours-pte-int4": Contender("Feathertune ExecuTorch int4", "exported", "executorch", "int4", "model.pte"),
-    "ours-torch-fp32": Contender("Feathertune torch, packed, fp32", "packed", "merged", "fp32", "model.safetensors"),
-    "ours-torch-int8": Contender("Feathertune torch, packed, int8", "quantized", "integers", "int8", "*.safetensors"),
-    "ours-torch-int4": Contender("Feathertune torch, packed, int4", "quantized", "integers", "int4", "*.safetensors"),
+    "torch-fp32": Contender("transformers in torch, merged, fp32", "transformers", "merged", "fp32", "*.safetensors"),
+    "onnx-fp32": Contender("transformers in ONNX, fp32", "exported", "optimum", "fp32", "model.onnx"),
+    "onnx-dynamic": Contender("that by quantize_dynamic, int8", "exported", "dynamic", "fp32", "model.onnx"),
+    "ours-onnx-fp32": Contender("Feathertune in ONNX, fp32", "exported", "ours", "fp32", "model.onnx"),
+    "ours-onnx-int8": Contender("Feathertune in ONNX, int8", "exported", "ours", "int8", "model.onnx"),
+    "ours-onnx-int4": Contender("Feathertune in ONNX, int4", "exported", "ours", "int4", "model.onnx"),
+    "ours-pte-fp32": Contender("Feathertune in ExecuTorch, fp32", "exported", "executorch", "fp32", "model.pte"),
+    "ours-pte-int8": Contender("Feathertune in ExecuTorch, int8", "exported", "executorch", "int8", "model.pte"),
+    "ours-pte-int4": Contender("Feathertune in ExecuTorch, int4", "exported", "executorch", "int4", "model.pte"),
+    "ours-torch-fp32": Contender("Feathertune in torch, fp32", "packed", "merged", "fp32", "*.safetensors"),
+    "ours-torch-int8": Contender("Feathertune in torch, int8", "quantized", "integers", "int8", "*.safetensors"),
+    "ours-torch-int4": Contender("Feathertune in torch, int4", "quantized", "integers", "int4", "*.safetensors"),
 }
 
 
 def make(subject: Subject, contender: Contender, path: Path, optimum: Path) -> None:
-    """Write the contender's folder at `path`; `optimum` is the folder of the ONNX fp32 of transformers' model."""
-    path.mkdir(parents=True)
+    """Write the contender's folder at `path`, unless it is there; `optimum` is that of transformers in ONNX, fp32."""
+    if path.is_dir():
+        return
+    making = path.with_name(f"{path.name}.making")
+    shutil.rmtree(making, ignore_errors=True)
+    making.mkdir(parents=True)
+    _write(subject, contender, making, optimum)
+    making.replace(path)
+
+
+def _write(subject: Subject, contender: Contender, path: Path, optimum: Path) -> None:
     if contender.made_by == "dynamic":
         _quantize_dynamic(optimum, path)
         return
@@ -120,8 +129,6 @@ def make(subject: Subject, contender: Contender, path: Path, optimum: Path) -> N
 
 def _export_transformers(classifier: PackedClassifier, tokenizer: Any, folder: ExportFolder, max_length: int) -> None:
     """The model as optimum exports it: transformers' own padded forward pass, by torch.onnx."""
-    import warnings
-
     from transformers import AutoModelForSequenceClassification
 
     merged = folder.path / "merged"
@@ -176,20 +183,13 @@ def _description(target: Any, precision: Any, max_length: int) -> ExportDescript
     )
 
 
-def labelled_texts(subject: Subject) -> tuple[list[str], list[int], list[list[float]]]:
-    """The validation split of the fp32 run: texts, labels, and the probabilities that were evaluated."""
-    from feathertune.evaluation.prediction_file import read_predictions
-
-    evaluated = read_predictions(RunFolder(subject.runs["fp32"]).predictions("after", "validation"), "validation")
-    return list(evaluated.texts), evaluated.labels.tolist(), evaluated.probabilities_NC.tolist()
+def evaluated(subject: Subject) -> Predictions | None:
+    """The predictions for the validation split that were evaluated of the fp32 run; None of random weights."""
+    if subject.shape is not None:
+        return None
+    return read_predictions(RunFolder(subject.runs["fp32"]).predictions("after", "validation"), "validation")
 
 
 def size_mib(path: Path, pattern: str) -> float:
     """The size of the files that match."""
     return sum(file.stat().st_size for file in path.glob(pattern)) / 2**20
-
-
-def write_turn(path: Path, turn: dict[str, Any]) -> Path:
-    """Write what deployment_turn.py reads."""
-    path.write_text(json.dumps(turn))
-    return path

@@ -205,6 +205,9 @@ def export(
     precision: Annotated[
         ExportPrecision | None, typer.Option(help="default: the run's own; int8 and int4 need a quantized run")
     ] = None,
+    opset: Annotated[
+        int | None, typer.Option(help="--to onnx: the version of its operators, 21 to 23; default: 21")
+    ] = None,
     base: BaseOption = None,
 ) -> None:
     """Export a finished run, ask the artefact about the whole validation split, and keep it if it answers the same.
@@ -214,7 +217,9 @@ def export(
     _require_run(run)
     from feathertune.export.exporting import export_run, summary_lines
 
-    done = export_run(run, to.value, output, precision=None if precision is None else precision.value, base=base)
+    done = export_run(
+        run, to.value, output, precision=None if precision is None else precision.value, opset=opset, base=base
+    )
     for line in summary_lines(done):
         typer.echo(line, err=True)
     if not done.parity.passed:

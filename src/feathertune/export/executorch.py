@@ -8,6 +8,7 @@ scales are the run's own: nothing is quantized here.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import logging
 import warnings
@@ -94,7 +95,7 @@ class ExecutorchRuntime:
     """model.pte in ExecuTorch's own runtime, one text at a time."""
 
     def __init__(self, path: Path) -> None:
-        require_executorch()
+        _import("executorch.runtime")
         with _quiet():
             from executorch.runtime import Runtime, Verification
 
@@ -111,10 +112,15 @@ class ExecutorchRuntime:
 
 
 def require_executorch() -> None:
-    """Raise a UserError that names the extra where executorch is missing."""
+    """Raise a UserError that names the extra where what exports is missing."""
+    _import("executorch.exir")
+
+
+def _import(name: str) -> None:
+    """Import a part of executorch or raise a UserError; running a program takes far less of it than writing one."""
     try:
         with _quiet():
-            import executorch.exir  # noqa: F401
+            importlib.import_module(name)
     except ImportError as error:
         raise UserError(
             f"the target executorch needs {error.name}, which is not installed",

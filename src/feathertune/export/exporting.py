@@ -22,6 +22,7 @@ from feathertune.export.export_folder import (
     Target,
     write_description,
 )
+from feathertune.export.onnx import check_opset
 from feathertune.export.parity import Parity, compare
 from feathertune.export.targets import TARGETS
 from feathertune.files import file_mask, write_json
@@ -46,20 +47,22 @@ def export_run(
     output: Path | str,
     *,
     precision: ExportPrecision | None = None,
+    opset: int | None = None,
     base: str | None = None,
 ) -> Export:
     """Export the finished run at `run` to the new folder `output`, and check it against what was evaluated.
 
     Args:
         precision: by default the run's own: fp32, or the weights it was quantized to.
+        opset: the version of ONNX's operators, for `to="onnx"` alone; by default the oldest that will do.
         base: where the base model is now (see `load_trained`).
 
     Returns:
         The export. If the parity gate refused it, it is not in `output` but in `output` + `.refused`.
 
     Raises:
-        UserError: `output` exists, a precision that the run or target does not have, an extra that is not installed,
-            the run's data or base cannot be found.
+        UserError: `output` exists, a precision or opset that the run or target does not have, an extra that is not
+            installed, the run's data or base cannot be found.
     """
     run, output = Path(run), Path(output)
     aside = output.with_name(output.name + ".refused")
@@ -67,6 +70,10 @@ def export_run(
         if path.exists():
             raise UserError("this exists already", where=str(path), fix="Give another --output, or remove it.")
     target = TARGETS[to]
+    if opset is not None:
+        if to != "onnx":
+            raise UserError(f"--to {to} has no ONNX operators", where="--opset", fix="Leave --opset out.")
+        check_opset(opset)
     chosen = choose_precision(load_recipe(open_run(run).recipe), precision, to)
     target.require()
     trained = load_trained(run, base, precision=target.computes_in)
@@ -76,7 +83,7 @@ def export_run(
     building = Path(tempfile.mkdtemp(prefix=f".{output.name}.", suffix=".tmp", dir=output.parent))
     try:
         folder = ExportFolder(building)
-        target.write(trained, folder)
+        target.write(trained, folder, **({} if opset is None else {"opset": opset}))
         write_description(folder, _describe(trained, to, chosen, target.inputs))
         logits_NC = target.ask(folder, split.texts.to_pylist(), trained, base)
         # the file's probabilities are those of the temperature, so the artefact's logits are compared with it too

@@ -20,19 +20,22 @@ from feathertune.export.padded import PaddedClassifier
 from feathertune.files import atomic_path
 
 OPSET = 21  # the first whose QuantizeLinear takes a scale and zero point for each row
+LATEST_OPSET = 23  # that the exports are tested with
 _LARGEST = 2**31 - 1  # bytes of a protobuf message, and so of a file that holds its weights itself
 
 
-def write_onnx(classifier: PaddedClassifier, path: Path, max_length: int) -> None:
+def write_onnx(classifier: PaddedClassifier, path: Path, max_length: int, opset: int = OPSET) -> None:
     """Write the model with the inputs `input_ids` and `attention_mask` [batch, sequence] int64, and `logits`.
 
     Args:
         max_length: tokens a text may have.
+        opset: the version of ONNX's operators, which the runtime has to know.
 
     Raises:
-        UserError: the extra is not installed, or the model is too large for one file.
+        UserError: the extra is not installed, an opset that is not supported, or the model is too large for one file.
     """
     require_onnx()
+    check_opset(opset)
     replace_integer_layers(classifier.model)
     classifier.eval()
     dynamic = {0: torch.export.Dim("batch", min=1), 1: torch.export.Dim("sequence", min=1, max=max_length)}
@@ -45,11 +48,12 @@ def write_onnx(classifier: PaddedClassifier, path: Path, max_length: int) -> Non
             program,
             input_names=["input_ids", "attention_mask"],
             output_names=["logits"],
-            opset_version=OPSET,
+            opset_version=opset,
             custom_translation_table=translations(),
             dynamo=True,
         )
         proto = exported.model_proto
+    _share_equal_weights(proto)
     _part_shared_integers(proto)
     _strip(proto)
     proto.producer_name = "feathertune"
@@ -60,6 +64,21 @@ def write_onnx(classifier: PaddedClassifier, path: Path, max_length: int) -> Non
         )
     with atomic_path(path) as temporary:
         temporary.write_bytes(proto.SerializeToString())
+
+
+def _share_equal_weights(proto: Any) -> None:
+    """Hold equal tensors once, in place: the exporter transposes a weight anew for each of its uses."""
+    graph = proto.graph
+    first: dict[tuple[Any, ...], str] = {}
+    names = {}
+    for tensor in graph.initializer:
+        names[tensor.name] = first.setdefault((tensor.data_type, *tensor.dims, tensor.raw_data), tensor.name)
+    kept = [tensor for tensor in graph.initializer if names[tensor.name] == tensor.name]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
+    for node in graph.node:
+        for place, name in enumerate(node.input):
+            node.input[place] = names.get(name, name)
 
 
 def _part_shared_integers(proto: Any) -> None:
@@ -73,7 +92,7 @@ def _part_shared_integers(proto: Any) -> None:
 
     shapes = {initializer.name: list(initializer.dims) for initializer in proto.graph.initializer}
     used: set[str] = set()
-    reshapes = []
+    reshapes: list[Any] = []
     for node in proto.graph.node:
         if node.op_type != "MatMulInteger":
             continue
@@ -98,10 +117,22 @@ def _strip(proto: Any) -> None:
         part.ClearField("doc_string")
 
 
+def check_opset(opset: int) -> None:
+    """Raise a UserError where exports cannot be written with this version of ONNX's operators."""
+    if not OPSET <= opset <= LATEST_OPSET:
+        raise UserError(
+            f"ONNX opset {opset} is not supported: the exports need operators of opset {OPSET} and are tested up to "
+            f"opset {LATEST_OPSET}",
+            where="--opset",
+            fix=f"Choose {OPSET} to {LATEST_OPSET}, or leave --opset out.",
+        )
+
+
 def require_onnx() -> None:
-    """Raise a UserError that names the extra where onnx or onnxscript is missing."""
+    """Raise a UserError that names the extra where a part of it is missing."""
     try:
         import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401 - which the export is checked with
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise UserError(

@@ -39,7 +39,9 @@ class OnnxLinear8(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., I] -> [..., O]."""
-        y: Tensor = torch.ops.feathertune.linear8(x, _ones(x), self.weight_IO, self.scale_O, self.sums_O, self.bias_O)
+        y: Tensor = torch.ops.feathertune.linear8(
+            x, _one_each(x), self.weight_IO, self.scale_O, self.sums_O, self.bias_O
+        )
         return y
 
 
@@ -59,7 +61,7 @@ class OnnxLinear4(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., I] -> [..., O]."""
-        y: Tensor = torch.ops.feathertune.linear4(x, _ones(x), self.packed, self.scale_OG.float(), self.bias_O)
+        y: Tensor = torch.ops.feathertune.linear4(x, _one_each(x), self.packed, self.scale_OG.float(), self.bias_O)
         return y
 
 
@@ -90,24 +92,24 @@ def replace_integer_layers(model: nn.Module) -> None:
             model.set_submodule(name, OnnxEmbedding(module))
 
 
-def _ones(x: Tensor) -> Tensor:
+def _one_each(x: Tensor) -> Tensor:
     """[..., 1]: a one for each row, the same for all layers, so that the file's reader makes them once."""
     return torch.ones(*x.shape[:-1], 1)
 
 
 @torch.library.custom_op("feathertune::linear8", mutates_args=())
 def linear8(
-    x: Tensor, ones: Tensor, weight_IO: Tensor, scale_O: Tensor, sums_O: Tensor, bias_O: Tensor | None
+    x: Tensor, _ones: Tensor, weight_IO: Tensor, scale_O: Tensor, sums_O: Tensor, bias_O: Tensor | None
 ) -> Tensor:
-    """What `IntegerLinear` computes with int8 weights. `ones` is for ONNX alone."""
+    """What `IntegerLinear` computes with int8 weights. `_ones` is for ONNX alone."""
     rows = numerics.quantize_rows(x.reshape(-1, x.shape[-1]))
     n_TO = numerics.integer_product(rows, weight_IO.T.contiguous(), sums_O.int())
     return numerics.rescale(n_TO, rows.scale_T1, scale_O, bias_O).reshape(*x.shape[:-1], -1)
 
 
 @torch.library.custom_op("feathertune::linear4", mutates_args=())
-def linear4(x: Tensor, ones: Tensor, packed: Tensor, scale_OG: Tensor, bias_O: Tensor | None) -> Tensor:
-    """What `IntegerLinear` computes with int4 weights. `ones` is for ONNX alone."""
+def linear4(x: Tensor, _ones: Tensor, packed: Tensor, scale_OG: Tensor, bias_O: Tensor | None) -> Tensor:
+    """What `IntegerLinear` computes with int4 weights. `_ones` is for ONNX alone."""
     rows = numerics.quantize_rows(x.reshape(-1, x.shape[-1]))
     q_OI = numerics.unpack_int4(packed.flatten(1), x.shape[-1])
     centred_TI = rows.q_TI.float() - rows.zero_T1
@@ -116,12 +118,12 @@ def linear4(x: Tensor, ones: Tensor, packed: Tensor, scale_OG: Tensor, bias_O: T
 
 
 @linear8.register_fake
-def _(x: Tensor, ones: Tensor, weight_IO: Tensor, *_: Tensor) -> Tensor:
+def _(x: Tensor, _ones: Tensor, weight_IO: Tensor, *_: Tensor) -> Tensor:
     return x.new_empty(*x.shape[:-1], weight_IO.shape[1])
 
 
 @linear4.register_fake
-def _(x: Tensor, ones: Tensor, packed: Tensor, *_: Tensor) -> Tensor:
+def _(x: Tensor, _ones: Tensor, packed: Tensor, *_: Tensor) -> Tensor:
     return x.new_empty(*x.shape[:-1], packed.shape[0])
 
 

@@ -14,7 +14,7 @@ from feathertune.errors import UserError
 from feathertune.evaluation.inference import predict_logits
 from feathertune.export.executorch import require_executorch, write_executorch
 from feathertune.export.export_folder import ExportFolder, ExportPrecision, Target
-from feathertune.export.onnx import require_onnx, write_onnx
+from feathertune.export.onnx import OPSET, require_onnx, write_onnx
 from feathertune.export.padded import PaddedClassifier
 from feathertune.export.single import SingleTextClassifier
 from feathertune.files import write_json, write_text
@@ -33,7 +33,7 @@ class ExportTarget:
     """One target.
 
     Attributes:
-        write: writes the artefact of a trained model, which it may take over.
+        write: writes the artefact of a trained model, which it may take over; keywords are this target's own options.
         ask: the artefact's logits [N, C] for N texts, by what it is meant for; the run and its base are given to those
             artefacts that are no whole model.
         require: raises UserError where an extra is missing.
@@ -42,7 +42,7 @@ class ExportTarget:
         inputs: for a person: what the artefact takes and gives.
     """
 
-    write: Callable[[TrainedModel, ExportFolder], None]
+    write: Callable[..., None]
     ask: Callable[[ExportFolder, Sequence[str], TrainedModel, str | None], npt.NDArray[np.float32]]
     require: Callable[[], None]
     precisions: tuple[ExportPrecision, ...]
@@ -76,10 +76,10 @@ def _ask_merged(
     return predict_logits(classifier, tokenize(load_tokenizer(files.folder), texts, trained.max_length))
 
 
-def _write_onnx(trained: TrainedModel, folder: ExportFolder) -> None:
+def _write_onnx(trained: TrainedModel, folder: ExportFolder, opset: int = OPSET) -> None:
     _write_tokenizer_of(trained, folder)
     write_config(trained.classifier, folder.path / "config.json")
-    write_onnx(PaddedClassifier(trained.classifier), folder.onnx, trained.max_length)
+    write_onnx(PaddedClassifier(trained.classifier), folder.onnx, trained.max_length, opset)
 
 
 def write_tokenizer_and_labels(

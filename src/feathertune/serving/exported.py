@@ -93,23 +93,36 @@ class OnnxRuntime:
             raise UserError(
                 "an ONNX export needs onnxruntime, which is not installed", fix="pip install 'feathertune[onnx]'"
             ) from None
-        options = onnxruntime.SessionOptions()
-        if threads is not None:
-            options.intra_op_num_threads = threads
-        if not processor_flags() & {"avx512_vnni", "avx_vnni"}:
-            # Without VNNI, x86 adds pairs of uint8 x int8 products in int16, which saturates. This is exact and slower.
-            options.add_session_config_entry("session.x64quantprecision", "1")
-        options.log_severity_level = 3
         try:
-            self._session: Any = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            self._session: Any = onnxruntime.InferenceSession(
+                str(path), session_options(threads), providers=["CPUExecutionProvider"]
+            )
         except Exception as error:  # onnxruntime's exceptions have no common type of their own
-            raise UserError(f"onnxruntime cannot load the model: {in_short(error)}", where=str(path)) from None
+            told, fix = in_short(error), None
+            if "opset" in told:  # 'Current official support for domain ai.onnx is till opset N'
+                have = f"onnxruntime {onnxruntime.__version__}"
+                fix = f"Here is {have}: pip install -U onnxruntime, or export with a lower --opset."
+            raise UserError(f"onnxruntime cannot load the model: {told}", where=str(path), fix=fix) from None
 
     def logits(self, ids_BL: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """[B, L] -> [B, C]."""
         feed = {"input_ids": ids_BL, "attention_mask": np.ones_like(ids_BL)}
         logits_BC: npt.NDArray[np.float32] = self._session.run(["logits"], feed)[0]
         return logits_BC
+
+
+def session_options(threads: int | None = None) -> Any:
+    """How onnxruntime computes an export: with so many threads, and with integer products that are exact."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    if not processor_flags() & {"avx512_vnni", "avx_vnni"}:
+        # Without VNNI, x86 adds pairs of uint8 x int8 products in int16, which saturates. This is exact and slower.
+        options.add_session_config_entry("session.x64quantprecision", "1")
+    options.log_severity_level = 3
+    return options
 
 
 def _runtime(folder: ExportFolder, description: ExportDescription, threads: int | None) -> Runtime:

@@ -1,0 +1,67 @@
+"""Predict with an ONNX export where there is no torch and no Feathertune: onnxruntime, tokenizers and NumPy are enough.
+
+    pip install onnxruntime tokenizers numpy
+    python onnx_predict.py EXPORT_FOLDER "how do magnets work?" "how magnets does work?"
+
+For each text one line: the label, its probability and the text, with tabs between. Copy what you need of it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from tokenizers import Tokenizer
+
+
+def open_session(folder: Path) -> onnxruntime.InferenceSession:
+    """The model, ready to be asked."""
+    options = onnxruntime.SessionOptions()
+    processor = Path("/proc/cpuinfo")
+    known = processor.read_text() if processor.is_file() else ""
+    if "avx512_vnni" not in known and "avx_vnni" not in known:
+        # Without VNNI, x86 adds int8 products in 16 bits, which may overflow. This is exact, and slower.
+        options.add_session_config_entry("session.x64quantprecision", "1")
+    return onnxruntime.InferenceSession(folder / "model.onnx", options, providers=["CPUExecutionProvider"])
+
+
+def encode(tokenizer: Tokenizer, texts: list[str]) -> dict[str, np.ndarray]:
+    """The model's inputs, [B, L] int64 each: ids padded on the right, and a mask of 1 for a token and 0 for padding.
+
+    tokenizer.json cuts long texts by itself. With which id one pads does not matter: the model never sees it.
+    """
+    rows = [encoding.ids for encoding in tokenizer.encode_batch(texts)]
+    ids_BL = np.zeros((len(rows), max(map(len, rows))), dtype=np.int64)
+    mask_BL = np.zeros_like(ids_BL)
+    for row, ids in enumerate(rows):
+        if not ids:
+            sys.exit(f"{texts[row]!r} has no tokens")
+        ids_BL[row, : len(ids)] = ids
+        mask_BL[row, : len(ids)] = 1
+    return {"input_ids": ids_BL, "attention_mask": mask_BL}
+
+
+def softmax(logits_BC: np.ndarray) -> np.ndarray:
+    """Probabilities, [B, C]."""
+    powers_BC = np.exp(logits_BC - logits_BC.max(axis=1, keepdims=True))
+    return powers_BC / powers_BC.sum(axis=1, keepdims=True)
+
+
+def main() -> None:
+    """Answer the command line's texts."""
+    if len(sys.argv) < 3:
+        sys.exit("usage: python onnx_predict.py EXPORT_FOLDER TEXT ...")
+    folder, texts = Path(sys.argv[1]), sys.argv[2:]
+    labels = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
+    inputs = encode(Tokenizer.from_file(str(folder / "tokenizer.json")), texts)
+    (logits_BC,) = open_session(folder).run(["logits"], inputs)
+    for text, probabilities_C in zip(texts, softmax(logits_BC), strict=True):
+        best = int(probabilities_C.argmax())
+        print(labels[best], f"{probabilities_C[best]:.6f}", text, sep="\t")
+
+
+if __name__ == "__main__":
+    main()
