@@ -47,6 +47,7 @@ from shapes import SHAPES, read_texts
 _TURN = Path(__file__).parent / "deployment_turn.py"
 _PRECISIONS = ("fp32", "int8", "int4")
 _METRICS = ("accuracy", "f1", "roc_auc")
+_SETTINGS = ("models", "contenders", "data", "queries", "warm_up", "bulk", "repeats", "rounds", "threads")
 
 # What, contender, figure, contender it is held against, whether the ratio should be at most or at least the goal.
 GOALS: tuple[tuple[str, str, str, str, str, float], ...] = (
@@ -64,7 +65,7 @@ def main(arguments: list[str] | None = None) -> None:
     began, options = time.monotonic(), _parse(arguments)
     report: dict[str, Any] = {
         "environment": describe_environment(" ".join(["benchmarks/deployment.py", *(arguments or sys.argv[1:])])),
-        "settings": {name: value for name, value in vars(options).items() if name not in ("output", "runs")},
+        "settings": {name: vars(options)[name] for name in _SETTINGS},
         "models": {},
     }
     for name in options.models:

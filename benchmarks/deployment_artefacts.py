@@ -32,6 +32,7 @@ from feathertune.quantization.scheme import Scheme, plan_quantization
 from feathertune.recipe import DataSection
 from feathertune.run_folder import RunFolder
 from feathertune.trained import load_trained
+from measuring import quieten
 from shapes import MAX_LENGTH, Shape, find_tokenizer
 
 LABELS = ("NEGATIVE", "POSITIVE")
@@ -95,6 +96,7 @@ def make(subject: Subject, contender: Contender, path: Path, optimum: Path) -> N
     """Write the contender's folder at `path`, unless it is there; `optimum` is that of transformers in ONNX, fp32."""
     if path.is_dir():
         return
+    quieten()
     making = path.with_name(f"{path.name}.making")
     shutil.rmtree(making, ignore_errors=True)
     making.mkdir(parents=True)

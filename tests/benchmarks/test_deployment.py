@@ -29,7 +29,7 @@ def test_every_contender_has_its_row_and_answers_alike(
     monkeypatch.setitem(shapes.SHAPES, "tiny", TINY)
     tiny_tokenizer().save_pretrained(tmp_path / "tokenizer")
     options = ["--models", "tiny", "--tokenizer", str(tmp_path / "tokenizer"), "--output", str(tmp_path / "out.json")]
-    few = ["--rounds", "1", "--queries", "3", "--warm-up", "1", "--bulk", "20", "--repeats", "1"]
+    few = ["--rounds", "1", "--queries", "3", "--warm-up", "1", "--bulk", "20", "--repeats", "1", "--threads", "1"]
     deployment.main([*options, *few, "--artefacts", str(tmp_path / "artefacts")])
     measured = json.loads((tmp_path / "out.json").read_text())["models"]["tiny"]
     table = capsys.readouterr().out
