@@ -45,26 +45,28 @@ def statistics_of(
     is_true_NC = labels_N[:, None] == classes
     is_predicted_NC = predicted_N[:, None] == classes
     counted = np.concatenate([is_true_NC, is_predicted_NC, is_true_NC & is_predicted_NC], axis=1).astype(np.float32)
-    losses_N = cross_entropy(labels_N, probabilities_NC)
-    areas = _area_functions(labels_N, probabilities_NC) if "roc_auc" in names else []
-    residuals_NK = calibration_residuals(labels_N, probabilities_NC) if "ece" in names else np.zeros((len(labels_N), 0))
+    losses_N = cross_entropy(labels_N, probabilities_NC) if "loss" in names else None
+    areas = _area_functions(labels_N, probabilities_NC) if "roc_auc" in names else None
+    residuals_NK = calibration_residuals(labels_N, probabilities_NC) if "ece" in names else None
 
     def statistics(weights_BN: Weights) -> dict[str, Floats]:
         total_B = weights_BN.sum(axis=1, dtype=np.float64)
         true_BC, said_BC, hit_BC = np.split((weights_BN @ counted).astype(np.float64), 3, axis=1)
-        scores = {
-            "precision": _ratio(hit_BC, said_BC),
-            "recall": _ratio(hit_BC, true_BC),
-            "f1": _ratio(2 * hit_BC, said_BC + true_BC),
+        ratios = {
+            "precision": (hit_BC, said_BC),
+            "recall": (hit_BC, true_BC),
+            "f1": (2 * hit_BC, said_BC + true_BC),
         }
-        binary = len(classes) == 2
-        values = {
-            "loss": weights_BN @ losses_N / total_B,
-            "accuracy": hit_BC.sum(axis=1) / total_B,
-            **{name: value_BC[:, 1] if binary else value_BC.mean(axis=1) for name, value_BC in scores.items()},
-            "roc_auc": _mean_of_defined([area(weights_BN) for area in areas], len(weights_BN)),
-            "ece": np.abs(weights_BN @ residuals_NK).sum(axis=1) / total_B,
-        }
+        values = {"accuracy": hit_BC.sum(axis=1) / total_B}
+        for name in ratios.keys() & set(names):
+            value_BC = _ratio(*ratios[name])
+            values[name] = value_BC[:, 1] if len(classes) == 2 else value_BC.mean(axis=1)
+        if losses_N is not None:
+            values["loss"] = weights_BN @ losses_N / total_B
+        if areas is not None:
+            values["roc_auc"] = _mean_of_defined([area(weights_BN) for area in areas], len(weights_BN))
+        if residuals_NK is not None:
+            values["ece"] = np.abs(weights_BN @ residuals_NK).sum(axis=1) / total_B
         return {name: values[name] for name in names}
 
     return statistics
