@@ -168,7 +168,7 @@ def test_every_problem_is_told_at_once() -> None:
         ("lora: {targets: [q, 3]}", "lora.targets (line 6): give `attention`"),
         ("lora: {targets: []}", "lora.targets (line 6): give `attention`"),
         ("lora: {targets: all}", "lora.targets (line 6): give `attention`"),
-        ("method: lara", "method (line 6): Input should be 'head', 'full', 'lora' or 'qat'"),
+        ("method: lara", "method (line 6): Input should be 'head', 'full', 'lora', 'qat', 'majority' or 'words'"),
         ("3: 4", "3 (line 6): "),
     ],
 )

@@ -29,7 +29,7 @@ from feathertune.model.peft_files import check_adapter, read_labels
 from feathertune.model.precision import PrecisionChoice, choose_precision, set_precision
 from feathertune.model.sources import BaseFiles, find_base
 from feathertune.quantization.scheme import Plan, Scheme, plan_quantization
-from feathertune.recipe import QuantizeSection, Recipe, load_recipe
+from feathertune.recipe import BASELINES, QuantizeSection, Recipe, load_recipe
 from feathertune.run_folder import RunFolder, open_run
 from feathertune.tokens.loading import load_tokenizer
 from feathertune.tokens.tokenized import TokenizedTexts, tokenize
@@ -166,7 +166,12 @@ def apply_method(classifier: PackedClassifier, recipe: Recipe, lora: LoraShape |
     """Freeze and adapt the classifier as the recipe's method says (or as `lora` does), in place.
 
     Returns what LoRA adapts.
+
+    Raises:
+        UserError: the method is a baseline, which adapts no model.
     """
+    if recipe.method in BASELINES:
+        raise UserError(f"the method {recipe.method} is a baseline: it trains no transformer", where="method")
     if recipe.method == "head":
         train_head_only(classifier)
         return None

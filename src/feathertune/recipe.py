@@ -22,7 +22,8 @@ from pydantic import (
 
 from feathertune.errors import UserError, nearest
 
-Method = Literal["head", "full", "lora", "qat"]
+Method = Literal["head", "full", "lora", "qat", "majority", "words"]
+BASELINES: tuple[Method, ...] = ("majority", "words")  # they train no transformer: see evaluation/baselines.py
 BestMetric = Literal["accuracy", "f1", "precision", "recall", "roc_auc", "loss"]
 
 
@@ -80,6 +81,8 @@ class DataSection(_Section):
     label: LabelSection = LabelSection(column="label")
     on_bad_row: Literal["error", "skip"] = "error"
     validation_fraction: float = Field(default=0.1, gt=0, lt=1, description="of train, where there is no validation")
+    validation_seed: int | None = Field(default=None, ge=0, lt=2**32, description="of that; default: training.seed")
+    test: bool = Field(default=True, description="false: a test split is not read, so that nothing can be chosen on it")
 
 
 class LoraSection(_Section):
@@ -145,6 +148,26 @@ class QuantizeSection(_Section):
     distill: DistillSection | None = None
 
 
+class MethodSection(_Section):
+    """What one method of a comparison does otherwise. Data, epochs, batches and stopping are the same for all."""
+
+    learning_rate: float | None = Field(default=None, gt=0, description="default: see `comparison_recipe`")
+    head_learning_rate: float | None = Field(default=None, gt=0, description="default: training.head_learning_rate")
+    weight_decay: float | None = Field(default=None, ge=0, description="default: training.weight_decay")
+    warmup: float | None = Field(default=None, ge=0, lt=1, description="default: training.warmup")
+
+
+class CompareSection(_Section):
+    """What `compare` trains, with how many seeds, and what a method has of its own."""
+
+    methods: Annotated[tuple[Method, ...], Field(min_length=1)] = (*BASELINES, "head", "full", "lora", "qat")
+    seeds: int = Field(default=3, ge=1, le=1000, description="training.seed and those that follow it")
+    head: MethodSection = MethodSection()
+    full: MethodSection = MethodSection()
+    lora: MethodSection = MethodSection()
+    qat: MethodSection = MethodSection()
+
+
 class Recipe(_Section):
     """One run: a model, data, a method and how to train it."""
 
@@ -155,6 +178,7 @@ class Recipe(_Section):
     training: TrainingSection = TrainingSection()
     quantize: QuantizeSection | None = None
     init_from: str | None = Field(default=None, description="for qat: a finished lora run to start from")
+    compare: CompareSection | None = Field(default=None, description="for `feathertune compare`")
 
     @model_validator(mode="before")
     @classmethod

@@ -6,6 +6,7 @@ evaluation/{before,after}-{split}.json      predictions/{before,after}-{split}.c
 adapter/ (or model/ for a full fine-tune)   checkpoints/step-NNNNNN/
 figures/*.png
 quantized/                                  metrics-qat.jsonl checkpoints-qat/
+baseline.json (the methods majority and words)   latency.json (where `compare` has measured it)
 ```
 A quantized run also has the stages `float` (the trained model before it was quantized) and, where it was trained with
 quantizers on, `ptq` (that model rounded as it is); its `after` is the quantized model as it is deployed.
@@ -89,6 +90,16 @@ class RunFolder:
         return self.path / "checkpoints-qat"
 
     @property
+    def baseline(self) -> Path:
+        """The whole of a baseline, for the methods majority and words."""
+        return self.path / "baseline.json"
+
+    @property
+    def latency(self) -> Path:
+        """How long the trained model takes to answer one text."""
+        return self.path / "latency.json"
+
+    @property
     def figures(self) -> Path:
         """PNG pictures."""
         return self.path / "figures"
@@ -118,3 +129,39 @@ def open_run(path: Path) -> RunFolder:
             fix="Finish it with `feathertune train RECIPE --output THIS_FOLDER --resume`.",
         )
     return run
+
+
+@dataclass(frozen=True)
+class ComparisonFolder:
+    """Names inside the folder of a comparison.
+
+    ```
+    recipe.yaml comparison.json comparison.md   runs/{method}-seed{N}/ (run folders)
+    ```
+    """
+
+    path: Path
+
+    @property
+    def recipe(self) -> Path:
+        """The complete recipe of the comparison."""
+        return self.path / "recipe.yaml"
+
+    @property
+    def comparison(self) -> Path:
+        """The result, written last."""
+        return self.path / "comparison.json"
+
+    @property
+    def markdown(self) -> Path:
+        """The same for a reader."""
+        return self.path / "comparison.md"
+
+    @property
+    def runs(self) -> Path:
+        """The run folders."""
+        return self.path / "runs"
+
+    def run(self, method: str, seed: int) -> RunFolder:
+        """The folder of one run."""
+        return RunFolder(self.runs / f"{method}-seed{seed}")
