@@ -5,10 +5,12 @@ import pytest
 from scipy.stats import binomtest
 from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_score
 
-from feathertune.evaluation import intervals
-from feathertune.evaluation.intervals import METRIC_NAMES, confidence_intervals, weighted_statistics, wilson_interval
+from feathertune.evaluation import weighted
+from feathertune.evaluation.calibration import expected_calibration_error
+from feathertune.evaluation.intervals import confidence_intervals, wilson_interval
 from feathertune.evaluation.metrics import compute_metrics
 from feathertune.evaluation.predictions import Predictions
+from feathertune.evaluation.weighted import METRIC_NAMES, weighted_statistics
 
 
 def predictions(labels: np.ndarray, logits: np.ndarray) -> Predictions:
@@ -30,7 +32,7 @@ def random_predictions(rng: np.random.Generator, count: int, classes: int, decim
 def test_weights_mean_what_scikit_learn_says_of_the_resampled_examples(
     classes: int, decimals: int, few_positives: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(intervals, "FEW_POSITIVES", few_positives)
+    monkeypatch.setattr(weighted, "FEW_POSITIVES", few_positives)
     rng = np.random.default_rng(0)
     some = random_predictions(rng, 120, classes, decimals)
     weights_BN = rng.multinomial(120, np.full(120, 1 / 120), size=10).astype(np.float32)
@@ -47,6 +49,7 @@ def test_weights_mean_what_scikit_learn_says_of_the_resampled_examples(
             "recall": recall_score(labels, predicted, zero_division=0.0, **options),
             "f1": f1_score(labels, predicted, zero_division=0.0, **options),
             "roc_auc": roc_auc_score(labels, scores, multi_class="ovr"),
+            "ece": expected_calibration_error(labels, probabilities),
         }
         assert {name: statistics[name][index] for name in METRIC_NAMES} == pytest.approx(expected)
 
@@ -103,6 +106,17 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
         for name, (low, high) in found.items():
             covered[name] += low <= getattr(truth, name) <= high
     assert all(0.90 <= count / 400 <= 0.985 for count in covered.values()), covered
+
+
+def test_wilsons_intervals_hold_accuracy_and_f1_in_95_of_100() -> None:
+    rng = np.random.default_rng(6)
+    truth = compute_metrics(random_predictions(rng, 400_000, 2), intervals=False)
+    covered = dict.fromkeys(("accuracy", "f1"), 0)
+    for _ in range(2000):
+        found = confidence_intervals(random_predictions(rng, 200, 2), names=tuple(covered))
+        for name, (low, high) in found.items():
+            covered[name] += low <= getattr(truth, name) <= high
+    assert all(0.93 <= count / 2000 <= 0.97 for count in covered.values()), covered
 
 
 def test_intervals_of_macro_averages_cover_too() -> None:

@@ -92,7 +92,7 @@ def test_what_evaluate_prints_is_there() -> None:
     printed = compute_metrics(random_predictions(40, 2)).to_json()
     assert {"split", "num_examples", "loss", "accuracy", "precision", "recall", "f1", "roc_auc"} <= printed.keys()
     assert printed["threshold"] == 0.5
-    assert printed["intervals"].keys() == {"loss", "accuracy", "precision", "recall", "f1", "roc_auc"}
+    assert printed["intervals"].keys() == {"loss", "accuracy", "precision", "recall", "f1", "roc_auc", "ece"}
 
 
 def test_no_examples_and_bad_logits_are_refused() -> None:

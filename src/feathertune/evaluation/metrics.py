@@ -16,8 +16,9 @@ import numpy.typing as npt
 from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support, roc_auc_score
 
 from feathertune.errors import UserError
+from feathertune.evaluation.calibration import expected_calibration_error
 from feathertune.evaluation.intervals import Interval, confidence_intervals
-from feathertune.evaluation.predictions import BINARY_THRESHOLD, Predictions
+from feathertune.evaluation.predictions import Predictions
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,9 @@ class Metrics:
         precision, recall, f1: of the positive class (`averaging` binary) or the mean over classes (macro).
         roc_auc: of the positive class, or the mean over the classes, each against the rest, that have examples on
             both sides; None where one class alone is present.
-        threshold: the positive class is predicted where its probability >= this (0.5); None for many classes.
+        ece: expected calibration error (see `calibration`), a difference of shares.
+        temperature: that the logits were divided by; 1 is the model as it is.
+        threshold: the positive class is predicted where its probability >= this; None for many classes.
         averaging: binary or macro.
         positive_label: the last name where there are two, else None.
         per_class: name -> precision, recall, f1 and support (its number of examples).
@@ -49,6 +52,8 @@ class Metrics:
     recall: float
     f1: float
     roc_auc: float | None
+    ece: float
+    temperature: float
     threshold: float | None
     averaging: Literal["binary", "macro"]
     positive_label: str | None
@@ -107,7 +112,9 @@ def compute_metrics(predictions: Predictions, *, intervals: bool = True, seed: i
         recall=recall,
         f1=f1,
         roc_auc=_roc_auc(labels_N, predictions.probabilities_NC),
-        threshold=BINARY_THRESHOLD if binary else None,
+        ece=expected_calibration_error(labels_N, predictions.probabilities_NC),
+        temperature=predictions.decision.temperature,
+        threshold=predictions.decision.threshold if binary else None,
         averaging="binary" if binary else "macro",
         positive_label=names[1] if binary else None,
         per_class={name: _class_scores(per_class_4C, index) for index, name in enumerate(names)},

@@ -1,7 +1,8 @@
 """Predictions: what a model said about each example, and nothing about how good it is.
 
-Logits (from a model) or probabilities (from a prediction file) go in; classes come out. `decide` is the one place
-where a probability becomes a class, so that metrics, prediction files and the server can never disagree.
+Logits (from a model) or probabilities (from a prediction file) go in; classes come out. `Decision` is the one place
+where logits become probabilities and a probability becomes a class, so that metrics, prediction files, exports and the
+server can never disagree.
 """
 
 from __future__ import annotations
@@ -17,16 +18,24 @@ BINARY_THRESHOLD = 0.5
 SMALLEST_PROBABILITY = float(np.finfo(np.float64).tiny)
 
 
-def decide(probabilities_NC: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+def decide(probabilities_NC: npt.NDArray[np.float64], threshold: float = BINARY_THRESHOLD) -> npt.NDArray[np.int64]:
     """The decision rule: [N, C] probabilities -> [N] int64 classes.
 
-    Two classes: the positive (last) class where its probability >= 0.5, so a tie is positive. That is argmax in all
-    but the tie, because of two softmax outputs the larger one, and only it, reaches 0.5.
-    More classes: the most likely one, the first of equals.
+    Two classes: the positive (last) class where its probability >= the threshold, so a tie is positive. At 0.5 that is
+    argmax in all but the tie, because of two softmax outputs the larger one, and only it, reaches 0.5.
+    More classes: the most likely one, the first of equals; the threshold is not looked at.
     """
     if probabilities_NC.shape[1] == 2:
-        return (probabilities_NC[:, 1] >= BINARY_THRESHOLD).astype(np.int64)
+        return (probabilities_NC[:, 1] >= threshold).astype(np.int64)
     return np.asarray(probabilities_NC.argmax(axis=1), dtype=np.int64)
+
+
+def cross_entropy(
+    labels_N: npt.NDArray[np.int64], probabilities_NC: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """[N] float64: the loss of each example in nats, at most 708 (the smallest normal float64)."""
+    true_N = probabilities_NC[np.arange(len(labels_N)), labels_N]
+    return np.asarray(-np.log(np.maximum(true_N, SMALLEST_PROBABILITY)))
 
 
 def softmax(logits_NC: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
@@ -34,6 +43,27 @@ def softmax(logits_NC: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     with np.errstate(invalid="ignore"):  # inf - inf: `check_finite` names the row
         exponentials_NC = np.exp(logits_NC.astype(np.float64) - logits_NC.max(axis=1, keepdims=True))
     return np.asarray(exponentials_NC / exponentials_NC.sum(axis=1, keepdims=True))
+
+
+@dataclass(frozen=True)
+class Decision:
+    """How a model's logits become an answer.
+
+    Attributes:
+        temperature: the logits are divided by it before the softmax (Guo et al. 2017, arXiv:1706.04599).
+        threshold: of two classes, the positive one is chosen where its probability >= this.
+    """
+
+    temperature: float = 1.0
+    threshold: float = BINARY_THRESHOLD
+
+    def probabilities(self, logits_NC: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """[N, C] logits -> [N, C] probabilities."""
+        return softmax(logits_NC / np.float32(self.temperature) if self.temperature != 1 else logits_NC)
+
+    def classes(self, probabilities_NC: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+        """[N, C] probabilities -> [N] classes."""
+        return decide(probabilities_NC, self.threshold)
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +80,10 @@ class Predictions:
         logits_NC: [N, C] float32, as the model gave them.
         saved_probabilities_NC: [N, C] float64 where the probabilities are what is known (`from_probabilities`);
             None where they follow from the logits.
+        saved_predicted_N: [N] int64 where the classes are what is known; None where they follow by `decision`.
+        decision: how logits become answers.
+        cross_fitted: where `decision` was chosen on these very examples: the same examples, each half of them answered
+            by the decision that was chosen on the other half. What these are worth is what the decision is worth.
     """
 
     split: str
@@ -60,6 +94,9 @@ class Predictions:
     ratings: npt.NDArray[np.float64] | None
     logits_NC: npt.NDArray[np.float32]
     saved_probabilities_NC: npt.NDArray[np.float64] | None = None
+    saved_predicted_N: npt.NDArray[np.int64] | None = None
+    decision: Decision = Decision()
+    cross_fitted: Predictions | None = None
 
     @classmethod
     def from_probabilities(
@@ -72,37 +109,41 @@ class Predictions:
         labels: npt.NDArray[np.int64],
         ratings: npt.NDArray[np.float64] | None,
         probabilities_NC: npt.NDArray[np.float64],
+        predicted_N: npt.NDArray[np.int64] | None = None,
+        decision: Decision = Decision(),
     ) -> Predictions:
-        """Predictions known by their probabilities, which are kept to the last bit.
+        """Predictions known by their probabilities, and perhaps classes, which are kept to the last bit.
 
         The logits become the log-probabilities: the same softmax up to rounding, and not the model's own numbers.
         """
         logits_NC = np.log(np.maximum(probabilities_NC, SMALLEST_PROBABILITY)).astype(np.float32)
-        return cls(split, label_names, rows, texts, labels, ratings, logits_NC, probabilities_NC)
+        known = (probabilities_NC, predicted_N, decision)
+        return cls(split, label_names, rows, texts, labels, ratings, logits_NC, *known)
 
     def __len__(self) -> int:
         return len(self.labels)
 
     @cached_property
     def probabilities_NC(self) -> npt.NDArray[np.float64]:
-        """[N, C] float64: the saved ones, or else the softmax of the logits (NaN where a logit is not finite)."""
+        """[N, C] float64: the saved ones, or else those of the logits (NaN where a logit is not finite)."""
         if self.saved_probabilities_NC is not None:
             return self.saved_probabilities_NC
-        return softmax(self.logits_NC)
+        return self.decision.probabilities(self.logits_NC)
 
     @property
     def predicted(self) -> npt.NDArray[np.int64]:
-        """[N] int64: the class that `decide` picks."""
-        return decide(self.probabilities_NC)
+        """[N] int64: the saved classes, or else those that `decision` picks."""
+        if self.saved_predicted_N is not None:
+            return self.saved_predicted_N
+        return self.decision.classes(self.probabilities_NC)
 
     @property
     def losses(self) -> npt.NDArray[np.float64]:
-        """[N] float64: cross-entropy of each example in nats, at most 708 (the smallest normal float64).
+        """[N] float64: `cross_entropy` of each example.
 
         From the probabilities, so that a prediction file gives the very loss that was reported.
         """
-        true_N = self.probabilities_NC[np.arange(len(self)), self.labels]
-        return np.asarray(-np.log(np.maximum(true_N, SMALLEST_PROBABILITY)))
+        return cross_entropy(self.labels, self.probabilities_NC)
 
     def check_finite(self) -> None:
         """Raise ValueError, naming the row, where a logit or probability is NaN or infinite."""

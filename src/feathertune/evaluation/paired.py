@@ -1,0 +1,317 @@
+"""Two methods on the same examples: how far apart they are, and whether chance explains it.
+
+Answers of S seeds of a method for N examples go in (`Answers`); an interval of each metric, and of the difference of
+two methods with its p-value, come out. scipy does the exact McNemar test, and the arithmetic of several tests is
+Holm's (Scandinavian Journal of Statistics 1979).
+
+**Two levels.** A method's value is the mean over seeds. It varies with the examples, which is what resampling them
+shows, all seeds at once on the same resample; and with the seeds. There are three to five of them, and resampling so
+few gives intervals that are too narrow (of three seeds, by a fifth for the variance alone, and further for not knowing
+it). So the seeds' level is drawn from Student's t with the seeds' own spread, as for any mean of few numbers. What the
+choice of examples adds to that spread is taken from it, since it is in the first level already:
+with V1 the variance over resamples of the mean over seeds, and V2 the mean of the seeds' own variances over resamples,
+the part of a single seed that is neither the examples' nor the seed's but both together is (V2 - V1) S / (S - 1).
+
+With one seed only the examples' variation is covered; `in_words` says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import binomtest
+from scipy.stats import t as student_t
+
+from feathertune.evaluation.intervals import (
+    RESAMPLES,
+    Z95,
+    Interval,
+    acceleration,
+    bca_interval,
+    confidence_intervals,
+)
+from feathertune.evaluation.predictions import Predictions, decide
+from feathertune.evaluation.reliability import calibration_residuals, ece_interval
+from feathertune.evaluation.weighted import (
+    Floats,
+    Statistics,
+    Weights,
+    bootstrap_weights,
+    jackknife_weights,
+    statistics_of,
+)
+
+LEVEL = 0.05
+LOWER_IS_BETTER = ("loss", "ece")
+TITLES = {"loss": "loss", "accuracy": "accuracy", "precision": "precision", "recall": "recall", "f1": "F1"}
+TITLES |= {"roc_auc": "ROC AUC", "ece": "calibration error"}
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """The answers of one method for one split's N examples, S times trained.
+
+    Attributes:
+        label_N: [N] int64, the true classes.
+        probability_SNC: [S, N, C] float64, by seed.
+        predicted_SN: [S, N] int64, the classes decided on; None where `decide` decides at 0.5.
+    """
+
+    label_N: npt.NDArray[np.int64]
+    probability_SNC: npt.NDArray[np.float64]
+    predicted_SN: npt.NDArray[np.int64] | None = None
+
+    @classmethod
+    def of(cls, predictions: Sequence[Predictions]) -> Answers:
+        """Those of one method's runs, one for each seed, on the same split."""
+        first = predictions[0]
+        if not all(np.array_equal(first.labels, other.labels) for other in predictions):
+            raise ValueError("these are not answers for the same examples")
+        probability_SNC = np.stack([one.probabilities_NC for one in predictions])
+        return cls(first.labels, probability_SNC, np.stack([one.predicted for one in predictions]))
+
+    @property
+    def seeds(self) -> int:
+        """S."""
+        return len(self.probability_SNC)
+
+    def predicted(self, seed: int) -> npt.NDArray[np.int64]:
+        """[N]: the classes that the run number `seed` decided on."""
+        return decide(self.probability_SNC[seed]) if self.predicted_SN is None else self.predicted_SN[seed]
+
+    def statistics(self, names: Collection[str]) -> list[Statistics]:
+        """For each seed, the metrics as functions of example weights."""
+        return [
+            statistics_of(self.label_N, self.predicted(seed), probability_NC, names)
+            for seed, probability_NC in enumerate(self.probability_SNC)
+        ]
+
+
+class McNemar(NamedTuple):
+    """Examples that only the first method has right (b), only the second (c), and the exact two-sided p-value."""
+
+    b: int
+    c: int
+    p: float
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """First method less second, on the same examples.
+
+    Attributes:
+        metric: one of METRIC_NAMES.
+        difference: of the means over the seeds.
+        low, high: the 95% interval.
+        p_value: of no difference. For accuracy of one seed each McNemar's, else twice the bootstrap's smaller tail.
+        mcnemar: for each pair of runs; a method that was run once is compared with each run of the other.
+        seeds: how many runs each method has.
+    """
+
+    metric: str
+    difference: float
+    low: float
+    high: float
+    p_value: float
+    mcnemar: tuple[McNemar, ...]
+    seeds: tuple[int, int]
+
+
+def compare_pair(
+    first: Answers, second: Answers, *, metric: str = "accuracy", seed: int = 0, resamples: int = RESAMPLES
+) -> PairedDifference:
+    """The difference of two methods in a metric, by the paired bootstrap: both are asked on each resample.
+
+    Raises ValueError where they are not answers for the same examples, or where the metric is undefined (ROC AUC of
+    one class alone).
+    """
+    if not np.array_equal(first.label_N, second.label_N):
+        raise ValueError("these are not answers for the same examples")
+    rng = np.random.default_rng(seed)
+    levels = _levels([first, second], metric, rng, resamples)
+    value = float(levels.values[0] - levels.values[1])
+    if not np.isfinite(value):
+        raise ValueError(f"{metric} is undefined for these examples")
+    drawn_B = levels.means_B[0] - levels.means_B[1] + levels.seed_noise_B
+    drawn_B = drawn_B[np.isfinite(drawn_B)]
+    low, high = np.quantile(drawn_B, [LEVEL / 2, 1 - LEVEL / 2])
+    below, above = (drawn_B <= 0).sum(), (drawn_B >= 0).sum()
+    p_value = min(1.0, float(2 * (min(below, above) + 1) / (len(drawn_B) + 1)))
+    if drawn_B.min() == drawn_B.max():
+        # The same answers everywhere: that no example sets them apart does not mean that none would. As if one of two
+        # further ones did (Agresti & Min, Statistics in Medicine 2005).
+        half = Z95 / (len(first.label_N) + 2)
+        low, high = value - half, value + half
+    tests = _mcnemar_by_seed(first, second)
+    if metric == "accuracy" and len(tests) == 1:
+        p_value = tests[0].p
+    return PairedDifference(metric, value, float(low), float(high), p_value, tests, (first.seeds, second.seeds))
+
+
+def interval_over_seeds(
+    answers: Answers, metric: str, *, seed: int = 0, resamples: int = RESAMPLES
+) -> tuple[float | None, float | None, float | None]:
+    """(value, low, high): the mean over seeds of one of METRIC_NAMES with its 95% interval over examples and seeds.
+
+    Of one seed it is `confidence_intervals`'. None where it is undefined: ROC AUC of one class alone, or an interval
+    of what no resample changes.
+    """
+    if answers.seeds == 1:
+        ones = np.ones((1, len(answers.label_N)), dtype=np.float32)
+        value = float(_collect([answers], metric, [ones])[0][0, 0])
+        found = _alone(answers, metric, seed, resamples)
+        return (value if np.isfinite(value) else None, *(found or (None, None)))
+    if metric == "ece":
+        return _ece_over_seeds(answers, seed)
+    rng = np.random.default_rng(seed)
+    levels = _levels([answers], metric, rng, resamples)
+    value = float(levels.values[0])
+    if not np.isfinite(value):
+        return None, None, None
+    left_out_G = _collect([answers], metric, jackknife_weights(len(answers.label_N), rng))[0].mean(axis=1)
+    drawn_B, noise_B = levels.means_B[0], levels.seed_noise_B
+    spread = float(np.nanvar(drawn_B))
+    share = spread / max(spread + levels.seed_variance, 1e-300)  # noise of the seeds is not skewed
+    found = bca_interval(value, drawn_B + noise_B, acceleration(left_out_G) * share**1.5)
+    if found is None:  # nothing varies, as where all is right: what a single run would say of it
+        found = _alone(answers, metric, seed, resamples)
+    return (value, *(found or (None, None)))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """The p-values, adjusted so that all that are below 5% may be believed together (Holm 1979), in the same order."""
+    adjusted, largest = [0.0] * len(p_values), 0.0
+    for rank, index in enumerate(np.argsort(p_values, kind="stable").tolist()):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = largest
+    return adjusted
+
+
+def in_words(first_name: str, second_name: str, pair: PairedDifference, *, p_adjusted: float | None = None) -> str:
+    """A sentence: which is better, by how much, or that no difference was shown.
+
+    A difference is shown where the interval does not hold 0 and the p-value is below 5%; where several pairs are
+    compared, give the one that Holm's correction made.
+    """
+    unit, scale = ("nats", 1.0) if pair.metric == "loss" else ("points", 100.0)
+    digits = 4 if pair.metric == "loss" else 1
+    low, high = scale * pair.low, scale * pair.high
+    of = "" if pair.metric == "accuracy" else f" in {TITLES[pair.metric]}"
+    note = "; one seed: the examples' variation alone" if pair.seeds == (1, 1) else ""
+    alone = (low > 0 or high < 0) and pair.p_value < LEVEL
+    if not alone or (p_adjusted is not None and p_adjusted >= LEVEL):
+        many = " once all comparisons are counted" if alone else ""
+        # + 0.0 makes no '-0.0' of what rounds to nothing
+        shown = f"{round(low, digits) + 0.0:.{digits}f} to {round(high, digits) + 0.0:.{digits}f} {unit}"
+        return f"no difference{of} was shown between {first_name} and {second_name}{many} ({shown}{note})"
+    if (low > 0) == (pair.metric in LOWER_IS_BETTER):  # the second is the better one
+        first_name, second_name = second_name, first_name
+    low, high = sorted((abs(low), abs(high)))
+    by = f"{abs(scale * pair.difference):.{digits}f} {unit} ({low:.{digits}f} to {high:.{digits}f}{note})"
+    return f"{first_name} is better than {second_name}{of} by {by}"
+
+
+@dataclass(frozen=True, eq=False)
+class _Levels:
+    """What two-level intervals are made of.
+
+    Attributes:
+        values: each method's mean over its seeds.
+        means_B: for each method, [B] means over its seeds on each resample of the examples.
+        seed_noise_B: [B] what other seeds would have added to it (of all methods together).
+        seed_variance: of that.
+    """
+
+    values: list[float]
+    means_B: list[Floats]
+    seed_noise_B: Floats
+    seed_variance: float
+
+
+def _levels(methods: list[Answers], metric: str, rng: np.random.Generator, resamples: int) -> _Levels:
+    """The examples' level by resampling, the seeds' level by Student's t: see above."""
+    count = len(methods[0].label_N)
+    itself = _collect(methods, metric, [np.ones((1, count), dtype=np.float32)])
+    drawn = _collect(methods, metric, bootstrap_weights(count, resamples, rng))
+    parts = [
+        (_seed_variance(values_1S[0], drawn_BS), len(values_1S[0]) - 1)
+        for values_1S, drawn_BS in zip(itself, drawn, strict=True)
+    ]
+    variance = sum(part for part, _ in parts)
+    noise_B = np.zeros(resamples)
+    if variance > 0:
+        # Welch and Satterthwaite: the degrees of freedom of a sum of variances that are estimated each by itself
+        freedom = variance**2 / sum(part**2 / degrees for part, degrees in parts if part > 0)
+        noise_B = np.sqrt(variance) * rng.standard_t(freedom, size=resamples)
+    means_B = [drawn_BS.mean(axis=1) for drawn_BS in drawn]
+    return _Levels([float(values_1S.mean()) for values_1S in itself], means_B, noise_B, variance)
+
+
+def _seed_variance(value_S: Floats, drawn_BS: Floats) -> float:
+    """Of the mean over seeds, what the seeds contribute to its variance; 0 of a single one, of which it is unknown."""
+    seeds = len(value_S)
+    if seeds == 1:
+        return 0.0
+    examples_alone = float(np.nanvar(drawn_BS.mean(axis=1)))
+    both = max(0.0, (float(np.nanvar(drawn_BS, axis=0).mean()) - examples_alone) * seeds / (seeds - 1))
+    return max(0.0, float(value_S.var(ddof=1)) - both) / seeds
+
+
+def _collect(methods: list[Answers], metric: str, chunks: Iterable[Weights]) -> list[Floats]:
+    """For each method, the metric of each of its seeds on each row of weights: [B, S]."""
+    statistics = [method.statistics((metric,)) for method in methods]
+    parts: list[list[Floats]] = [[] for _ in methods]
+    for weights_BN in chunks:
+        for part, by_seed in zip(parts, statistics, strict=True):
+            part.append(np.stack([of_seed(weights_BN)[metric] for of_seed in by_seed], axis=1))
+    return [np.concatenate(part) for part in parts]
+
+
+def _ece_over_seeds(answers: Answers, seed: int) -> tuple[float, float | None, float | None]:
+    """Mean, low and high: the runs' own intervals, averaged, and widened by the spread between the runs.
+
+    Distances from the mean add up in squares (MOVER: Zou & Donner, Statistics in Medicine 2008).
+    """
+    residuals_SNK = [
+        calibration_residuals(answers.label_N, probability_NC) for probability_NC in answers.probability_SNC
+    ]
+    value_S = np.array([np.abs(residuals_NK.mean(axis=0, dtype=np.float64)).sum() for residuals_NK in residuals_SNK])
+    value = float(value_S.mean())
+    found = [interval for residuals_NK in residuals_SNK if (interval := ece_interval(residuals_NK, seed)) is not None]
+    if not found:
+        return value, None, None
+    low, high = np.mean(found, axis=0)
+    between = float(student_t.ppf(1 - LEVEL / 2, answers.seeds - 1)) * value_S.std(ddof=1) / np.sqrt(answers.seeds)
+    return value, max(0.0, value - np.hypot(value - low, between)), value + np.hypot(high - value, between)
+
+
+def _alone(answers: Answers, metric: str, seed: int, resamples: int) -> Interval | None:
+    """The interval of the first run's metric, over examples."""
+    count, classes = answers.probability_SNC.shape[1:]
+    predictions = Predictions.from_probabilities(
+        split="",
+        label_names=tuple(map(str, range(classes))),
+        rows=np.arange(1, count + 1),
+        texts=[""] * count,
+        labels=answers.label_N,
+        ratings=None,
+        probabilities_NC=answers.probability_SNC[0],
+        predicted_N=answers.predicted(0),
+    )
+    return confidence_intervals(predictions, seed=seed, resamples=resamples, names=(metric,))[metric]
+
+
+def _mcnemar_by_seed(first: Answers, second: Answers) -> tuple[McNemar, ...]:
+    """Run by run; none where the methods were run differently often, and neither of them once."""
+    if first.seeds != second.seeds and 1 not in (first.seeds, second.seeds):
+        return ()
+    tests = []
+    for index in range(max(first.seeds, second.seeds)):
+        right, other = (answers.predicted(index % answers.seeds) == answers.label_N for answers in (first, second))
+        b, c = int((right & ~other).sum()), int((~right & other).sum())
+        tests.append(McNemar(b, c, float(binomtest(b, b + c).pvalue) if b + c else 1.0))
+    return tuple(tests)
