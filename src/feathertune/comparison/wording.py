@@ -47,11 +47,8 @@ def budget(recipes: Mapping[Method, Recipe]) -> list[str]:
     if shown := [f"{NAMES[method]} {rate:g}" for method, rate in rates.items() if rate is not None]:
         sentences.append(f"Learning rates were given, not searched: {', '.join(shown)}.")
     if "qat" in recipes and (section := recipes["qat"].quantize) is not None:
-        more = (
-            f"{section.epochs} more epoch{'s' if section.epochs > 1 else ''}"
-            if section.training == "qat"
-            else "no further training"
-        )
+        epochs = "1 more epoch" if section.epochs == 1 else f"{section.epochs} more epochs"
+        more = epochs if section.training == "qat" else "no further training"
         sentences.append(
             f"{NAMES['qat']} goes on from the same seed's LoRA run, with {more}, to {section.weights} weights; its "
             "training time includes that run's."
