@@ -208,6 +208,7 @@ def test_a_key_given_twice_is_refused() -> None:
         ("{rating: r, above: .nan}", "Input should be a finite number"),
         ("{column: c, above: 1}", "go with `rating`"),
         ("{column: c, soft: true}", "go with `rating`"),
+        ("{rating: r, above: 1, raters: 5}", "`raters` goes with `soft: true`"),
         ("{column: c, names: [a]}", "two or more different names"),
         ("{column: c, names: [a, b, a]}", "two or more different names"),
         ("{rating: r, above: 1, names: [a, b, c]}", "two names when the label comes from a rating"),

@@ -205,6 +205,7 @@ def export(
 
     Exit status 1: its answers differ from those evaluated; it is set aside as OUTPUT.refused.
     """
+    _require_run(run)
     from feathertune.export.exporting import export_run, summary_lines
 
     done = export_run(run, to.value, output, precision=None if precision is None else precision.value, base=base)

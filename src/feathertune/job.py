@@ -214,6 +214,13 @@ def introduce(job: Job) -> list[str]:
     splits = ", ".join(f"{len(split):,} {name}" for name, split in job.dataset.splits.items())
     lines = [f"{splits} examples; {job.count}", job.precision.reason]
     lines += [f"note: {note}" for note in job.dataset.notes]
+    label = job.recipe.data.label
+    cut = label.at_least if label.above is None else label.above
+    if label.soft and label.raters is None and cut != 0.5:
+        lines.append(
+            f"note: soft labels teach the rating itself, and the label's cut is {cut}, not 0.5: choose the threshold "
+            "on validation and the epoch by roc_auc, or set data.label.raters"
+        )
     lines += [
         f"warning: {leak.rows} of {leak.second}'s texts are also in {leak.first}"
         for leak in job.overlap.leaks

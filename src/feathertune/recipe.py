@@ -56,6 +56,9 @@ class LabelSection(_Section):
     at_least: float | None = None
     names: tuple[str, ...] | None = None
     soft: bool = Field(default=False, description="train on the rating itself as the probability of the last class")
+    raters: int | None = Field(
+        default=None, ge=1, le=1000, description="with soft: train on how likely as many more raters give the label"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> LabelSection:
@@ -65,6 +68,8 @@ class LabelSection(_Section):
             raise ValueError("with `rating`, give either `above` or `at_least`")
         if self.column is not None and (self.above is not None or self.at_least is not None or self.soft):
             raise ValueError("`above`, `at_least` and `soft` go with `rating`, not with `column`")
+        if self.raters is not None and not self.soft:
+            raise ValueError("`raters` goes with `soft: true`")
         if self.names is not None and (len(self.names) < 2 or len(set(self.names)) != len(self.names)):
             raise ValueError("`names` must hold two or more different names")
         if self.rating is not None and self.names is not None and len(self.names) != 2:
