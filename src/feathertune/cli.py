@@ -21,7 +21,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from feathertune.commands import compare
+from feathertune.commands import compare, tune
 from feathertune.commands.options import OverridesArgument, RecipeArgument, stderr, stdout
 from feathertune.errors import UserError
 
@@ -36,6 +36,7 @@ app = typer.Typer(
 inspect_app = typer.Typer(help="Look at data or a model before training.", no_args_is_help=True)
 app.add_typer(inspect_app, name="inspect")
 app.command()(compare.compare)
+app.command()(tune.tune)
 
 
 class TableOrJson(StrEnum):

@@ -173,6 +173,22 @@ class CompareSection(_Section):
     qat: MethodSection = MethodSection()
 
 
+class SearchRange(_Section):
+    """Numbers from `low` to `high`, both included; whole ones where both ends are."""
+
+    low: int | float
+    high: int | float
+    log: bool = Field(default=False, description="tenfold steps are as likely everywhere; for rates")
+
+    @model_validator(mode="after")
+    def _check(self) -> SearchRange:
+        if not self.low < self.high:
+            raise ValueError("`low` must be below `high`")
+        if self.log and self.low <= 0:
+            raise ValueError("`low` must be above 0 where `log` is true")
+        return self
+
+
 class Recipe(_Section):
     """One run: a model, data, a method and how to train it."""
 
@@ -184,6 +200,9 @@ class Recipe(_Section):
     quantize: QuantizeSection | None = None
     init_from: str | None = Field(default=None, description="for qat: a finished lora run to start from")
     compare: CompareSection | None = Field(default=None, description="for `feathertune compare`")
+    search: dict[str, SearchRange | Annotated[tuple[Any, ...], Field(min_length=1)]] | None = Field(
+        default=None, description="for `feathertune tune`: a recipe's key -> {low, high, log} or [choices]"
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -165,3 +165,44 @@ class ComparisonFolder:
     def run(self, method: str, seed: int) -> RunFolder:
         """The folder of one run."""
         return RunFolder(self.runs / f"{method}-seed{seed}")
+
+
+@dataclass(frozen=True)
+class TuningFolder:
+    """Names inside the folder of a search.
+
+    ```
+    recipe.yaml study.db tune.json best.yaml   trials/trial-NNNN/ (run folders, without checkpoints)
+    ```
+    """
+
+    path: Path
+
+    @property
+    def recipe(self) -> Path:
+        """The complete recipe of the search."""
+        return self.path / "recipe.yaml"
+
+    @property
+    def study(self) -> Path:
+        """Optuna's database (SQLite)."""
+        return self.path / "study.db"
+
+    @property
+    def result(self) -> Path:
+        """Every trial so far, the best of them, and how much each key mattered."""
+        return self.path / "tune.json"
+
+    @property
+    def best(self) -> Path:
+        """The recipe of the best trial, to train with."""
+        return self.path / "best.yaml"
+
+    @property
+    def trials(self) -> Path:
+        """The trials' run folders."""
+        return self.path / "trials"
+
+    def trial(self, number: int) -> RunFolder:
+        """The folder of one trial."""
+        return RunFolder(self.trials / f"trial-{number:04d}")
