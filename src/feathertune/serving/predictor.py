@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from feathertune.errors import UserError
 from feathertune.evaluation.inference import predict_logits
-from feathertune.evaluation.predictions import decide, softmax
+from feathertune.evaluation.predictions import Decision
 from feathertune.export.export_folder import is_export
 from feathertune.recipe import DataSection
 from feathertune.serving.exported import ExportedModel
@@ -22,7 +22,10 @@ from feathertune.trained import TrainedModel, load_trained
 
 @dataclass(frozen=True)
 class Prediction:
-    """The answer for one text: the likeliest label, its probability, and every label's probability."""
+    """The answer for one text: the label decided on, its probability, and every label's probability.
+
+    The label is the likeliest, unless the run has a threshold of its own.
+    """
 
     text: str
     label: str
@@ -39,6 +42,9 @@ class _Model(Protocol):
     @property
     def data(self) -> DataSection: ...
 
+    @property
+    def decision(self) -> Decision: ...
+
     def logits(self, texts: Sequence[str]) -> npt.NDArray[np.float32]: ...
 
 
@@ -47,6 +53,7 @@ class _RunModel:
         self._trained = trained
         self.label_names = trained.classifier.label_names
         self.data = trained.recipe.data
+        self.decision = trained.decision
 
     def logits(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         return predict_logits(
@@ -99,9 +106,10 @@ class Predictor:
                 raise UserError("the text is empty", where=f"text {number}")
             if any("\ud800" <= character <= "\udfff" for character in text):
                 raise UserError("the text is not valid UTF-8", where=f"text {number}")
-        probabilities_NC = softmax(self._model.logits(texts))
+        decision = self._model.decision
+        probabilities_NC = decision.probabilities(self._model.logits(texts))
         predictions = []
-        chosen_N = decide(probabilities_NC).tolist()
+        chosen_N = decision.classes(probabilities_NC).tolist()
         for text, chosen, probabilities_C in zip(texts, chosen_N, probabilities_NC.tolist(), strict=True):
             named = dict(zip(self.label_names, probabilities_C, strict=True))
             predictions.append(Prediction(text, self.label_names[chosen], probabilities_C[chosen], named))
