@@ -15,9 +15,12 @@ from feathertune.evaluation.baselines import (
     Baseline,
     MajorityBaseline,
     WordsBaseline,
+    baseline_logits,
     load_baseline,
     save_baseline,
 )
+from feathertune.evaluation.calibration import describe_calibration, settle
+from feathertune.evaluation.errors import describe_errors
 from feathertune.evaluation.metrics import compute_metrics, majority_baseline
 from feathertune.evaluation.prediction_file import write_predictions
 from feathertune.evaluation.predictions import Predictions
@@ -42,15 +45,16 @@ def train_baseline(recipe: Recipe, run: RunFolder, reporter: Reporter, command: 
     seconds = time.perf_counter() - began
     save_baseline(run.baseline, fitted)
     baseline = load_baseline(run.baseline)
+    raw = {name: _answer(baseline, split) for name, split in dataset.splits.items() if name != "train"}
+    decided = settle(raw, recipe.evaluation)
+    write_json(run.calibration, describe_calibration(raw, decided, recipe.evaluation))
     after, majority = {}, {}
-    for name, split in dataset.splits.items():
-        if name == "train":
-            continue
-        answers = _answer(baseline, split)
+    for name, answers in decided.items():
         after[name] = compute_metrics(answers).to_json()
         majority[name] = majority_baseline(train.labels, answers).to_json()
         write_predictions(run.predictions("after", name), answers)
         write_json(run.evaluation("after", name), after[name])
+        write_json(run.errors(name), describe_errors(answers))
     summary = {
         "method": recipe.method,
         "model": None,
@@ -82,14 +86,14 @@ def _fit(recipe: Recipe, train: Split, label_names: tuple[str, ...]) -> Baseline
 
 
 def _answer(baseline: Baseline, split: Split) -> Predictions:
-    return Predictions.from_probabilities(
+    return Predictions(
         split=split.name,
         label_names=baseline.label_names,
         rows=split.rows,
         texts=StoredTexts(split.texts),
         labels=split.labels,
         ratings=split.ratings,
-        probabilities_NC=baseline.probabilities(split.texts.to_pylist()),
+        logits_NC=baseline_logits(baseline, split.texts.to_pylist()),
     )
 
 

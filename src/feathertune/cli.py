@@ -126,7 +126,7 @@ def train(
         raise typer.Exit(130) from None
     if int(os.environ.get("RANK", "0")) == 0:  # under `accelerate launch`, the first process speaks for all
         stdout().print(before_after_table(summary))
-        typer.echo(f"run folder: {folder}")
+        typer.echo(f"run folder: {folder} (where it errs: evaluation/errors-*.json)")
 
 
 @app.command()

@@ -12,6 +12,7 @@ from feathertune.data.loading import load_dataset
 from feathertune.data.overlap import Overlap, find_overlap
 from feathertune.data.texts import iterate
 from feathertune.errors import UserError
+from feathertune.evaluation.calibration import require_two_classes
 from feathertune.files import expanded, read_json
 from feathertune.model.adapt import (
     LoraShape,
@@ -29,7 +30,7 @@ from feathertune.model.peft_files import check_adapter, read_labels
 from feathertune.model.precision import PrecisionChoice, choose_precision, set_precision
 from feathertune.model.sources import BaseFiles, find_base
 from feathertune.quantization.scheme import Plan, Scheme, plan_quantization
-from feathertune.recipe import BASELINES, QuantizeSection, Recipe, load_recipe
+from feathertune.recipe import BASELINES, EvaluationSection, QuantizeSection, Recipe, load_recipe
 from feathertune.run_folder import RunFolder, open_run
 from feathertune.tokens.loading import load_tokenizer
 from feathertune.tokens.tokenized import TokenizedTexts, tokenize
@@ -88,6 +89,8 @@ def prepare(recipe: Recipe, device: torch.device) -> Job:
         name: tokenize(tokenizer, iterate(split.texts), recipe.model.max_length)
         for name, split in dataset.splits.items()
     }
+    if recipe.evaluation.threshold != EvaluationSection().threshold:
+        require_two_classes(dataset.label_names)
     classifier = load_base(base, dataset.label_names, recipe.training.seed)
     _check_positions(classifier, recipe.model.max_length)
     if recipe.model.dropout is not None:

@@ -25,6 +25,7 @@ from feathertune.errors import UserError, nearest
 Method = Literal["head", "full", "lora", "qat", "majority", "words"]
 BASELINES: tuple[Method, ...] = ("majority", "words")  # they train no transformer: see evaluation/baselines.py
 BestMetric = Literal["accuracy", "f1", "precision", "recall", "roc_auc", "loss"]
+ThresholdMetric = Literal["accuracy", "f1", "balanced_accuracy"]
 
 
 class _Section(BaseModel):
@@ -189,6 +190,52 @@ class SearchRange(_Section):
         return self
 
 
+class ThresholdChoice(_Section):
+    """The threshold with the best value of a metric on the validation split."""
+
+    maximize: ThresholdMetric
+
+
+class EvaluationSection(_Section):
+    """How logits become answers, beside plain softmax and the likeliest class.
+
+    What is chosen here is chosen on validation, for the model of each stage by itself, and stored with the run:
+    `predict`, `evaluate` and exports answer by it. Epochs are compared without temperature, at the fixed threshold or
+    at 0.5.
+    """
+
+    temperature: bool = Field(
+        default=False, description="divide the logits by the number that makes the validation loss smallest"
+    )
+    threshold: Annotated[float, Field(gt=0, lt=1)] | ThresholdChoice = Field(
+        default=0.5, description="two classes: POSITIVE from this probability on; or {maximize: METRIC}"
+    )
+
+    @field_validator("threshold", mode="wrap")
+    @classmethod
+    def _one_message(cls, value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return handler(value)
+        except ValidationError:
+            metrics = ", ".join(get_args(ThresholdMetric))
+            raise ValueError(f"give a number between 0 and 1, or {{maximize: METRIC}} with one of {metrics}") from None
+
+    @property
+    def maximize(self) -> ThresholdMetric | None:
+        """The metric the threshold is chosen for, or None."""
+        return self.threshold.maximize if isinstance(self.threshold, ThresholdChoice) else None
+
+    @property
+    def fixed_threshold(self) -> float:
+        """The threshold where it is a number, else 0.5."""
+        return 0.5 if isinstance(self.threshold, ThresholdChoice) else self.threshold
+
+    @property
+    def chooses(self) -> bool:
+        """Whether anything is fitted to validation."""
+        return self.temperature or self.maximize is not None
+
+
 class Recipe(_Section):
     """One run: a model, data, a method and how to train it."""
 
@@ -198,6 +245,7 @@ class Recipe(_Section):
     lora: LoraSection = LoraSection()
     training: TrainingSection = TrainingSection()
     quantize: QuantizeSection | None = None
+    evaluation: EvaluationSection = EvaluationSection()
     init_from: str | None = Field(default=None, description="for qat: a finished lora run to start from")
     compare: CompareSection | None = Field(default=None, description="for `feathertune compare`")
     search: dict[str, SearchRange | Annotated[tuple[Any, ...], Field(min_length=1)]] | None = Field(

@@ -14,6 +14,7 @@ from feathertune.baseline_run import train_baseline
 from feathertune.data.statistics import describe
 from feathertune.environment import describe_environment, peak_memory_mib
 from feathertune.errors import UserError
+from feathertune.evaluation.errors import describe_errors
 from feathertune.evaluation.metrics import majority_baseline
 from feathertune.files import read_json, write_json, write_text
 from feathertune.job import Job, introduce, prepare
@@ -82,6 +83,8 @@ def train(
     stages = {"majority": majority, "before": metrics_of(before), "after": metrics_of(after)}
     summary = _summary(job, outcome) | stages | more
     if session.writes:
+        for name, answers in after.items():
+            write_json(run.errors(name), describe_errors(answers))
         write_figures(run, summary)
         write_json(run.summary, summary)  # last: a folder that has it is a finished run
     accelerator.wait_for_everyone()

@@ -5,6 +5,7 @@ recipe.yaml environment.json data.json base.json metrics.jsonl summary.json
 evaluation/{before,after}-{split}.json      predictions/{before,after}-{split}.csv
 adapter/ (or model/ for a full fine-tune)   checkpoints/step-NNNNNN/
 figures/*.png
+calibration.json                            evaluation/errors-{split}.json
 quantized/                                  metrics-qat.jsonl checkpoints-qat/
 baseline.json (the methods majority and words)   latency.json (where `compare` has measured it)
 ```
@@ -48,6 +49,11 @@ class RunFolder:
     def base(self) -> Path:
         """The base model: source, commit, folder, architecture, sha256 of weights, config and tokenizer."""
         return self.path / "base.json"
+
+    @property
+    def calibration(self) -> Path:
+        """How the final model's logits become answers, and how well its probabilities mean what they say."""
+        return self.path / "calibration.json"
 
     @property
     def metrics(self) -> Path:
@@ -107,6 +113,10 @@ class RunFolder:
     def evaluation(self, stage: Stage, split: str) -> Path:
         """The metrics of one split at a stage of the run."""
         return self.path / "evaluation" / f"{stage}-{split}.json"
+
+    def errors(self, split: str) -> Path:
+        """Where the final model errs in one split."""
+        return self.path / "evaluation" / f"errors-{split}.json"
 
     def predictions(self, stage: Stage, split: str) -> Path:
         """The predictions for each example of one split at a stage of the run."""

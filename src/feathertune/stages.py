@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from feathertune.data.example import Split
 from feathertune.data.labels import soft_targets
+from feathertune.evaluation.calibration import describe_calibration, settle
 from feathertune.evaluation.inference import predict_split
 from feathertune.evaluation.metrics import compute_metrics
 from feathertune.evaluation.prediction_file import write_predictions
-from feathertune.evaluation.predictions import Predictions
+from feathertune.evaluation.predictions import Decision, Predictions
+from feathertune.evaluation.selection import require_selectable
 from feathertune.files import write_json
 from feathertune.job import Job
 from feathertune.model.model_folder import save_model
@@ -41,8 +43,15 @@ class Session:
 
 
 def evaluate_stage(session: Session, job: Job, stage: Stage) -> dict[str, Predictions]:
-    """Predict every split but train; write predictions and metrics. Returns the predictions by split."""
-    predictions = {split.name: predict_split(job.classifier, split, job.texts[split.name]) for split in job.evaluated}
+    """Predict every split but train; write predictions and metrics. Returns the predictions by split.
+
+    How logits become answers is chosen as the recipe's `evaluation` says, for the model as it is at this stage, so that
+    stages are compared by the same rule; what it is at `after` stays with the run.
+    """
+    raw = {split.name: predict_split(job.classifier, split, job.texts[split.name]) for split in job.evaluated}
+    predictions = settle(raw, job.recipe.evaluation)
+    if stage == "after" and session.writes:
+        write_json(session.run.calibration, describe_calibration(raw, predictions, job.recipe.evaluation))
     for name, answers in predictions.items():
         if session.writes:
             write_predictions(session.run.predictions(stage, name), answers)
@@ -81,8 +90,10 @@ def train_stage(
     )
 
     def evaluate() -> dict[str, Any]:
+        require_selectable(validation.name, "the best epoch")
         predictions = predict_split(job.classifier, validation, job.texts["validation"])
-        return compute_metrics(predictions, intervals=False).to_json()
+        decision = Decision(threshold=job.recipe.evaluation.fixed_threshold)
+        return compute_metrics(replace(predictions, decision=decision), intervals=False).to_json()
 
     return train_loop(
         job.classifier,

@@ -8,6 +8,8 @@ from typing import Any
 
 from feathertune.environment import default_device
 from feathertune.errors import UserError
+from feathertune.evaluation.calibration import read_decision
+from feathertune.evaluation.predictions import PLAIN, Decision
 from feathertune.files import expanded, read_json
 from feathertune.model.adapt import merge
 from feathertune.model.base import load_base
@@ -31,6 +33,7 @@ class TrainedModel:
         classifier: with the trained weights, in evaluation mode.
         tokenizer: the base model's.
         max_length: tokens; longer texts are cut.
+        decision: how its logits become answers.
     """
 
     run: RunFolder
@@ -38,6 +41,7 @@ class TrainedModel:
     classifier: PackedClassifier
     tokenizer: Any
     max_length: int
+    decision: Decision = PLAIN
 
 
 def load_trained(
@@ -66,9 +70,11 @@ def load_trained(
     )
     if whole is not None and base is not None:
         raise UserError(f"{whole} holds the whole model", where="--base", fix="Leave --base out.")
+    decision = read_decision(run.calibration, recipe.evaluation)
     if recipe.quantize is not None:
         classifier = load_quantized(run.quantized).to(default_device())
-        return TrainedModel(run, recipe, classifier, load_tokenizer(run.quantized), recipe.model.max_length)
+        tokenizer = load_tokenizer(run.quantized)
+        return TrainedModel(run, recipe, classifier, tokenizer, recipe.model.max_length, decision)
     if recipe.method == "full":
         files = find_base(str(run.model.resolve()))
         label_names = _label_names(run)
@@ -82,7 +88,7 @@ def load_trained(
     set_precision(classifier.to(default_device()), precision or _precision(run))
     merge(classifier)
     classifier.eval()
-    return TrainedModel(run, recipe, classifier, tokenizer, recipe.model.max_length)
+    return TrainedModel(run, recipe, classifier, tokenizer, recipe.model.max_length, decision)
 
 
 def _precision(run: RunFolder) -> Precision:

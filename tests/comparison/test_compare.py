@@ -250,6 +250,25 @@ def test_another_recipe_and_other_data_are_refused(
         feathertune.compare(mine, folder, methods=["majority", "words"], seeds=1)
 
 
+def test_a_decision_chosen_on_validation_does_not_flatter_there(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(making, "launch", here)
+    chosen = load_recipe(place / "recipe.yaml", ["evaluation={temperature: true, threshold: {maximize: f1}}"])
+    folder = tmp_path / "compared"
+    told = feathertune.compare(chosen, folder, methods=["words", "head"], seeds=1)
+    for method in told["methods"]:
+        summary = json.loads((folder / method["runs"][0] / "summary.json").read_text())
+        for split in ("validation", "test"):
+            after = summary["after"][split]
+            fair = after["cross_fitted"] or after
+            for metric in ("accuracy", "f1", "loss", "ece"):
+                assert method["metrics"][split][metric]["value"] == pytest.approx(fair[metric], abs=1e-4), metric
+            assert method["metrics"][split]["roc_auc"]["value"] == pytest.approx(after["roc_auc"])
+        assert summary["after"]["validation"]["cross_fitted"] is not None
+    assert any("chosen on validation" in sentence for sentence in told["budget"])
+
+
 def test_a_recipe_that_cannot_run_leaves_nothing_behind(
     place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

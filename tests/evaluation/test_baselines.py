@@ -93,7 +93,8 @@ def test_a_run_of_a_baseline_is_a_run_folder(method: str, least: float, tmp_path
         answers = Predictor(run).predict(list(file.texts))
         assert [answer.label for answer in answers] == [file.label_names[index] for index in file.predicted]
         shown = np.array([list(answer.probabilities.values()) for answer in answers])
-        np.testing.assert_allclose(shown, file.probabilities_NC, rtol=1e-5)
+        np.testing.assert_array_equal(shown, file.probabilities_NC)
+        assert (run / "evaluation" / f"errors-{split}.json").is_file()
     assert train(recipe, run, resume=True) == summary
 
 

@@ -96,7 +96,7 @@ def test_the_verdict_follows_the_interval(after: dict[str, Any], words: str) -> 
 def test_markdown_is_a_table_that_no_class_name_can_break() -> None:
     text = before_after_markdown(summary(names=("a|b", "<i>c</i>")))
     table = [line for line in text.splitlines() if line.startswith("|")]
-    assert len(table) == 8
+    assert len(table) == 9
     assert "| majority class | before |" in table[0]
     assert {line.replace("\\|", "").count("|") for line in table} == {7}
     assert "\\<i\\>" in text

@@ -7,6 +7,7 @@ very same examples.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 from statistics import median
 from typing import Any
@@ -17,11 +18,12 @@ from feathertune.comparison.costs import artefact_bytes, deployed_bytes, latency
 from feathertune.comparison.plan import PlannedRun
 from feathertune.comparison.wording import NAMES, budget, learning_rate, notes, sentences
 from feathertune.errors import UserError
+from feathertune.evaluation.calibration import cross_fit, read_decision
 from feathertune.evaluation.paired import TITLES, Answers, compare_pair, holm, in_words, interval_over_seeds
 from feathertune.evaluation.prediction_file import read_predictions
-from feathertune.evaluation.predictions import Predictions
+from feathertune.evaluation.predictions import PLAIN, Predictions
 from feathertune.files import read_json
-from feathertune.recipe import Method
+from feathertune.recipe import EvaluationSection, Method
 from feathertune.run_folder import Stage
 
 METRICS = tuple(TITLES)
@@ -76,10 +78,22 @@ def collect(runs: Sequence[PlannedRun]) -> dict[str, Any]:
     }
 
 
-def _answers(by_method: ByMethod, stage: Stage, split: str) -> dict[Method, Answers]:
+@dataclass(frozen=True)
+class _Asked:
+    """A method's answers on a split: as stored, and without the flattery of a decision that was chosen there."""
+
+    stored: Answers
+    fair: Answers
+
+    def of(self, metric: str) -> Answers:
+        """Those that a metric is computed from. Ranks need no decision, and two temperatures would mix them."""
+        return self.stored if metric == "roc_auc" else self.fair
+
+
+def _answers(by_method: ByMethod, stage: Stage, split: str) -> dict[Method, _Asked]:
     """The answers of every method that has this stage. Raises UserError where the examples differ."""
     first: Predictions | None = None
-    answers: dict[Method, Answers] = {}
+    answers: dict[Method, _Asked] = {}
     for method, runs in by_method.items():
         files = [run.folder.predictions(stage, split) for run in runs]
         if stage == "before" and not files[0].is_file():  # a baseline
@@ -90,18 +104,36 @@ def _answers(by_method: ByMethod, stage: Stage, split: str) -> dict[Method, Answ
             same = np.array_equal(first.rows, predictions.rows) and np.array_equal(first.labels, predictions.labels)
             if not same or first.label_names != predictions.label_names:
                 raise UserError("these predictions are not for the examples of the other runs", where=str(file))
-        answers[method] = Answers.of(read)
+        section = runs[0].recipe.evaluation
+        temperatures = [
+            read_decision(run.folder.calibration, section).temperature if stage == "after" else 1.0 for run in runs
+        ]
+        fair = [_fair(*both, section) for both in zip(read, temperatures, strict=True)]
+        answers[method] = _Asked(Answers.of(read), Answers.of(fair))
     return answers
 
 
-def _metrics(answers: Answers) -> dict[str, dict[str, Any]]:
+def _fair(predictions: Predictions, temperature: float, section: EvaluationSection) -> Predictions:
+    """The answers, where the recipe chose a decision on this very split each half by what the other half would choose.
+
+    The file's probabilities were made with `temperature`; the logits are found again but for a constant, which softmax
+    does not see.
+    """
+    if predictions.split != "validation" or not section.chooses:
+        return predictions
+    logits_NC = predictions.logits_NC * np.float32(temperature)
+    raw = replace(predictions, logits_NC=logits_NC, saved_probabilities_NC=None, decision=PLAIN)
+    return cross_fit(raw, section) or predictions
+
+
+def _metrics(answers: _Asked) -> dict[str, dict[str, Any]]:
     """Each metric's mean over seeds with its interval, and each seed's own."""
-    ones = np.ones((1, len(answers.label_N)), dtype=np.float32)
-    by_seed = [statistics(ones) for statistics in answers.statistics(METRICS)]
+    ones = np.ones((1, len(answers.stored.label_N)), dtype=np.float32)
     result = {}
     for metric in METRICS:
-        value, low, high = interval_over_seeds(answers, metric)
-        own = [float(values[metric][0]) for values in by_seed]
+        asked = answers.of(metric)
+        value, low, high = interval_over_seeds(asked, metric)
+        own = [float(statistics(ones)[metric][0]) for statistics in asked.statistics((metric,))]
         shown = [number if np.isfinite(number) else None for number in own]
         result[metric] = {"value": value, "low": low, "high": high, "by_seed": shown}
     return result
@@ -127,12 +159,13 @@ def _costs(method: Method, by_method: ByMethod, split: str) -> dict[str, Any]:
     }
 
 
-def _pairs(answers: Mapping[Method, Answers], split: str, metric: str) -> list[dict[str, Any]]:
+def _pairs(answers: Mapping[Method, _Asked], split: str, metric: str) -> list[dict[str, Any]]:
     """Every two methods in one metric on one split, their p-values corrected for how many pairs there are."""
-    if metric == "roc_auc" and len(np.unique(next(iter(answers.values())).label_N)) == 1:
+    if metric == "roc_auc" and len(np.unique(next(iter(answers.values())).stored.label_N)) == 1:
         return []  # undefined
     both = list(combinations(answers, 2))
-    differences = [compare_pair(answers[first], answers[second], metric=metric) for first, second in both]
+    of = {method: asked.of(metric) for method, asked in answers.items()}
+    differences = [compare_pair(of[first], of[second], metric=metric) for first, second in both]
     adjusted = holm([difference.p_value for difference in differences])
     return [
         {

@@ -53,6 +53,11 @@ def budget(recipes: Mapping[Method, Recipe]) -> list[str]:
             f"{NAMES['qat']} goes on from the same seed's LoRA run, with {more}, to {section.weights} weights; its "
             "training time includes that run's."
         )
+    if next(iter(recipes.values())).evaluation.chooses:
+        sentences.append(
+            "Each method's temperature or threshold was chosen on validation; there every half of the examples is "
+            "answered by what was chosen on the other."
+        )
     if "words" in recipes:
         sentences.append("The bag of words has its regularization from cross-validation on train.")
     return sentences

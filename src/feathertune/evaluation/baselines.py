@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from feathertune.errors import UserError
+from feathertune.evaluation.predictions import SMALLEST_PROBABILITY
 from feathertune.files import read_json, write_json
 
 Floats = npt.NDArray[np.float64]
@@ -163,6 +164,11 @@ def choose_strength(texts: Sequence[str], labels_N: npt.NDArray[np.int64], num_c
             answers_NC = model.predict_proba(others)
             losses[index] += log_loss(labels_N[held_out], answers_NC, labels=present) * len(held_out)
     return STRENGTHS[int(losses.argmin())]
+
+
+def baseline_logits(baseline: Baseline, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+    """[N, C] float32: logarithms of the probabilities, that decisions are made of as they are of a model's logits."""
+    return np.log(np.maximum(baseline.probabilities(texts), SMALLEST_PROBABILITY)).astype(np.float32)
 
 
 def save_baseline(path: Path, baseline: Baseline) -> None:

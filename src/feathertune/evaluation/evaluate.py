@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from feathertune.data.example import Split
 from feathertune.data.loading import load_dataset, load_split
 from feathertune.data.texts import iterate
 from feathertune.errors import UserError
+from feathertune.evaluation.calibration import cross_fit
 from feathertune.evaluation.inference import predict_split
 from feathertune.evaluation.metrics import Metrics, compute_metrics
 from feathertune.files import expanded, read_json
@@ -38,7 +40,10 @@ def evaluate_run(
     else:
         examples = own_split(trained, split or "validation")
     texts = tokenize(trained.tokenizer, iterate(examples.texts), trained.max_length)
-    return compute_metrics(predict_split(trained.classifier, examples, texts))
+    raw, section = predict_split(trained.classifier, examples, texts), trained.recipe.evaluation
+    chosen_here = section.chooses and data is None and examples.name == "validation"
+    cross_fitted = cross_fit(raw, section) if chosen_here else None
+    return compute_metrics(replace(raw, decision=trained.decision, cross_fitted=cross_fitted))
 
 
 def own_split(trained: TrainedModel, name: str) -> Split:

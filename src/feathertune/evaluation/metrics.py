@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Any, Literal
 
 import numpy as np
@@ -19,6 +19,8 @@ from feathertune.errors import UserError
 from feathertune.evaluation.calibration import expected_calibration_error
 from feathertune.evaluation.intervals import Interval, confidence_intervals
 from feathertune.evaluation.predictions import Predictions
+
+CROSS_FITTED = ("loss", "accuracy", "precision", "recall", "f1", "ece")
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,9 @@ class Metrics:
         confusion_matrix: C rows (true) of C columns (predicted), counts.
         label_names: C names, the order of `confusion_matrix`.
         intervals: metric -> (low, high) at 95%, None where undefined; empty where none were asked for.
+        cross_fitted: where temperature or threshold were chosen on this very split, what they are worth: the metrics
+            of CROSS_FITTED and their `intervals`, each half of the examples answered by what was chosen on the other.
+            The other numbers flatter. None where nothing was chosen here.
     """
 
     split: str
@@ -61,6 +66,7 @@ class Metrics:
     confusion_matrix: tuple[tuple[int, ...], ...]
     label_names: tuple[str, ...]
     intervals: Mapping[str, Interval | None]
+    cross_fitted: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The attributes in dicts, lists and plain numbers, ready for `json.dumps(allow_nan=False)`."""
@@ -76,7 +82,7 @@ class Metrics:
     def from_json(cls, value: Mapping[str, Any]) -> Metrics:
         """What `to_json` gave. Raises UserError where a key is missing; keys of later versions are ignored."""
         try:
-            content = {field.name: value[field.name] for field in fields(cls)}
+            content = {field.name: value[field.name] for field in fields(cls) if field.default is MISSING}
         except KeyError as error:
             raise UserError(
                 f"these metrics have no {error.args[0]!r}", fix="Evaluate the run again with `feathertune evaluate`."
@@ -86,7 +92,7 @@ class Metrics:
         content["intervals"] = {
             name: None if pair is None else (pair[0], pair[1]) for name, pair in content["intervals"].items()
         }
-        return cls(**content)
+        return cls(**content, cross_fitted=value.get("cross_fitted"))
 
 
 def compute_metrics(predictions: Predictions, *, intervals: bool = True, seed: int = 0) -> Metrics:
@@ -121,6 +127,7 @@ def compute_metrics(predictions: Predictions, *, intervals: bool = True, seed: i
         confusion_matrix=tuple(map(tuple, confusion_matrix(labels_N, predicted_N, labels=classes).tolist())),
         label_names=names,
         intervals=confidence_intervals(predictions, seed=seed) if intervals else {},
+        cross_fitted=_cross_fitted(predictions.cross_fitted, intervals=intervals, seed=seed),
     )
 
 
@@ -146,6 +153,14 @@ def majority_baseline(
         probabilities_NC=np.tile(counts_C / counts_C.sum(), (len(predictions), 1)),
     )
     return compute_metrics(constant, intervals=intervals)
+
+
+def _cross_fitted(predictions: Predictions | None, *, intervals: bool, seed: int) -> dict[str, Any] | None:
+    if predictions is None:
+        return None
+    found = compute_metrics(predictions, intervals=intervals, seed=seed).to_json()
+    kept = {name: pair for name, pair in found["intervals"].items() if name in CROSS_FITTED}
+    return {name: found[name] for name in CROSS_FITTED} | {"intervals": kept}
 
 
 def _roc_auc(labels_N: npt.NDArray[np.int64], probabilities_NC: npt.NDArray[np.float64]) -> float | None:

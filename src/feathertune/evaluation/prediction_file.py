@@ -1,6 +1,7 @@
 """Prediction files: one CSV row (RFC 4180) for each example, from which every metric can be computed again.
 
 Columns: `row, text, label, predicted`, `rating` where there is one, and `probability_<label name>` for each class.
+The probabilities are the softmax of the model's logits, divided by a temperature where the recipe asks for one.
 Numbers are written by `repr`, the shortest text that reads back as the same float64; texts are kept as they are,
 with their quotes, newlines and leading '='.
 """
@@ -16,10 +17,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from feathertune.data.texts import StoredTexts, TextWriter
 from feathertune.errors import UserError
-from feathertune.evaluation.predictions import Predictions
+from feathertune.evaluation.predictions import BINARY_THRESHOLD, Decision, Predictions, decide
 from feathertune.files import atomic_path
 
 PREFIX = "probability_"
@@ -40,22 +42,26 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
             writer.writerow([int(predictions.rows[index]), text, label, predicted, *rating, *probabilities])
 
 
-def read_predictions(path: Path, split: str) -> Predictions:
+def read_predictions(path: Path, split: str, threshold: float | None = None) -> Predictions:
     """What `write_predictions` wrote: the same classes, and the same probabilities to the last bit.
 
     The logits are the log-probabilities, for the model's own are not in the file.
+
+    Args:
+        threshold: that was decided by. None: 0.5, or another one if that is what explains the column `predicted`.
+
     Raises UserError, with the line, where the file is missing or is not such a file.
     """
     try:
         with path.open(encoding="utf-8", newline="") as file, _long_fields():
-            return _parse(csv.reader(file, strict=True), path, split)
+            return _parse(csv.reader(file, strict=True), path, split, threshold)
     except FileNotFoundError:
         raise UserError("the file is missing", where=str(path)) from None
     except (csv.Error, UnicodeDecodeError) as error:
         raise UserError(f"not a CSV file in UTF-8: {error}", where=str(path)) from None
 
 
-def _parse(reader: Iterator[list[str]], path: Path, split: str) -> Predictions:
+def _parse(reader: Iterator[list[str]], path: Path, split: str, threshold: float | None) -> Predictions:
     """The content of an open file."""
     header = next(reader, [])
     names = tuple(column.removeprefix(PREFIX) for column in header if column.startswith(PREFIX))
@@ -85,6 +91,10 @@ def _parse(reader: Iterator[list[str]], path: Path, split: str) -> Predictions:
         except (ValueError, IndexError) as error:
             raise UserError(f"not a prediction: {error}", where=f"{path}:{lines[-1]}") from None
         texts.add(text)
+    probabilities_NC = np.array(probabilities, dtype=np.float64).reshape(-1, len(names))
+    predicted_N = np.array(predicted, dtype=np.int64)
+    if threshold is None:
+        threshold = _explaining_threshold(probabilities_NC, predicted_N)
     predictions = Predictions.from_probabilities(
         split=split,
         label_names=names,
@@ -92,9 +102,10 @@ def _parse(reader: Iterator[list[str]], path: Path, split: str) -> Predictions:
         texts=StoredTexts(texts.finish()),
         labels=np.array(labels, dtype=np.int64),
         ratings=np.array(ratings, dtype=np.float64) if rated else None,
-        probabilities_NC=np.array(probabilities, dtype=np.float64).reshape(-1, len(names)),
+        probabilities_NC=probabilities_NC,
+        decision=Decision(threshold=threshold),
     )
-    disagree_N = predictions.predicted != np.array(predicted, dtype=np.int64)
+    disagree_N = predictions.predicted != predicted_N
     if disagree_N.any():
         raise UserError(
             "the column `predicted` is not what the probabilities say",
@@ -102,6 +113,15 @@ def _parse(reader: Iterator[list[str]], path: Path, split: str) -> Predictions:
             fix="The file was changed by hand; write it again with `feathertune evaluate`.",
         )
     return predictions
+
+
+def _explaining_threshold(probabilities_NC: npt.NDArray[np.float64], predicted_N: npt.NDArray[np.int64]) -> float:
+    """0.5, or the least probability of those called positive where this, and 0.5 not, says what was predicted."""
+    least = float(probabilities_NC[predicted_N == 1, 1].min(initial=1.0))
+    for threshold in (BINARY_THRESHOLD, least):
+        if np.array_equal(decide(probabilities_NC, threshold), predicted_N):
+            return threshold
+    return BINARY_THRESHOLD
 
 
 def _check_probabilities(values: list[float], count: int) -> None:

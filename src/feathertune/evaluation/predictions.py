@@ -66,6 +66,9 @@ class Decision:
         return decide(probabilities_NC, self.threshold)
 
 
+PLAIN = Decision()
+
+
 @dataclass(frozen=True, eq=False)
 class Predictions:
     """A model's answers for the N examples of a split with C classes, in the split's order.
@@ -95,7 +98,7 @@ class Predictions:
     logits_NC: npt.NDArray[np.float32]
     saved_probabilities_NC: npt.NDArray[np.float64] | None = None
     saved_predicted_N: npt.NDArray[np.int64] | None = None
-    decision: Decision = Decision()
+    decision: Decision = PLAIN
     cross_fitted: Predictions | None = None
 
     @classmethod
@@ -110,7 +113,7 @@ class Predictions:
         ratings: npt.NDArray[np.float64] | None,
         probabilities_NC: npt.NDArray[np.float64],
         predicted_N: npt.NDArray[np.int64] | None = None,
-        decision: Decision = Decision(),
+        decision: Decision = PLAIN,
     ) -> Predictions:
         """Predictions known by their probabilities, and perhaps classes, which are kept to the last bit.
 

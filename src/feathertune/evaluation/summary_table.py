@@ -18,7 +18,7 @@ from feathertune.duration import duration
 from feathertune.visible import visible
 
 ROWS = {"loss": "loss (nats)", "accuracy": "accuracy", "precision": "precision", "recall": "recall", "f1": "F1"}
-ROWS |= {"roc_auc": "ROC AUC"}
+ROWS |= {"roc_auc": "ROC AUC", "ece": "calibration err."}
 HEADERS = ("", "majority\nclass", "before", "after", "change", "95% interval\n(after)")
 DASH = "\N{EN DASH}"
 LONGEST_NAME = 40
@@ -48,7 +48,10 @@ def before_after_table(summary: Mapping[str, Any]) -> Table:
 
 def metrics_table(metrics: Mapping[str, Any]) -> Table:
     """One evaluation (`Metrics.to_json()`): each metric with its 95% interval, and each class's own."""
-    table = Table(title=Text(f"{metrics['split']}, {metrics['num_examples']:,} examples"), title_justify="left")
+    title = f"{metrics['split']}, {metrics['num_examples']:,} examples{_decision(metrics)}"
+    note = _chosen_here(metrics)
+    caption = Text(note) if note else None
+    table = Table(title=Text(title), title_justify="left", caption=caption, caption_justify="left")
     for header in ("", "value", "95% interval"):
         table.add_column(header, justify="right" if header else "left", no_wrap=True)
     for name in ROWS:
@@ -76,7 +79,7 @@ def blocks(summary: Mapping[str, Any]) -> list[Block]:
     for split, after in summary.get("after", {}).items():
         before, majority = (summary.get(stage, {}).get(split, {}) for stage in ("before", "majority"))
         rows = tuple(_row(name, majority, before, after) for name in ROWS)
-        title = f"{split}, {after['num_examples']:,} examples"
+        title = f"{split}, {after['num_examples']:,} examples{_decision(after)}"
         result.append(Block(title, rows, verdict(split, after, majority, before)))
     return result
 
@@ -88,8 +91,9 @@ def verdict(
 
     Both are taken as known and the interval as the accuracy's alone: a plain reading of one table.
     """
-    interval = after.get("intervals", {}).get("accuracy")
-    shown = f"{split}: accuracy {after['accuracy']:.1%}"
+    fair = after.get("cross_fitted") or after  # what was chosen on these examples flatters them
+    interval = fair.get("intervals", {}).get("accuracy")
+    shown = f"{split}: {'cross-fitted ' if fair is not after else ''}accuracy {fair['accuracy']:.1%}"
     if interval is None:
         return f"{shown} (no interval was computed, so it says little)"
     low, high = interval
@@ -105,6 +109,22 @@ def verdict(
         return f"{shown}, above the majority class ({baseline:.1%})"
     word = "worse than" if high < baseline else "no better than"
     return f"{shown}, {word} always answering {_majority_name(majority)} ({baseline:.1%})"
+
+
+def _decision(metrics: Mapping[str, Any]) -> str:
+    """How the answers were decided, where that is not the plain way."""
+    threshold, temperature = metrics.get("threshold"), metrics.get("temperature", 1.0)
+    told = f"; {_short(metrics['positive_label'], 14)} from {threshold:.3f}" if threshold not in (None, 0.5) else ""
+    return told + (f"; temperature {temperature:.2f}" if temperature != 1 else "")
+
+
+def _chosen_here(metrics: Mapping[str, Any]) -> str | None:
+    """A sentence on numbers that flatter, or None."""
+    fair = metrics.get("cross_fitted")
+    if not fair:
+        return None
+    shown = ", ".join(f"{ROWS[name]} {_value(name, fair[name])}" for name in ("accuracy", "f1", "loss"))
+    return f"how to decide was chosen on these very examples; chosen on one half for the other: {shown}"
 
 
 def _row(
@@ -166,7 +186,8 @@ def _caption(summary: Mapping[str, Any]) -> list[str]:
     if summary.get("best_epoch") is not None:
         costs.append(f"best epoch {summary['best_epoch']} of {summary.get('epochs', DASH)}")
     lines += [", ".join(costs)] if costs else []
-    return [*lines, *_quantization(summary), *(block.verdict for block in blocks(summary))]
+    notes = [f"{split}: {note}" for split, after in summary.get("after", {}).items() if (note := _chosen_here(after))]
+    return [*lines, *_quantization(summary), *notes, *(block.verdict for block in blocks(summary))]
 
 
 def _quantization(summary: Mapping[str, Any]) -> list[str]:

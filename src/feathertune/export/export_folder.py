@@ -3,7 +3,8 @@
 ```
 model.onnx | model.pte | adapter's or transformers' files      the artefact
 tokenizer.json labels.json                                     for the tokenizers library; class names in order
-export.json                                                    target, precision, length limit, where it came from
+export.json                                                    target, precision, length limit, temperature and
+                                                               threshold of the answers, where it came from
 parity.json                                                    how its answers compare with the evaluated ones
 ```
 An ONNX folder also has `config.json`, the transformers config of the model it was made of.
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from feathertune.errors import UserError
 from feathertune.files import read_json, write_json
@@ -23,7 +24,7 @@ from feathertune.recipe import DataSection
 
 Target = Literal["adapter", "merged", "onnx", "executorch"]
 ExportPrecision = Literal["fp32", "int8", "int4"]
-FORMAT = 1
+FORMAT = 2  # 1 had no temperature and threshold
 
 
 class ExportDescription(BaseModel):
@@ -37,6 +38,8 @@ class ExportDescription(BaseModel):
         method: how it was trained.
         data: how the training data was laid out: which column of a file holds the texts.
         inputs: for a person: what the artefact takes and gives.
+        temperature: that the artefact's logits are divided by before the softmax.
+        threshold: of two classes, the second is the answer where its probability is at least this.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,6 +51,8 @@ class ExportDescription(BaseModel):
     method: str
     data: DataSection
     inputs: str
+    temperature: float = Field(default=1.0, gt=0)
+    threshold: float = Field(default=0.5, gt=0, lt=1)
 
 
 @dataclass(frozen=True)

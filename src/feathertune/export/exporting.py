@@ -79,6 +79,8 @@ def export_run(
         target.write(trained, folder)
         write_description(folder, _describe(trained, to, chosen, target.inputs))
         logits_NC = target.ask(folder, split.texts.to_pylist(), trained, base)
+        # the file's probabilities are those of the temperature, so the artefact's logits are compared with it too
+        logits_NC = logits_NC / np.float32(trained.decision.temperature)
         parity = compare(evaluated, replace(evaluated, logits_NC=logits_NC, saved_probabilities_NC=None))
         write_json(folder.parity, parity.to_json())
         building.chmod(0o777 & ~file_mask())
@@ -119,7 +121,7 @@ def choose_precision(recipe: Recipe, asked: ExportPrecision | None, to: Target) 
 def _evaluated(trained: TrainedModel, split: Split) -> Predictions:
     """The predictions that were evaluated after training. Raises UserError where they are not of these rows."""
     path = trained.run.predictions("after", SPLIT)
-    evaluated = read_predictions(path, SPLIT)
+    evaluated = read_predictions(path, SPLIT, trained.decision.threshold)
     if not np.array_equal(evaluated.rows, split.rows) or list(evaluated.texts) != split.texts.to_pylist():
         raise UserError(
             "the evaluated predictions are not of the data's rows", where=str(path), fix="Was the file changed?"
@@ -138,6 +140,8 @@ def _describe(trained: TrainedModel, to: Target, precision: ExportPrecision, inp
         method=recipe.method,
         data=recipe.data,
         inputs=inputs,
+        temperature=trained.decision.temperature,
+        threshold=trained.decision.threshold,
     )
 
 

@@ -116,7 +116,11 @@ def _centred(predictions: Predictions) -> npt.NDArray[np.float64]:
 
 
 def _margin(predictions: Predictions) -> npt.NDArray[np.float64]:
-    """[N]: how far the likeliest class is from the next, in logits."""
+    """[N]: how far each answer is from another, in logits: the likeliest class from the next, or from the threshold."""
+    threshold = predictions.decision.threshold
+    if len(predictions.label_names) == 2:
+        centred_N2 = _centred(predictions)
+        return np.asarray(np.abs(centred_N2[:, 1] - centred_N2[:, 0] - np.log(threshold / (1 - threshold))))
     sorted_NC = np.sort(_centred(predictions), axis=1)
     return np.asarray(sorted_NC[:, -1] - sorted_NC[:, -2])
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from feathertune.errors import UserError, in_short
+from feathertune.evaluation.predictions import Decision
 from feathertune.export.export_folder import ExportDescription, ExportFolder, read_description
 from feathertune.files import read_json
 from feathertune.processor import processor_flags
@@ -56,6 +57,11 @@ class ExportedModel:
     def data(self) -> DataSection:
         """How the data was laid out that the model was trained on."""
         return self.description.data
+
+    @property
+    def decision(self) -> Decision:
+        """How its logits become answers."""
+        return Decision(self.description.temperature, self.description.threshold)
 
     def logits(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """[N, C] float32, in the order of `texts`.

@@ -11,11 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from feathertune.errors import UserError
-from feathertune.evaluation.baselines import load_baseline
+from feathertune.evaluation.baselines import baseline_logits, load_baseline
+from feathertune.evaluation.calibration import read_decision
 from feathertune.evaluation.inference import predict_logits
-from feathertune.evaluation.predictions import decide, softmax
+from feathertune.evaluation.predictions import Decision
 from feathertune.export.export_folder import is_export
-from feathertune.recipe import BASELINES, DataSection, load_recipe
+from feathertune.recipe import BASELINES, DataSection, Recipe, load_recipe
 from feathertune.run_folder import RunFolder, open_run
 from feathertune.serving.exported import ExportedModel
 from feathertune.tokens.tokenized import tokenize
@@ -24,7 +25,10 @@ from feathertune.trained import TrainedModel, load_trained
 
 @dataclass(frozen=True)
 class Prediction:
-    """The answer for one text: the likeliest label, its probability, and every label's probability."""
+    """The answer for one text: the label decided on, its probability, and every label's probability.
+
+    The label is the likeliest, unless the run has a threshold of its own.
+    """
 
     text: str
     label: str
@@ -41,6 +45,9 @@ class _Model(Protocol):
     @property
     def data(self) -> DataSection: ...
 
+    @property
+    def decision(self) -> Decision: ...
+
     def logits(self, texts: Sequence[str]) -> npt.NDArray[np.float32]: ...
 
 
@@ -49,6 +56,7 @@ class _RunModel:
         self._trained = trained
         self.label_names = trained.classifier.label_names
         self.data = trained.recipe.data
+        self.decision = trained.decision
 
     def logits(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         return predict_logits(
@@ -57,13 +65,13 @@ class _RunModel:
 
 
 class _BaselineModel:
-    def __init__(self, run: RunFolder, data: DataSection) -> None:
+    def __init__(self, run: RunFolder, recipe: Recipe) -> None:
         self._baseline = load_baseline(run.baseline)
-        self.label_names, self.data = self._baseline.label_names, data
+        self.label_names, self.data = self._baseline.label_names, recipe.data
+        self.decision = read_decision(run.calibration, recipe.evaluation)
 
     def logits(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        with np.errstate(divide="ignore"):  # a class that training never saw has probability 0
-            return np.log(self._baseline.probabilities(texts)).astype(np.float32)
+        return baseline_logits(self._baseline, texts)
 
 
 def _open(path: Path, base: str | None) -> _Model:
@@ -75,7 +83,7 @@ def _open(path: Path, base: str | None) -> _Model:
         whole = "a baseline's run"
     if base is not None:
         raise UserError(f"{whole} holds the whole model", where="--base", fix="Leave --base out.")
-    return ExportedModel(path) if is_export(path) else _BaselineModel(RunFolder(path), recipe.data)
+    return ExportedModel(path) if is_export(path) else _BaselineModel(RunFolder(path), recipe)
 
 
 class Predictor:
@@ -115,9 +123,10 @@ class Predictor:
                 raise UserError("the text is empty", where=f"text {number}")
             if any("\ud800" <= character <= "\udfff" for character in text):
                 raise UserError("the text is not valid UTF-8", where=f"text {number}")
-        probabilities_NC = softmax(self._model.logits(texts))
+        decision = self._model.decision
+        probabilities_NC = decision.probabilities(self._model.logits(texts))
         predictions = []
-        chosen_N = decide(probabilities_NC).tolist()
+        chosen_N = decision.classes(probabilities_NC).tolist()
         for text, chosen, probabilities_C in zip(texts, chosen_N, probabilities_NC.tolist(), strict=True):
             named = dict(zip(self.label_names, probabilities_C, strict=True))
             predictions.append(Prediction(text, self.label_names[chosen], probabilities_C[chosen], named))
