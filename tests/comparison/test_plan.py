@@ -62,6 +62,7 @@ def test_the_budget_is_the_same_for_all_and_so_is_the_validation_split() -> None
 def test_a_rate_that_is_not_given_follows_from_the_recipes_own(method: str, rates: tuple[float, float]) -> None:
     runs = {run.method: run.recipe.training.learning_rate for run in planned(f"method={method}")}
     assert (runs["lora"], runs["full"]) == pytest.approx(rates)
+    assert runs["head"] == pytest.approx(10 * runs["lora"])
     assert runs["qat"] == runs["lora"]
 
 

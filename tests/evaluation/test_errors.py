@@ -1,6 +1,7 @@
 """What errors-{split}.json holds: mistakes, groups of texts, and the labels that someone planted wrongly."""
 
 import json
+from itertools import pairwise
 
 import numpy as np
 
@@ -55,7 +56,7 @@ def test_groups_by_length_hold_every_text_once_and_do_not_overlap() -> None:
     right = rng.random(500) < np.where(lengths > 6, 0.5, 0.9)
     groups = by_length(["a " * length for length in lengths], right)
     assert sum(group["count"] for group in groups) == 500
-    assert all(one["to_words"] < other["from_words"] for one, other in zip(groups, groups[1:], strict=False))
+    assert all(one["to_words"] < other["from_words"] for one, other in pairwise(groups))
     assert groups[0]["accuracy"] > groups[-1]["high"]
     assert all(group["low"] <= group["accuracy"] <= group["high"] for group in groups)
     assert [group["count"] for group in by_length(["one word"] * 3, np.ones(3, dtype=bool))] == [3]

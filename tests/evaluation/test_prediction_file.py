@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from feathertune.errors import UserError
 from feathertune.evaluation.metrics import compute_metrics
 from feathertune.evaluation.prediction_file import read_predictions, write_predictions
-from feathertune.evaluation.predictions import Predictions
+from feathertune.evaluation.predictions import Decision, Predictions
 
 AWKWARD = [
     'say "hi", twice',
@@ -92,3 +92,21 @@ def test_a_damaged_file_is_reported_with_its_line(tmp_path: Path, content: str, 
 def test_a_missing_file_is_the_users_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="missing"):
         read_predictions(tmp_path / "none.csv", "validation")
+
+
+def test_a_threshold_explains_the_column_predicted(tmp_path: Path) -> None:
+    labels = np.array([0, 1, 1])
+    logits = np.log(np.array([[0.9, 0.1], [0.7, 0.3], [0.2, 0.8]], dtype=np.float32))
+    decided = Predictions("dev", ("a", "b"), labels, ["x"] * 3, labels, None, logits, decision=Decision(1.0, 0.25))
+    write_predictions(tmp_path / "p.csv", decided)
+    assert read_predictions(tmp_path / "p.csv", "dev").predicted.tolist() == [0, 1, 1]
+    assert read_predictions(tmp_path / "p.csv", "dev", 0.25).decision.threshold == 0.25
+    with pytest.raises(UserError, match="not what the probabilities say"):
+        read_predictions(tmp_path / "p.csv", "dev", 0.5)
+
+
+def test_no_threshold_explains_a_file_changed_by_hand(tmp_path: Path) -> None:
+    lines = ["row,text,label,predicted,probability_a,probability_b", "1,x,a,b,0.9,0.1", "2,x,a,a,0.7,0.3"]
+    (tmp_path / "p.csv").write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(UserError, match=r"p\.csv:2"):
+        read_predictions(tmp_path / "p.csv", "dev")

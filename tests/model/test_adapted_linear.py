@@ -31,7 +31,7 @@ def test_it_computes_w_x_plus_s_b_a_x(bias: bool) -> None:
 
 def test_at_first_it_is_the_layer_it_replaces() -> None:
     linear, x = nn.Linear(16, 24), torch.randn(5, 16)
-    assert torch.equal(AdaptedLinear(linear, 4, 2.0, 0.5)(x), linear(x))
+    torch.testing.assert_close(AdaptedLinear(linear, 4, 2.0, 0.5)(x), linear(x), rtol=0, atol=1e-6)
 
 
 def test_only_the_factors_are_trained() -> None:

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from feathertune.model import gelu
 from feathertune.model.gelu import TanhGELU, replace_gelus
 from lively import lively_classifier
 
@@ -20,6 +21,17 @@ def test_it_is_torchs(dtype: torch.dtype) -> None:
     wanted.sum().backward()
     finite = x.abs() < 1e10  # the cube of 1e30 is infinite; no activation comes near
     torch.testing.assert_close(ours.grad[finite].double(), theirs.grad[finite], rtol=tolerance, atol=2e-6)
+
+
+def test_a_tensor_of_several_parts_is_computed_whole() -> None:
+    x = torch.randn(3, gelu._PART // 2 + 5, requires_grad=True)
+    y = TanhGELU()(x)
+    y.sum().backward()
+    alone = [x[row].detach().clone().requires_grad_() for row in range(3)]
+    for row, one in enumerate(alone):
+        TanhGELU()(one).sum().backward()
+        torch.testing.assert_close(y[row], TanhGELU()(one), rtol=0, atol=1e-6)
+        torch.testing.assert_close(x.grad[row], one.grad, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["gpt2", "gemma3-window"])

@@ -1,6 +1,7 @@
 """Packing, against the same done one token at a time."""
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,6 +22,7 @@ def test_packing_is_laying_sequences_end_to_end(lengths: list[int], data: st.Dat
 
     ids, positions, starts, places = [], [], [], []
     longest = max(lengths[index] for index in order)
+    longest = 16 if 8 < longest < 16 else longest
     for sequence, index in enumerate(order):
         starts.append(len(ids))
         for position, token in enumerate(texts[index].tolist()):
@@ -39,6 +41,12 @@ def test_packing_is_laying_sequences_end_to_end(lengths: list[int], data: st.Dat
     assert packing.to_packed_T.tolist() == places
     for row, index, start in zip(packing.from_packed_BL.tolist(), order, starts, strict=True):
         assert row == [start + min(slot, lengths[index] - 1) for slot in range(longest)]
+
+
+@pytest.mark.parametrize(("longest", "slots"), [(1, 1), (8, 8), (9, 16), (15, 16), (16, 16), (17, 17)])
+def test_rows_of_scores_that_softmax_is_slow_at_are_filled_up(longest: int, slots: int) -> None:
+    packing = pack(random_texts([longest, 1]), np.arange(2)).packing
+    assert (packing.longest, packing.from_packed_BL.shape) == (slots, (2, slots))
 
 
 @settings(deadline=None)

@@ -93,3 +93,25 @@ def test_the_rate_is_halved_on_a_plateau_and_only_there() -> None:
     #             better  bad, bad   bad better bad better bad, bad
     assert factors == [1, 1, 1, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.25]
     assert plateau.best_loss == 0.7
+
+
+def test_one_pass_is_adamw_as_its_paper_writes_it() -> None:
+    """Algorithm 2 of Loshchilov & Hutter, in float64."""
+    classifier = lora_classifier("gpt2", seed=0)
+    optimizer = build_optimizer(classifier, learning_rate=1e-2, head_learning_rate=None, weight_decay=0.1)
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    decays = [group["weight_decay"] for group in optimizer.param_groups for _ in group["params"]]
+    values = [p.detach().double() for p in parameters]
+    first, second = ([torch.zeros_like(value) for value in values] for _ in range(2))
+    for step in range(1, 6):
+        torch.manual_seed(step)
+        for index, p in enumerate(parameters):
+            p.grad = torch.randn_like(p)
+            gradient = p.grad.double()
+            first[index] = 0.9 * first[index] + 0.1 * gradient
+            second[index] = 0.999 * second[index] + 0.001 * gradient**2
+            direction = first[index] / (1 - 0.9**step) / ((second[index] / (1 - 0.999**step)).sqrt() + 1e-8)
+            values[index] = values[index] * (1 - 1e-2 * decays[index]) - 1e-2 * direction
+        optimizer.step()
+    for p, value in zip(parameters, values, strict=True):
+        torch.testing.assert_close(p.detach().double(), value, rtol=0, atol=1e-5)

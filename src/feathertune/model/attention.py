@@ -67,7 +67,7 @@ def packed_attention(
     if isinstance(packing, PooledPacking):
         return _pooled_attention(query_1HTK, key_1JTK, value_1JTK, bias_BQL, packing, scale, dropout), None
     if packing.longest <= _LONGEST_EXPLICIT:
-        query_THK, key_TJK, value_TJK = (x[0].transpose(0, 1) for x in (query_1HTK, key_1JTK, value_1JTK))
+        query_THK, key_TJK, value_TJK = (x.squeeze(0).transpose(0, 1) for x in (query_1HTK, key_1JTK, value_1JTK))
         weights_shape = (len(packing.lengths_B), query_1HTK.shape[1], packing.longest, packing.longest)
         keep, keep_scale = keep_mask(query_THK.new_empty(weights_shape), query_THK.dtype, dropout)
         out_THK = short_attention(

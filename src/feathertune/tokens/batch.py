@@ -20,11 +20,13 @@ from feathertune.tokens.transfer import moved
 
 # Matrix kernels are compiled for each number of tokens; rounding it up makes few different ones of many (docs/LOG.md).
 TOKEN_MULTIPLE = 8
+# torch's softmax over rows of fewer than 16 numbers takes another path, five times slower than that of 16.
+_SLOTS, _FEW_SLOTS = 16, 8
 
 
 @dataclass(frozen=True)
 class Packing:
-    """Where each of B sequences lies among T packed tokens; L is the longest sequence's length, or more.
+    """Where each of B sequences lies among T packed tokens; L is the longest sequence's length, or a little more.
 
     Sequences may share tokens: one that several begin with is there once, and `from_packed_BL` leads to it from each.
 
@@ -120,8 +122,9 @@ def pack(
             for each T, so that few different ones are fast sooner.
         length_multiple: fill L up to a multiple of this.
     """
-    begins_B, lengths_B = texts.offsets[indices_B], np.diff(texts.offsets)[indices_B].astype(np.int64)
-    slots_L = np.arange(-(-int(lengths_B.max()) // length_multiple) * length_multiple)
+    begins_B = texts.offsets[indices_B]
+    lengths_B = texts.offsets[indices_B + 1] - begins_B
+    slots_L = np.arange(_slots(int(lengths_B.max()), length_multiple))
     ids_BL = texts.ids[np.minimum(slots_L, lengths_B[:, None] - 1) + begins_B[:, None]].astype(np.int64)
     order_B, new_BL = np.arange(len(indices_B)), slots_L < lengths_B[:, None]
     if share_prefixes:  # in alphabetical order each row stands below the one it shares most with
@@ -154,3 +157,9 @@ def pack(
         ),
         indices_B=indices_B,
     )
+
+
+def _slots(longest: int, multiple: int) -> int:
+    """L: room for the longest sequence, in a size that attention is fast at."""
+    slots = -(-longest // multiple) * multiple
+    return _SLOTS if _FEW_SLOTS < slots < _SLOTS else slots
