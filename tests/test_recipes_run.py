@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from feathertune import Predictor, UserError, load_recipe, train
 from feathertune.data.loading import load_dataset
 from feathertune.data.sources import SAMPLE_FOLDER
-from feathertune.recipe import shipped_recipes
+from feathertune.evaluation.prediction_file import read_predictions
+from feathertune.recipe import parse_recipe, shipped_recipes
 from tiny import SHARED, VOCABULARY, save_tiny_base, tiny_tokenizer
 
 FAMILY = {
@@ -102,6 +104,38 @@ def test_soft_labels_and_a_made_validation_split(small_sample: Path, tmp_path: P
     data = json.loads((tmp_path / "run" / "data.json").read_text())
     assert data["splits"]["train"]["count"] + data["splits"]["validation"]["count"] == 64
     assert any("validation was made from train" in note for note in data["notes"])
+
+
+@pytest.mark.parametrize("raters", [None, 5])
+def test_soft_labels_train_on_the_ratings_and_are_evaluated_on_the_classes(raters: int | None, tmp_path: Path) -> None:
+    """All texts in one step, and the same ones in validation: the first loss follows from `before`'s probabilities."""
+    rows = [(f"what is the {word} ?", index % 6 / 5) for index, word in enumerate(("cat", "sun", "sea", "moon") * 6)]
+    for name in ("train", "validation"):
+        lines = [json.dumps({"text": text, "rating": rating}) for text, rating in rows]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    label = f"{{rating: rating, at_least: 0.8, soft: true, raters: {raters or 'null'}}}"
+    recipe = parse_recipe(
+        f"model: {{source: '{save_tiny_base(tmp_path / 'base')}', dropout: 0.0}}\n"
+        f"data: {{source: '{tmp_path}', label: {label}}}\n"
+        "lora: {dropout: 0.0}\ntraining: {epochs: 1, batch_size: 24, precision: fp32, learning_rate: 0.1}",
+        [],
+        where="here",
+    )
+    train(recipe, tmp_path / "run")
+    before = read_predictions(tmp_path / "run" / "predictions" / "before-validation.csv", "validation")
+    teach = {0.6: 0.33696, 0.8: 0.73728, 0.4: 0.08704, 0.2: 0.00672} if raters else {}
+    by_hand = [
+        -(teach.get(rating, rating) * math.log(yes) + (1 - teach.get(rating, rating)) * math.log(no))
+        for (_, rating), (no, yes) in zip(rows, before.probabilities_NC.tolist(), strict=True)
+    ]
+    epoch = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])
+    assert epoch["train_loss"] == pytest.approx(sum(by_hand) / len(by_hand), rel=1e-5)
+    assert before.labels.tolist() == [int(rating >= 0.8) for _, rating in rows]
+    hard = [
+        -math.log((no, yes)[label]) for label, (no, yes) in zip(before.labels, before.probabilities_NC, strict=True)
+    ]
+    evaluated = json.loads((tmp_path / "run" / "evaluation" / "before-validation.json").read_text())
+    assert evaluated["loss"] == pytest.approx(sum(hard) / len(hard))
 
 
 def test_more_positions_than_the_model_has_are_refused_before_anything_is_written(

@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from feathertune.comparison.compare import compare
     from feathertune.errors import UserError
     from feathertune.evaluation.evaluate import evaluate_run as evaluate
     from feathertune.recipe import Recipe, load_recipe
@@ -22,13 +23,14 @@ if TYPE_CHECKING:
     from feathertune.serving.predictor import Prediction, Predictor
 
 __version__ = "0.1.0"
-__all__ = ["Prediction", "Predictor", "Recipe", "UserError", "evaluate", "load_recipe", "train"]
+__all__ = ["Prediction", "Predictor", "Recipe", "UserError", "compare", "evaluate", "load_recipe", "train"]
 
 _HOMES = {
     "Prediction": ("feathertune.serving.predictor", "Prediction"),
     "Predictor": ("feathertune.serving.predictor", "Predictor"),
     "Recipe": ("feathertune.recipe", "Recipe"),
     "UserError": ("feathertune.errors", "UserError"),
+    "compare": ("feathertune.comparison.compare", "compare"),
     "evaluate": ("feathertune.evaluation.evaluate", "evaluate_run"),
     "load_recipe": ("feathertune.recipe", "load_recipe"),
     "train": ("feathertune.run", "train"),

@@ -17,10 +17,12 @@ from contextlib import contextmanager
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
+from feathertune.commands import compare, tune
+from feathertune.commands.options import OverridesArgument, RecipeArgument, stderr, stdout
 from feathertune.errors import UserError
 
 app = typer.Typer(
@@ -33,6 +35,8 @@ app = typer.Typer(
 )
 inspect_app = typer.Typer(help="Look at data or a model before training.", no_args_is_help=True)
 app.add_typer(inspect_app, name="inspect")
+app.command()(compare.compare)
+app.command()(tune.tune)
 
 
 class TableOrJson(StrEnum):
@@ -74,15 +78,6 @@ class ExportPrecision(StrEnum):
     INT4 = "int4"
 
 
-RecipeArgument = Annotated[
-    str,
-    typer.Argument(
-        help="A YAML file, or a shipped recipe: quickstart, wellformed-minilm, wellformed-smollm2, wellformed-gpt2."
-    ),
-]
-OverridesArgument = Annotated[
-    list[str] | None, typer.Argument(help="key=value changes to the recipe: training.epochs=3", show_default=False)
-]
 RunArgument = Annotated[Path, typer.Argument(help="A run folder that `train` wrote.")]
 RunOrExportArgument = Annotated[Path, typer.Argument(help="A run folder, or an ONNX or ExecuTorch export of one.")]
 FormatOption = Annotated[TableOrJson, typer.Option("--format", help="table, or one JSON document")]
@@ -124,13 +119,13 @@ def train(
 
     command = shlex.join(["feathertune", *sys.argv[1:]])
     try:
-        summary = run.train(loaded, folder, resume=resume, reporter=ConsoleReporter(_stderr()), command=command)
+        summary = run.train(loaded, folder, resume=resume, reporter=ConsoleReporter(stderr()), command=command)
     except KeyboardInterrupt:
         again = shlex.join(["feathertune", "train", recipe, *(overrides or []), "--output", str(folder), "--resume"])
         typer.echo(f"interrupted; to go on: {again}", err=True)
         raise typer.Exit(130) from None
     if int(os.environ.get("RANK", "0")) == 0:  # under `accelerate launch`, the first process speaks for all
-        _stdout().print(before_after_table(summary))
+        stdout().print(before_after_table(summary))
         typer.echo(f"run folder: {folder} (where it errs: evaluation/errors-*.json)")
 
 
@@ -151,7 +146,7 @@ def evaluate(
     if format_ is TableOrJson.JSON:
         typer.echo(json.dumps(metrics.to_json(), indent=2, ensure_ascii=False, allow_nan=False))
     else:
-        _stdout().print(metrics_table(metrics.to_json()))
+        stdout().print(metrics_table(metrics.to_json()))
 
 
 @app.command()
@@ -186,7 +181,7 @@ def predict(
     if kind == "table":
         from feathertune.serving.table import predictions_table
 
-        _stdout().print(predictions_table(rows, predictor.label_names))
+        stdout().print(predictions_table(rows, predictor.label_names))
     elif output is None:
         write_rows(rows, predictor.label_names, sys.stdout, kind)  # type: ignore[arg-type]
     else:
@@ -194,7 +189,7 @@ def predict(
 
         with atomic_path(output) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
             count = write_rows(rows, predictor.label_names, file, kind)  # type: ignore[arg-type]
-        _stderr().print(f"{count} predictions written to {output}", highlight=False, markup=False)
+        stderr().print(f"{count} predictions written to {output}", highlight=False, markup=False)
 
 
 @app.command()
@@ -250,7 +245,7 @@ def inspect_data(
     if format_ is TableOrJson.JSON:
         typer.echo(json.dumps(description, indent=2, ensure_ascii=False, allow_nan=False))
     else:
-        _stdout().print(render(description))
+        stdout().print(render(description))
 
 
 @inspect_app.command("model")
@@ -269,7 +264,7 @@ def inspect_model(
     if format_ is TableOrJson.JSON:
         typer.echo(json.dumps(describe_model(classifier), indent=2))
     else:
-        _stdout().print(draw_model(classifier))
+        stdout().print(draw_model(classifier))
         typer.echo(str(count_parameters(classifier)))
 
 
@@ -338,18 +333,6 @@ def _kind_by_name(output: Path | None, default: str) -> str:
     if output.suffix not in kinds:
         raise UserError("the output's name must end in .csv or .json, or give --format", where=str(output))
     return kinds[output.suffix]
-
-
-def _stdout() -> Any:
-    from rich.console import Console
-
-    return Console(width=None if sys.stdout.isatty() else 100, highlight=False)
-
-
-def _stderr() -> Any:
-    from rich.console import Console
-
-    return Console(stderr=True, highlight=False)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from feathertune.model.peft_files import check_adapter, read_labels
 from feathertune.model.precision import PrecisionChoice, choose_precision, set_precision
 from feathertune.model.sources import BaseFiles, find_base
 from feathertune.quantization.scheme import Plan, Scheme, plan_quantization
-from feathertune.recipe import EvaluationSection, QuantizeSection, Recipe, load_recipe
+from feathertune.recipe import BASELINES, EvaluationSection, QuantizeSection, Recipe, load_recipe
 from feathertune.run_folder import RunFolder, open_run
 from feathertune.tokens.loading import load_tokenizer
 from feathertune.tokens.tokenized import TokenizedTexts, tokenize
@@ -169,7 +169,12 @@ def apply_method(classifier: PackedClassifier, recipe: Recipe, lora: LoraShape |
     """Freeze and adapt the classifier as the recipe's method says (or as `lora` does), in place.
 
     Returns what LoRA adapts.
+
+    Raises:
+        UserError: the method is a baseline, which adapts no model.
     """
+    if recipe.method in BASELINES:
+        raise UserError(f"the method {recipe.method} is a baseline: it trains no transformer", where="method")
     if recipe.method == "head":
         train_head_only(classifier)
         return None
@@ -212,6 +217,13 @@ def introduce(job: Job) -> list[str]:
     splits = ", ".join(f"{len(split):,} {name}" for name, split in job.dataset.splits.items())
     lines = [f"{splits} examples; {job.count}", job.precision.reason]
     lines += [f"note: {note}" for note in job.dataset.notes]
+    label = job.recipe.data.label
+    cut = label.at_least if label.above is None else label.above
+    if label.soft and label.raters is None and cut != 0.5:
+        lines.append(
+            f"note: soft labels teach the rating itself, and the label's cut is {cut}, not 0.5: choose the threshold "
+            "on validation and the epoch by roc_auc, or set data.label.raters"
+        )
     lines += [
         f"warning: {leak.rows} of {leak.second}'s texts are also in {leak.first}"
         for leak in job.overlap.leaks

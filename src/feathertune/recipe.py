@@ -21,8 +21,10 @@ from pydantic import (
 )
 
 from feathertune.errors import UserError, nearest
+from feathertune.recipe_text import apply_override, explain, fix_for, load_yaml, require_unique_keys
 
-Method = Literal["head", "full", "lora", "qat"]
+Method = Literal["head", "full", "lora", "qat", "majority", "words"]
+BASELINES: tuple[Method, ...] = ("majority", "words")  # they train no transformer: see evaluation/baselines.py
 BestMetric = Literal["accuracy", "f1", "precision", "recall", "roc_auc", "loss"]
 ThresholdMetric = Literal["accuracy", "f1", "balanced_accuracy"]
 
@@ -56,6 +58,9 @@ class LabelSection(_Section):
     at_least: float | None = None
     names: tuple[str, ...] | None = None
     soft: bool = Field(default=False, description="train on the rating itself as the probability of the last class")
+    raters: int | None = Field(
+        default=None, ge=1, le=1000, description="with soft: train on how likely as many more raters give the label"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> LabelSection:
@@ -65,6 +70,8 @@ class LabelSection(_Section):
             raise ValueError("with `rating`, give either `above` or `at_least`")
         if self.column is not None and (self.above is not None or self.at_least is not None or self.soft):
             raise ValueError("`above`, `at_least` and `soft` go with `rating`, not with `column`")
+        if self.raters is not None and not self.soft:
+            raise ValueError("`raters` goes with `soft: true`")
         if self.names is not None and (len(self.names) < 2 or len(set(self.names)) != len(self.names)):
             raise ValueError("`names` must hold two or more different names")
         if self.rating is not None and self.names is not None and len(self.names) != 2:
@@ -81,6 +88,8 @@ class DataSection(_Section):
     label: LabelSection = LabelSection(column="label")
     on_bad_row: Literal["error", "skip"] = "error"
     validation_fraction: float = Field(default=0.1, gt=0, lt=1, description="of train, where there is no validation")
+    validation_seed: int | None = Field(default=None, ge=0, lt=2**32, description="of that; default: training.seed")
+    test: bool = Field(default=True, description="false: a test split is not read, so that nothing can be chosen on it")
 
 
 class LoraSection(_Section):
@@ -149,6 +158,42 @@ class QuantizeSection(_Section):
     distill: DistillSection | None = None
 
 
+class MethodSection(_Section):
+    """What one method of a comparison does otherwise. Data, epochs, batches and stopping are the same for all."""
+
+    learning_rate: float | None = Field(default=None, gt=0, description="default: see `comparison_recipe`")
+    head_learning_rate: float | None = Field(default=None, gt=0, description="default: training.head_learning_rate")
+    weight_decay: float | None = Field(default=None, ge=0, description="default: training.weight_decay")
+    warmup: float | None = Field(default=None, ge=0, lt=1, description="default: training.warmup")
+
+
+class CompareSection(_Section):
+    """What `compare` trains, with how many seeds, and what a method has of its own."""
+
+    methods: Annotated[tuple[Method, ...], Field(min_length=1)] = (*BASELINES, "head", "full", "lora", "qat")
+    seeds: int = Field(default=3, ge=1, le=1000, description="training.seed and those that follow it")
+    head: MethodSection = MethodSection()
+    full: MethodSection = MethodSection()
+    lora: MethodSection = MethodSection()
+    qat: MethodSection = MethodSection()
+
+
+class SearchRange(_Section):
+    """Numbers from `low` to `high`, both included; whole ones where both ends are."""
+
+    low: int | float
+    high: int | float
+    log: bool = Field(default=False, description="tenfold steps are as likely everywhere; for rates")
+
+    @model_validator(mode="after")
+    def _check(self) -> SearchRange:
+        if not self.low < self.high:
+            raise ValueError("`low` must be below `high`")
+        if self.log and self.low <= 0:
+            raise ValueError("`low` must be above 0 where `log` is true")
+        return self
+
+
 class ThresholdChoice(_Section):
     """The threshold with the best value of a metric on the validation split."""
 
@@ -206,6 +251,10 @@ class Recipe(_Section):
     quantize: QuantizeSection | None = None
     evaluation: EvaluationSection = EvaluationSection()
     init_from: str | None = Field(default=None, description="for qat: a finished lora run to start from")
+    compare: CompareSection | None = Field(default=None, description="for `feathertune compare`")
+    search: dict[str, SearchRange | Annotated[tuple[Any, ...], Field(min_length=1)]] | None = Field(
+        default=None, description="for `feathertune tune`: a recipe's key -> {low, high, log} or [choices]"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -243,15 +292,15 @@ def load_recipe(path: Path | str, overrides: list[str] | None = None) -> Recipe:
 
 def parse_recipe(text: str, overrides: list[str], where: str) -> Recipe:
     """Validate a recipe's YAML text after the overrides. `where` names it in errors. Raises UserError."""
-    values = _load_yaml(text, where)
-    _require_unique_keys(text, where)
+    values = load_yaml(text, where)
+    require_unique_keys(text, where)
     if not isinstance(values, dict):
         raise UserError("a recipe is a mapping of sections (model, data, method, lora, training, ...)", where=where)
-    overridden = [_apply_override(values, override) for override in overrides]
+    overridden = [apply_override(values, override) for override in overrides]
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        raise UserError(_explain(error, text, overridden), where=where, fix=_fix(error)) from None
+        raise UserError(explain(error, Recipe, text, overridden), where=where, fix=fix_for(error, Recipe)) from None
 
 
 def dump_recipe(recipe: Recipe) -> str:
@@ -295,117 +344,3 @@ def shipped_recipes() -> dict[str, Path]:
 
 def _shipped_recipes() -> str:
     return "Give a YAML file, or the name of a shipped recipe: " + ", ".join(shipped_recipes()) + "."
-
-
-def _load_yaml(text: str, where: str) -> Any:
-    """Plain values alone: any tag that would make an object is refused. Raises UserError."""
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{where}:{mark.line + 1}" if mark is not None else where
-        raise UserError(f"not valid YAML: {getattr(error, 'problem', error)}", where=place) from None
-    except RecursionError:
-        raise UserError("not valid YAML: nested too deeply", where=where) from None
-    except (ValueError, LookupError, AttributeError) as error:  # PyYAML's own, on 2024-13-45, `!!int x`, `!!bool x`
-        raise UserError(f"not valid YAML: a value that cannot be read ({error})", where=where) from None
-
-
-def _require_unique_keys(text: str, where: str) -> None:
-    """YAML keeps the last of two equal keys: half of a section written twice would be lost without a word."""
-    nodes, seen = [yaml.compose(text, Loader=yaml.SafeLoader)], set()
-    while nodes:
-        node = nodes.pop()
-        if isinstance(node, yaml.MappingNode) and id(node) not in seen:  # an alias may lead back to where it came from
-            seen.add(id(node))
-            keys = set()
-            for key_node, value_node in node.value:
-                if key_node.value in keys:
-                    line = key_node.start_mark.line + 1
-                    raise UserError(f"the key {key_node.value!r} is given twice", where=f"{where}:{line}")
-                keys.add(key_node.value)
-                nodes.append(value_node)
-
-
-def _apply_override(values: dict[str, Any], override: str) -> str:
-    """Set one `section.key=value` in place, and return its key. The value is YAML: `lora.targets=[query, value]`."""
-    key, separator, text = override.partition("=")
-    keys = key.strip().split(".")
-    if not separator or not all(keys):
-        raise UserError(f"the override {override!r} is not of the form key=value", fix="For example: training.epochs=3")
-    node = values
-    for depth, name in enumerate(keys[:-1], start=1):
-        if node.get(name) is None:
-            node[name] = {}
-        node = node[name]
-        if not isinstance(node, dict):
-            raise UserError(f"the override {override!r} sets a key of {'.'.join(keys[:depth])}, which is no section")
-    node[keys[-1]] = _load_yaml(text, where=f"the override {override!r}")
-    return ".".join(keys)
-
-
-def _explain(error: ValidationError, text: str, overridden: list[str]) -> str:
-    """Every problem on a line of its own: key, line in the file where it can be found, what is wrong."""
-    problems = []
-    for item in error.errors():
-        path = [str(part) for part in item["loc"]]
-        key = ".".join(path) or "recipe"
-        line = _line_of(path, text)
-        if any(f"{key}.".startswith(f"{override}.") for override in overridden):
-            place = f"{key} (override)"
-        else:
-            place = f"{key} (line {line})" if line else key
-        problems.append(f"{place}: {_message(item['type'], path, item['input'], item['msg'])}")
-    return "; ".join(problems) if len(problems) == 1 else "\n  " + "\n  ".join(problems)
-
-
-def _message(kind: str, path: list[str], value: Any, message: str) -> str:
-    """What is wrong, for one who knows YAML but not pydantic."""
-    if kind == "extra_forbidden":
-        near = nearest(path[-1], list(_fields_at(path[:-1])))
-        return "there is no such key" + (f"; did you mean {near!r}?" if near else "")
-    if kind == "missing":
-        return "this key is required"
-    if kind == "model_type":
-        return "this is a section: it holds keys of its own"
-    if kind == "string_type" and isinstance(value, (bool, int, float)):
-        return f"this must be text, and YAML reads it as {value!r}; put it in quotes"
-    return message.removeprefix("Value error, ")
-
-
-def _fix(error: ValidationError) -> str | None:
-    for item in error.errors():
-        if item["type"] == "extra_forbidden":
-            path = [str(part) for part in item["loc"][:-1]]
-            section = ".".join(path) or "a recipe"
-            return f"The keys of {section}: {', '.join(_fields_at(path))}."
-    return None
-
-
-def _fields_at(path: list[str]) -> dict[str, Any]:
-    """The fields of the section that `path` leads to."""
-    model: type[BaseModel] = Recipe
-    for name in path:
-        annotation = model.model_fields[name].annotation if name in model.model_fields else None
-        kinds = [kind for kind in (annotation, *get_args(annotation)) if isinstance(kind, type)]
-        section = next((kind for kind in kinds if issubclass(kind, BaseModel)), None)  # `Section | None` too
-        if section is None:
-            return {}
-        model = section
-    return dict(model.model_fields)
-
-
-def _line_of(path: list[str], text: str) -> int | None:
-    """The 1-based line of the YAML text that holds the key at `path`, or None (an override, a missing key)."""
-    node: Any = yaml.compose(text, Loader=yaml.SafeLoader)
-    line = None
-    for name in path:
-        if not isinstance(node, yaml.MappingNode):
-            return line
-        for key_node, value_node in node.value:
-            if key_node.value == name:
-                line, node = key_node.start_mark.line + 1, value_node
-                break
-        else:
-            return None
-    return line

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from feathertune.baseline_run import train_baseline
 from feathertune.data.statistics import describe
 from feathertune.environment import describe_environment, peak_memory_mib
 from feathertune.errors import UserError
@@ -18,7 +19,7 @@ from feathertune.evaluation.metrics import majority_baseline
 from feathertune.files import read_json, write_json, write_text
 from feathertune.job import Job, introduce, prepare
 from feathertune.quantize import quantize
-from feathertune.recipe import Recipe, dump_recipe, load_recipe
+from feathertune.recipe import BASELINES, Recipe, dump_recipe, load_recipe
 from feathertune.report.figures import write_figures
 from feathertune.run_folder import RunFolder
 from feathertune.stages import Session, evaluate_stage, fingerprint, metrics_of, save_weights, train_stage
@@ -54,6 +55,8 @@ def train(
     if resume and run.summary.is_file():
         reporter.say(f"the run in {run.path} is finished: nothing to resume")
         return dict(read_json(run.summary))
+    if recipe.method in BASELINES:
+        return train_baseline(recipe, run, reporter, _command(command))
     job = prepare(recipe, accelerator.device)
     checkpoint = latest_checkpoint(run.checkpoints) if resume else None
     if checkpoint is not None:  # another run's is refused before anything of it is written over
@@ -126,7 +129,7 @@ def _write_inputs(run: RunFolder, job: Job, command: str | None) -> None:
     run.path.mkdir(parents=True, exist_ok=True)
     write_text(run.recipe, dump_recipe(job.recipe))
     write_text(run.metrics, "")  # a run that only quantizes adds nothing to it
-    write_json(run.environment, describe_environment(command if command is not None else " ".join(sys.argv)))
+    write_json(run.environment, describe_environment(_command(command)))
     tokens = {name: texts.whole_lengths for name, texts in job.texts.items()}
     description = describe(job.dataset, tokens, overlap=job.overlap)
     truncated = {name: texts.truncated for name, texts in job.texts.items()}
@@ -143,6 +146,10 @@ def _write_inputs(run: RunFolder, job: Job, command: str | None) -> None:
             "sha256": job.base_checksums,
         },
     )
+
+
+def _command(command: str | None) -> str:
+    return command if command is not None else " ".join(sys.argv)
 
 
 def _train(session: Session, job: Job) -> Outcome:

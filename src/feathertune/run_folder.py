@@ -7,6 +7,7 @@ adapter/ (or model/ for a full fine-tune)   checkpoints/step-NNNNNN/
 figures/*.png
 calibration.json                            evaluation/errors-{split}.json
 quantized/                                  metrics-qat.jsonl checkpoints-qat/
+baseline.json (the methods majority and words)   latency.json (where `compare` has measured it)
 ```
 A quantized run also has the stages `float` (the trained model before it was quantized) and, where it was trained with
 quantizers on, `ptq` (that model rounded as it is); its `after` is the quantized model as it is deployed.
@@ -95,6 +96,16 @@ class RunFolder:
         return self.path / "checkpoints-qat"
 
     @property
+    def baseline(self) -> Path:
+        """The whole of a baseline, for the methods majority and words."""
+        return self.path / "baseline.json"
+
+    @property
+    def latency(self) -> Path:
+        """How long the trained model takes to answer one text."""
+        return self.path / "latency.json"
+
+    @property
     def figures(self) -> Path:
         """PNG pictures."""
         return self.path / "figures"
@@ -128,3 +139,80 @@ def open_run(path: Path) -> RunFolder:
             fix="Finish it with `feathertune train RECIPE --output THIS_FOLDER --resume`.",
         )
     return run
+
+
+@dataclass(frozen=True)
+class ComparisonFolder:
+    """Names inside the folder of a comparison.
+
+    ```
+    recipe.yaml comparison.json comparison.md   runs/{method}-seed{N}/ (run folders)
+    ```
+    """
+
+    path: Path
+
+    @property
+    def recipe(self) -> Path:
+        """The complete recipe of the comparison."""
+        return self.path / "recipe.yaml"
+
+    @property
+    def comparison(self) -> Path:
+        """The result, written last."""
+        return self.path / "comparison.json"
+
+    @property
+    def markdown(self) -> Path:
+        """The same for a reader."""
+        return self.path / "comparison.md"
+
+    @property
+    def runs(self) -> Path:
+        """The run folders."""
+        return self.path / "runs"
+
+    def run(self, method: str, seed: int) -> RunFolder:
+        """The folder of one run."""
+        return RunFolder(self.runs / f"{method}-seed{seed}")
+
+
+@dataclass(frozen=True)
+class TuningFolder:
+    """Names inside the folder of a search.
+
+    ```
+    recipe.yaml study.db tune.json best.yaml   trials/trial-NNNN/ (run folders, without checkpoints)
+    ```
+    """
+
+    path: Path
+
+    @property
+    def recipe(self) -> Path:
+        """The complete recipe of the search."""
+        return self.path / "recipe.yaml"
+
+    @property
+    def study(self) -> Path:
+        """Optuna's database (SQLite)."""
+        return self.path / "study.db"
+
+    @property
+    def result(self) -> Path:
+        """Every trial so far, the best of them, and how much each key mattered."""
+        return self.path / "tune.json"
+
+    @property
+    def best(self) -> Path:
+        """The recipe of the best trial, to train with."""
+        return self.path / "best.yaml"
+
+    @property
+    def trials(self) -> Path:
+        """The trials' run folders."""
+        return self.path / "trials"
+
+    def trial(self, number: int) -> RunFolder:
+        """The folder of one trial."""
+        return RunFolder(self.trials / f"trial-{number:04d}")

@@ -7,9 +7,8 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from feathertune.data.example import Split
+from feathertune.data.labels import soft_targets
 from feathertune.evaluation.calibration import describe_calibration, settle
 from feathertune.evaluation.inference import predict_split
 from feathertune.evaluation.metrics import compute_metrics
@@ -126,9 +125,8 @@ def fingerprint(job: Job, num_processes: int) -> str:
 
 
 def _targets(split: Split, job: Job) -> Any:
-    """[N] int64 classes; or, for soft labels, [N, 2] float32 probabilities from the rating."""
+    """[N] int64 classes; or, for soft labels, [N, 2] float32 probabilities (see `soft_targets`)."""
     if not job.recipe.data.label.soft:
         return split.labels
     assert split.ratings is not None, "soft labels come from a rating"
-    positive = split.ratings.astype(np.float32)
-    return np.stack([1 - positive, positive], axis=1)
+    return soft_targets(split.ratings, job.recipe.data.label)

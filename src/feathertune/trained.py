@@ -18,7 +18,7 @@ from feathertune.model.peft_files import load_adapter, read_labels
 from feathertune.model.precision import DTYPES, Precision, set_precision
 from feathertune.model.sources import BaseFiles, find_base
 from feathertune.quantization.folder import load_quantized
-from feathertune.recipe import Recipe, load_recipe
+from feathertune.recipe import BASELINES, Recipe, load_recipe
 from feathertune.run_folder import RunFolder, open_run
 from feathertune.tokens.loading import load_tokenizer
 
@@ -59,6 +59,12 @@ def load_trained(
     """
     run = open_run(path)
     recipe = load_recipe(run.recipe)
+    if recipe.method in BASELINES:
+        raise UserError(
+            f"this run is the baseline {recipe.method!r}, which is no transformer",
+            where=str(path),
+            fix="`feathertune predict` answers with it; what it reached is in its summary.json.",
+        )
     whole = (
         "a quantized run" if recipe.quantize is not None else "a full fine-tune" if recipe.method == "full" else None
     )

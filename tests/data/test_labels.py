@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feathertune.data.labels import LabelReader, label_name, parse_rating
+from feathertune.data.labels import LabelReader, label_name, parse_rating, soft_targets
 from feathertune.errors import UserError
 from feathertune.recipe import LabelSection
 
@@ -115,6 +115,18 @@ def test_a_soft_rating_is_a_probability() -> None:
     with pytest.raises(ValueError, match="between 0 and 1"):
         labels.read(1.01)
     assert LabelReader(LabelSection(rating="r", above=3)).read(5) == (1, 5.0)
+
+
+def test_soft_targets_are_the_ratings_or_what_more_raters_would_say() -> None:
+    ratings_N = np.array([0.0, 0.6, FLOAT32_OF_0_8, 1.0000001])
+    plain_N2 = soft_targets(ratings_N, LabelSection(rating="r", at_least=0.8, soft=True))
+    np.testing.assert_allclose(plain_N2, [[1, 0], [0.4, 0.6], [0.2, 0.8], [0, 1]], atol=1e-6)
+    # 4 or 5 of 5 who each say yes with 0.6: 5 x 0.6^4 x 0.4 + 0.6^5; with 0.8: 5 x 0.8^4 x 0.2 + 0.8^5
+    again_N2 = soft_targets(ratings_N, LabelSection(rating="r", at_least=0.8, soft=True, raters=5))
+    np.testing.assert_allclose(again_N2[:, 1], [0, 0.33696, 0.73728, 1], atol=1e-6)
+    above_N2 = soft_targets(ratings_N, LabelSection(rating="r", above=0.8, soft=True, raters=5))
+    np.testing.assert_allclose(above_N2[:, 1], [0, 0.6**5, 0.8**5, 1], atol=1e-6)
+    assert plain_N2.dtype == np.float32
 
 
 @pytest.mark.parametrize("value", [None, "", 0.5, ["a"]])

@@ -14,6 +14,7 @@ from feathertune.data.loading import load_dataset, split_validation
 from feathertune.data.overlap import find_overlap, text_keys
 from feathertune.errors import UserError
 from feathertune.recipe import DataSection, LabelSection
+from tiny import write_tiny_data
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "query-wellformedness"
 RATING = LabelSection(rating="rating", above=0.5)
@@ -204,3 +205,21 @@ def test_googles_own_files_are_read_as_they_are() -> None:
     assert [int(split.labels.sum()) for split in at_least.splits.values()] == [6_799, 1_457]
     assert above.splits["validation"][0].text == "Who discovered x-rays in 1885 ?"
     assert find_overlap(above).leaks == ()
+
+
+def test_a_test_split_can_be_left_unread(tmp_path: Path) -> None:
+    folder = write_tiny_data(tmp_path / "data", train=20, validation=8, test=6)
+    assert set(load_dataset(DataSection(source=str(folder)), seed=0).splits) == {"train", "validation", "test"}
+    (folder / "test.jsonl").write_text("this would be an error\n", encoding="utf-8")
+    assert set(load_dataset(DataSection(source=str(folder), test=False), seed=0).splits) == {"train", "validation"}
+
+
+def test_a_validation_seed_makes_the_same_split_for_every_seed(tmp_path: Path) -> None:
+    folder = write_tiny_data(tmp_path / "data", train=60, validation=0)
+
+    def rows(seed: int, validation_seed: int | None) -> list[int]:
+        section = DataSection(source=str(folder), validation_seed=validation_seed)
+        return load_dataset(section, seed).splits["validation"].rows.tolist()
+
+    assert rows(1, None) != rows(2, None)
+    assert rows(1, 7) == rows(2, 7) == rows(7, None)

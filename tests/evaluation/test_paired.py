@@ -178,3 +178,18 @@ def test_sentences() -> None:
     assert one == "A is better than B by 5.1 points (3.8 to 6.4; one seed: the examples' variation alone)"
     loss = difference(0.01, 0.02, 0.03, metric="loss")
     assert in_words("A", "B", loss) == "B is better than A in loss by 0.0200 nats (0.0100 to 0.0300)"
+
+
+def test_intervals_of_rates_and_their_differences_end_where_rates_do() -> None:
+    """Two seeds that could not differ more: Student's t of one degree of freedom would go to -1200%."""
+    label_N = np.tile([0, 1], 20)
+    right_NC = np.eye(2)[label_N] * 0.8 + 0.1
+    luck = Answers(label_N, np.stack([right_NC, 1 - right_NC]))
+    for metric in ("accuracy", "f1", "ece"):
+        value, low, high = interval_over_seeds(luck, metric)
+        assert value is not None
+        assert low is not None
+        assert high is not None
+        assert 0 <= low <= value <= high <= 1
+    pair = compare_pair(luck, Answers(label_N, right_NC[None]))
+    assert (pair.low, pair.high) == (-1.0, 1.0)

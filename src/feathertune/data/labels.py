@@ -103,9 +103,33 @@ class LabelReader:
         return self._indices.setdefault(name, len(self._indices))
 
     def _is_high(self, rating: float) -> bool:
-        if self._section.above is not None:
-            return round_rating(rating) > round_rating(self._section.above)
-        return round_rating(rating) >= round_rating(self._section.at_least or 0.0)
+        return is_high(rating, self._section)
+
+
+def is_high(rating: float, section: LabelSection) -> bool:
+    """Whether a rating makes the last of the two classes."""
+    if section.above is not None:
+        return round_rating(rating) > round_rating(section.above)
+    return round_rating(rating) >= round_rating(section.at_least or 0.0)
+
+
+def soft_targets(ratings_N: npt.NDArray[np.float64], section: LabelSection) -> npt.NDArray[np.float32]:
+    """[N, 2] float32 probabilities to train on, from ratings that are shares of raters who said yes.
+
+    By default a rating r is the probability of the last class itself. A model that learns this estimates the rating, so
+    where the label is not `above: 0.5`, its probabilities need a threshold near the label's own.
+
+    With `raters` n, it is the probability that n more raters, each saying yes with probability r, give the label: of
+    5 raters and `at_least: 0.8`, 4 or 5 yeses; 0.34 for r = 0.6 and 0.74 for 0.8. Then 0.5 is the threshold that fits.
+    """
+    share_N = np.clip(ratings_N, 0.0, 1.0)  # float32's 1.0000001 is a 1
+    if section.raters is not None:
+        from scipy.stats import binom
+
+        enough = [count for count in range(section.raters + 1) if is_high(count / section.raters, section)]
+        least = min(enough, default=section.raters + 1)
+        share_N = binom.sf(least - 1, section.raters, share_N)
+    return np.stack([1 - share_N, share_N], axis=1).astype(np.float32)
 
 
 def round_rating(rating: float) -> float:

@@ -24,7 +24,7 @@ from feathertune.recipe import DataSection
 
 
 def load_dataset(section: DataSection, seed: int) -> Dataset:
-    """Read all splits of a source; a missing validation split is made from train with `seed`.
+    """Read all splits of a source; a missing validation split is made from train with `seed`, or `validation_seed`.
 
     Raises:
         UserError: the source cannot be read, a column is missing, a row is bad (unless `on_bad_row: skip`), a split is
@@ -35,9 +35,12 @@ def load_dataset(section: DataSection, seed: int) -> Dataset:
     splits: dict[str, Split] = {}
     bad_rows: list[BadRow] = []
     for name, split_source in source.splits.items():  # train comes first: it says which labels there are
+        if name == "test" and not section.test:
+            continue
         splits[name] = _read_split(name, split_source, section, labels, bad_rows)
     notes = list(source.notes) + _class_notes(splits["train"], labels.names, section.source)
     if "validation" not in splits:
+        seed = seed if section.validation_seed is None else section.validation_seed
         train, validation = split_validation(splits["train"], section.validation_fraction, seed)
         splits = {"train": train, "validation": validation} | {k: v for k, v in splits.items() if k != "train"}
         notes.append(

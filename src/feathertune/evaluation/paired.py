@@ -149,7 +149,8 @@ def compare_pair(
     tests = _mcnemar_by_seed(first, second)
     if metric == "accuracy" and len(tests) == 1:
         p_value = tests[0].p
-    return PairedDifference(metric, value, float(low), float(high), p_value, tests, (first.seeds, second.seeds))
+    low, high = _possible(metric, float(low), float(high), least=-1.0)
+    return PairedDifference(metric, value, low, high, p_value, tests, (first.seeds, second.seeds))
 
 
 def interval_over_seeds(
@@ -179,7 +180,7 @@ def interval_over_seeds(
     found = bca_interval(value, drawn_B + noise_B, acceleration(left_out_G) * share**1.5)
     if found is None:  # nothing varies, as where all is right: what a single run would say of it
         found = _alone(answers, metric, seed, resamples)
-    return (value, *(found or (None, None)))
+    return (value, None, None) if found is None else (value, *_possible(metric, *found, least=0.0))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -286,7 +287,13 @@ def _ece_over_seeds(answers: Answers, seed: int) -> tuple[float, float | None, f
         return value, None, None
     low, high = np.mean(found, axis=0)
     between = float(student_t.ppf(1 - LEVEL / 2, answers.seeds - 1)) * value_S.std(ddof=1) / np.sqrt(answers.seeds)
-    return value, max(0.0, value - np.hypot(value - low, between)), value + np.hypot(high - value, between)
+    ends = float(value - np.hypot(value - low, between)), float(value + np.hypot(high - value, between))
+    return value, *_possible("ece", *ends, least=0.0)
+
+
+def _possible(metric: str, low: float, high: float, *, least: float) -> Interval:
+    """The interval without what no rate from 0 to 1, or no difference of two, can be: t of two seeds reaches far."""
+    return (low, high) if metric == "loss" else (max(low, least), min(high, 1.0))
 
 
 def _alone(answers: Answers, metric: str, seed: int, resamples: int) -> Interval | None:

@@ -70,7 +70,7 @@ def before_after_markdown(summary: Mapping[str, Any]) -> str:
     for block in blocks(summary):
         lines = [_markdown_row((block.title, *HEADERS[1:])), "| :-- |" + " --: |" * (len(HEADERS) - 1)]
         parts.append("\n".join([*lines, *(_markdown_row(row) for row in block.rows)]))
-    return "\n\n".join([*parts, "\n".join(f"- {_escaped(line)}" for line in _caption(summary))]) + "\n"
+    return "\n\n".join([*parts, "\n".join(f"- {escaped(line)}" for line in _caption(summary))]) + "\n"
 
 
 def blocks(summary: Mapping[str, Any]) -> list[Block]:
@@ -218,10 +218,10 @@ def _short(name: str, longest: int) -> str:
 
 
 def _markdown_row(cells: tuple[str, ...]) -> str:
-    return "| " + " | ".join(_escaped(cell) for cell in cells) + " |"
+    return "| " + " | ".join(escaped(cell) for cell in cells) + " |"
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """Text that Markdown shows as it is and on one line, even where a class is called `<b>|`."""
     text = text.replace("\n", " ")
     for character in "\\`*_[]<>|":

@@ -11,10 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from feathertune.errors import UserError
+from feathertune.evaluation.baselines import baseline_logits, load_baseline
+from feathertune.evaluation.calibration import read_decision
 from feathertune.evaluation.inference import predict_logits
 from feathertune.evaluation.predictions import Decision
 from feathertune.export.export_folder import is_export
-from feathertune.recipe import DataSection
+from feathertune.recipe import BASELINES, DataSection, Recipe, load_recipe
+from feathertune.run_folder import RunFolder, open_run
 from feathertune.serving.exported import ExportedModel
 from feathertune.tokens.tokenized import tokenize
 from feathertune.trained import TrainedModel, load_trained
@@ -61,12 +64,26 @@ class _RunModel:
         )
 
 
+class _BaselineModel:
+    def __init__(self, run: RunFolder, recipe: Recipe) -> None:
+        self._baseline = load_baseline(run.baseline)
+        self.label_names, self.data = self._baseline.label_names, recipe.data
+        self.decision = read_decision(run.calibration, recipe.evaluation)
+
+    def logits(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        return baseline_logits(self._baseline, texts)
+
+
 def _open(path: Path, base: str | None) -> _Model:
-    if not is_export(path):
-        return _RunModel(load_trained(path, base))
+    whole = "an export" if is_export(path) else None
+    if whole is None:
+        recipe = load_recipe(open_run(path).recipe)
+        if recipe.method not in BASELINES:
+            return _RunModel(load_trained(path, base))
+        whole = "a baseline's run"
     if base is not None:
-        raise UserError("an export holds the whole model", where="--base", fix="Leave --base out.")
-    return ExportedModel(path)
+        raise UserError(f"{whole} holds the whole model", where="--base", fix="Leave --base out.")
+    return ExportedModel(path) if is_export(path) else _BaselineModel(RunFolder(path), recipe)
 
 
 class Predictor:

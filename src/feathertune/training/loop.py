@@ -146,8 +146,8 @@ def train_loop(
             validation = evaluate()
             train_loss = progress.loss_sum / progress.examples
             progress, best = _end_epoch(progress, validation, settings.best_metric)
-            reporter.epoch(progress.epoch, train_loss, validation, best)
             recorder.after_epoch(progress, _epoch_entry(progress, train_loss, validation), best=best)
+            reporter.epoch(progress.epoch, train_loss, validation, best)
     finally:
         reporter.stop()
     accelerator.wait_for_everyone()

@@ -14,7 +14,7 @@ _SECONDS_BETWEEN_LINES = 15.0
 
 
 class Reporter(Protocol):
-    """What a run tells while it goes on."""
+    """What a run tells while it goes on. What `epoch` raises ends the run: the epoch is recorded by then."""
 
     def say(self, line: str) -> None:
         """Something worth knowing, in one line."""

@@ -1,0 +1,1 @@
+"""Methods beside each other: a recipe -> the runs to make -> their folders -> what they say together."""

@@ -1,0 +1,81 @@
+"""One comparison, from a recipe to a folder with its runs, the statistics, and what they say in words."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from feathertune.comparison.collecting import collect
+from feathertune.comparison.making import make_runs
+from feathertune.comparison.plan import check_comparison, plan_runs
+from feathertune.comparison.table import comparison_markdown
+from feathertune.errors import UserError
+from feathertune.files import write_json, write_text
+from feathertune.recipe import CompareSection, Method, Recipe, dump_recipe, load_recipe
+from feathertune.run_folder import ComparisonFolder
+from feathertune.training.progress import Reporter, SilentReporter
+
+
+def compare(
+    recipe: Recipe,
+    output: Path | str,
+    *,
+    methods: Sequence[Method] | None = None,
+    seeds: int | None = None,
+    reporter: Reporter | None = None,
+) -> dict[str, Any]:
+    """Train every method with every seed, each in a process of its own, and compare them on the same examples.
+
+    Called again with the same folder it goes on where it was: finished runs are kept, further seeds and methods added.
+
+    Args:
+        recipe: data, model and budget for all methods; its `compare` section says what is compared.
+        output: the comparison's folder.
+        methods: instead of `compare.methods`.
+        seeds: instead of `compare.seeds`.
+        reporter: hears of the progress, and lets the runs' own reach stderr; by default all is silent.
+
+    Returns:
+        The content of comparison.json (see `collect`).
+
+    Raises:
+        UserError: the folder holds something else, or runs of another recipe, other data or another base; a run
+            failed. What is finished stays.
+    """
+    folder = ComparisonFolder(Path(output))
+    recipe = _asked(recipe, methods, seeds)
+    runs = plan_runs(recipe, folder)
+    check_comparison(folder, recipe, load_recipe(folder.recipe) if folder.recipe.is_file() else None)
+    write_text(folder.recipe, dump_recipe(recipe))
+    try:
+        make_runs(runs, reporter or SilentReporter(), show=reporter is not None)
+    except UserError:
+        _leave_nothing(folder)
+        raise
+    comparison = collect(runs)
+    write_text(folder.markdown, comparison_markdown(comparison))
+    write_json(folder.comparison, comparison)
+    return comparison
+
+
+def _asked(recipe: Recipe, methods: Sequence[Method] | None, seeds: int | None) -> Recipe:
+    """The recipe with a `compare` section that says what is compared. Raises UserError where it cannot be."""
+    section = (recipe.compare or CompareSection()).model_dump()
+    if methods is not None:
+        section["methods"] = methods
+    if seeds is not None:
+        section["seeds"] = seeds
+    try:
+        return recipe.model_copy(update={"compare": CompareSection.model_validate(section)})
+    except ValidationError as error:
+        raise UserError(f"cannot compare this: {error.errors()[0]['msg']}", where="methods or seeds") from None
+
+
+def _leave_nothing(folder: ComparisonFolder) -> None:
+    """Take the folder away again where not one run has begun: the recipe that was refused should not bind the next."""
+    if not any(folder.runs.glob("*")):
+        shutil.rmtree(folder.path)

@@ -1,0 +1,75 @@
+"""What is searched: the recipe's `search` section, checked against the recipe, and its values for one trial."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from feathertune.errors import UserError
+from feathertune.recipe import Recipe, SearchRange, dump_recipe, parse_recipe
+
+Space = Mapping[str, SearchRange | tuple[Any, ...]]
+
+# What a trial may change: how the model is trained. What it is judged by stays as it is: data, seed and metric.
+SEARCHED = ("model.", "lora.", "training.", "quantize.", "method", "data.label.soft", "data.label.raters")
+KEPT = ("training.seed", "training.best_metric")
+
+
+class Suggests(Protocol):
+    """Optuna's trial, as far as it is needed here."""
+
+    def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int:
+        """A whole number from low to high."""
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+        """A number from low to high."""
+
+    def suggest_categorical(self, name: str, choices: list[Any]) -> Any:
+        """One of the choices."""
+
+
+def check_space(recipe: Recipe) -> Space:
+    """The search section of a recipe.
+
+    Raises:
+        UserError: there is none, a key may not be searched, or a recipe with one of the values would not be valid.
+    """
+    if not recipe.search:
+        raise UserError(
+            "the recipe has no `search` section, so there is nothing to tune",
+            fix="For example: search={training.learning_rate: {low: 1.0e-4, high: 0.01, log: true}, lora.rank: [4, 8]}",
+        )
+    for key, values in recipe.search.items():
+        if not key.startswith(SEARCHED) or key in KEPT:
+            raise UserError(
+                f"search: {key} says what trials are judged by, or is no key, so it cannot be searched",
+                fix=f"Search keys that begin with {', '.join(SEARCHED)}; not {' or '.join(KEPT)}.",
+            )
+        ends = (values.low, values.high) if isinstance(values, SearchRange) else values
+        for value in ends:
+            trial_recipe(recipe, {key: value})
+    return recipe.search
+
+
+def suggest(trial: Suggests, space: Space) -> dict[str, Any]:
+    """A value for each key."""
+    return {key: _suggest_one(trial, key, values) for key, values in space.items()}
+
+
+def trial_recipe(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
+    """The recipe with these values, which never reads the test split. Raises UserError where it is not valid."""
+    plain = recipe.model_copy(update={"search": None, "compare": None})
+    changes = ["data.test=false", *(f"{key}={json.dumps(value)}" for key, value in values.items())]
+    return parse_recipe(dump_recipe(plain), changes, where="search")
+
+
+def _suggest_one(trial: Suggests, key: str, values: SearchRange | tuple[Any, ...]) -> Any:
+    if isinstance(values, SearchRange):
+        if isinstance(values.low, int) and isinstance(values.high, int):
+            return trial.suggest_int(key, values.low, values.high, log=values.log)
+        return trial.suggest_float(key, values.low, values.high, log=values.log)
+    if all(value is None or isinstance(value, bool | int | float | str) for value in values):
+        return trial.suggest_categorical(key, list(values))
+    # Optuna's choices are scalars: lists, as of layer names, are named by their JSON
+    return json.loads(trial.suggest_categorical(key, [json.dumps(value) for value in values]))

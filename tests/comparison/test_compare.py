@@ -1,0 +1,317 @@
+"""Whole comparisons in miniature: what is in comparison.json can be computed again from the prediction files."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score, roc_auc_score
+
+import feathertune
+from feathertune.comparison import making
+from feathertune.comparison.table import comparison_markdown, comparison_table
+from feathertune.errors import UserError
+from feathertune.recipe import Recipe, load_recipe
+from tiny import save_tiny_base, write_tiny_data
+
+METHODS = ["majority", "words", "head", "full", "lora", "qat"]
+SEEDS = 2
+
+
+def write_recipe(folder: Path, epochs: int = 2) -> Path:
+    """A recipe of tiny data with a tiny base, from absolute paths."""
+    save_tiny_base(folder / "base")
+    write_tiny_data(folder / "data", validation=40, test=24)
+    path = folder / "recipe.yaml"
+    value = {
+        "model": {"source": str(folder / "base")},
+        "data": {"source": str(folder / "data")},
+        "lora": {"rank": 4, "targets": "all-linear"},
+        "training": {"epochs": epochs, "batch_size": 16, "learning_rate": 0.01, "precision": "fp32", "seed": 3},
+        "quantize": {"epochs": 1, "training": "none"},
+        "compare": {"seeds": SEEDS, "full": {"learning_rate": 0.002}, "head": {"learning_rate": 0.05}},
+    }
+    path.write_text(json.dumps(value), encoding="utf-8")
+    return path
+
+
+def here(arguments: list[str], *, show: bool) -> tuple[int, str]:
+    """`making.launch` in this process: importing torch anew for every run takes seconds."""
+    from feathertune.cli import main
+
+    before, said = sys.argv, io.StringIO()
+    sys.argv = ["feathertune", *arguments]
+    try:
+        with (
+            pytest.MonkeyPatch.context() as patch,
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(said),
+        ):
+            for module in ("run", "baseline_run"):  # figures would take half of the time
+                patch.setattr(f"feathertune.{module}.write_figures", lambda run, summary: None)
+            main()
+        status = 0
+    except SystemExit as stop:
+        status = stop.code if isinstance(stop.code, int) else 0
+    finally:
+        sys.argv = before
+    return status, said.getvalue()
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a recipe and a finished comparison of all methods."""
+    folder = tmp_path_factory.mktemp("compare")
+    recipe = load_recipe(write_recipe(folder), ["quantize={epochs: 1}", "method=qat"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(making, "launch", here)
+        feathertune.compare(recipe, folder / "compared")
+    return folder
+
+
+@pytest.fixture
+def recipe(place: Path) -> Recipe:
+    return load_recipe(place / "recipe.yaml", ["quantize={epochs: 1}", "method=qat"])
+
+
+@pytest.fixture
+def comparison(place: Path) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads((place / "compared" / "comparison.json").read_text())
+    return value
+
+
+def answers_of(run: Path, stage: str, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(labels, predicted, probability of `yes`) straight from a prediction file."""
+    with (run / "predictions" / f"{stage}-{split}.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    labels, predicted = (np.array([row[key] == "yes" for row in rows]) for key in ("label", "predicted"))
+    return labels, predicted, np.array([float(row["probability_yes"]) for row in rows])
+
+
+def test_every_method_has_run_folders_of_its_own(place: Path, comparison: dict[str, Any]) -> None:
+    assert [method["method"] for method in comparison["methods"]] == METHODS
+    assert comparison["seeds"] == [3, 4]
+    assert comparison["splits"] == {"validation": 40, "test": 24}
+    for method in comparison["methods"]:
+        assert method["seeds"] == ([3] if method["method"] in ("majority", "words") else [3, 4])
+        for run in method["runs"]:
+            assert (place / "compared" / run / "summary.json").is_file()
+            assert load_recipe(place / "compared" / run / "recipe.yaml").method == method["method"]
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+@pytest.mark.parametrize("stage", ["before", "after"])
+def test_metrics_are_those_of_the_prediction_files(
+    place: Path, comparison: dict[str, Any], stage: str, split: str
+) -> None:
+    told = 0
+    for method in comparison["methods"]:
+        part = method["before" if stage == "before" else "metrics"].get(split)
+        if part is None:
+            assert method["method"] in ("majority", "words")
+            continue
+        read = [answers_of(place / "compared" / run, stage, split) for run in method["runs"]]
+        wanted = {
+            "accuracy": [float((labels == predicted).mean()) for labels, predicted, _ in read],
+            "f1": [float(f1_score(labels, predicted, zero_division=0)) for labels, predicted, _ in read],
+            "roc_auc": [float(roc_auc_score(labels, scores)) for labels, _, scores in read],
+        }
+        for metric, values in wanted.items():
+            assert part[metric]["by_seed"] == pytest.approx(values, abs=1e-6)
+            assert part[metric]["value"] == pytest.approx(np.mean(values), abs=1e-6)
+            told += 1
+        assert {"loss", "precision", "recall", "ece"} <= part.keys()
+        accuracy = part["accuracy"]
+        assert accuracy["low"] <= accuracy["value"] <= accuracy["high"]
+    assert told == 3 * (6 if stage == "after" else 4)
+
+
+def test_pairs_are_compared_on_the_same_examples(place: Path, comparison: dict[str, Any]) -> None:
+    values = {method["method"]: method["metrics"] for method in comparison["methods"]}
+    runs = {method["method"]: [place / "compared" / run for run in method["runs"]] for method in comparison["methods"]}
+    pairs = [pair for pair in comparison["pairs"] if pair["metric"] == "accuracy" and pair["split"] == "test"]
+    assert [(pair["first"], pair["second"]) for pair in pairs] == list(combinations(METHODS, 2))
+    for pair in pairs:
+        first, second = (values[pair[side]]["test"]["accuracy"]["value"] for side in ("first", "second"))
+        assert pair["difference"] == pytest.approx(first - second, abs=1e-6)
+        assert pair["p_adjusted"] >= pair["p_value"]
+        assert pair["sentence"] in "\n".join(comparison["sentences"])
+    lora, head = (
+        [labels == predicted for labels, predicted, _ in (answers_of(run, "after", "test") for run in runs[method])]
+        for method in ("lora", "head")
+    )
+    counted = [(int((h & ~r).sum()), int((~h & r).sum())) for h, r in zip(head, lora, strict=True)]
+    pair = next(pair for pair in pairs if (pair["first"], pair["second"]) == ("head", "lora"))
+    assert [(test["b"], test["c"]) for test in pair["mcnemar"]] == counted
+
+
+def test_costs_are_the_runs_own(place: Path, comparison: dict[str, Any]) -> None:
+    methods = {method["method"]: method for method in comparison["methods"]}
+
+    def summaries(method: str) -> list[dict[str, Any]]:
+        return [json.loads((place / "compared" / run / "summary.json").read_text()) for run in methods[method]["runs"]]
+
+    seconds = {method: np.median([one["train_seconds"] for one in summaries(method)]) for method in METHODS}
+    assert methods["full"]["train_seconds"] == pytest.approx(seconds["full"])
+    assert comparison["time_ratio_lora_full"] == pytest.approx(seconds["lora"] / seconds["full"])
+    both = [
+        own["train_seconds"] + start["train_seconds"]
+        for own, start in zip(*map(summaries, ("qat", "lora")), strict=True)
+    ]
+    assert methods["qat"]["train_seconds"] == pytest.approx(np.median(both)), "what it starts from was trained too"
+    weights = place / "base" / "model.safetensors"
+    for name, method in methods.items():
+        assert method["latency_ms"] > 0
+        assert method["peak_memory_mib"] > 10
+        assert method["trainable_parameters"] == summaries(name)[0]["trainable_parameters"]
+        with_base = name in ("head", "lora")
+        assert (method["deployed_bytes"] > method["artefact_bytes"] + weights.stat().st_size) == with_base
+    adapter = place / "compared" / methods["lora"]["runs"][0] / "adapter"
+    assert methods["lora"]["artefact_bytes"] == sum(path.stat().st_size for path in adapter.iterdir())
+    assert methods["qat"]["learning_rate"] == methods["lora"]["learning_rate"] == 0.01
+    assert (methods["full"]["learning_rate"], methods["head"]["learning_rate"]) == (0.002, 0.05)
+
+
+def test_qat_started_from_its_own_seeds_lora_run(place: Path) -> None:
+    for seed in (3, 4):
+        run = place / "compared" / "runs" / f"qat-seed{seed}"
+        _, _, floats = answers_of(run, "float", "validation")
+        _, _, lora = answers_of(place / "compared" / "runs" / f"lora-seed{seed}", "after", "validation")
+        np.testing.assert_allclose(floats, lora, atol=1e-5)
+
+
+def test_the_page_says_what_the_json_says(place: Path, comparison: dict[str, Any]) -> None:
+    page = (place / "compared" / "comparison.md").read_text(encoding="utf-8")
+    assert page == comparison_markdown(comparison)
+    for sentence in [*comparison["budget"], *comparison["sentences"]]:
+        assert sentence in page
+    lora = next(method for method in comparison["methods"] if method["method"] == "lora")
+    row = next(line for line in page.splitlines() if line.startswith("| LoRA |"))
+    assert f"{lora['before']['validation']['accuracy']['value']:.1%}" in row
+    assert f"{lora['metrics']['validation']['accuracy']['value']:.1%}" in row
+    from rich.console import Console
+
+    console = Console(width=100, file=io.StringIO())
+    console.print(comparison_table(comparison))
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "LoRA + QAT" in shown
+    assert "…" not in shown
+    assert max(len(line.rstrip()) for line in shown.splitlines()) <= 100
+
+
+def times_of(folder: Path) -> dict[str, int]:
+    return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in folder.glob("runs/*/summary.json")}
+
+
+def test_finished_runs_are_kept_and_others_added(
+    place: Path, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(making, "launch", here)
+    folder = tmp_path / "compared"
+    feathertune.compare(recipe, folder, methods=["head"], seeds=1)
+    first = times_of(folder)
+    more = feathertune.compare(recipe, folder, methods=["head", "words"], seeds=2)
+    after = times_of(folder)
+    assert first.items() <= after.items()
+    assert set(after) == {f"runs/{name}/summary.json" for name in ("head-seed3", "head-seed4", "words-seed3")}
+    assert [method["seeds"] for method in more["methods"]] == [[3, 4], [3]]
+    again = feathertune.compare(recipe, folder, methods=["head", "words"], seeds=2)
+    assert again == more
+    assert times_of(folder) == after
+
+
+def test_another_recipe_and_other_data_are_refused(
+    place: Path, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(making, "launch", here)
+    shutil.copytree(place / "data", tmp_path / "data")
+    mine = load_recipe(place / "recipe.yaml", [f"data.source={tmp_path / 'data'}", "training.epochs=1"])
+    folder = tmp_path / "compared"
+    feathertune.compare(mine, folder, methods=["majority"], seeds=1)
+    other = load_recipe(place / "recipe.yaml", [f"data.source={tmp_path / 'data'}", "training.epochs=2"])
+    with pytest.raises(UserError, match="the comparison in this folder was made with another recipe"):
+        feathertune.compare(other, folder, methods=["majority"], seeds=1)
+    own = folder / "runs" / "majority-seed3" / "recipe.yaml"
+    written = own.read_text(encoding="utf-8")
+    own.write_text(written.replace("max_length: 128", "max_length: 64"), encoding="utf-8")
+    with pytest.raises(UserError, match="the run in this folder was made with another recipe"):
+        feathertune.compare(mine, folder, methods=["majority"], seeds=1)
+    own.write_text(written, encoding="utf-8")
+    with (tmp_path / "data" / "train.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"text": "one more cat", "label": "yes"}\n')
+    with pytest.raises(UserError, match="data that has changed since"):
+        feathertune.compare(mine, folder, methods=["majority", "words"], seeds=1)
+
+
+def test_a_decision_chosen_on_validation_does_not_flatter_there(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(making, "launch", here)
+    chosen = load_recipe(place / "recipe.yaml", ["evaluation={temperature: true, threshold: {maximize: f1}}"])
+    folder = tmp_path / "compared"
+    told = feathertune.compare(chosen, folder, methods=["words", "head"], seeds=1)
+    for method in told["methods"]:
+        summary = json.loads((folder / method["runs"][0] / "summary.json").read_text())
+        for split in ("validation", "test"):
+            after = summary["after"][split]
+            fair = after["cross_fitted"] or after
+            for metric in ("accuracy", "f1", "loss", "ece"):
+                assert method["metrics"][split][metric]["value"] == pytest.approx(fair[metric], abs=1e-4), metric
+            assert method["metrics"][split]["roc_auc"]["value"] == pytest.approx(after["roc_auc"])
+        assert summary["after"]["validation"]["cross_fitted"] is not None
+    assert any("chosen on validation" in sentence for sentence in told["budget"])
+
+
+def test_a_recipe_that_cannot_run_leaves_nothing_behind(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(making, "launch", here)
+    wrong = load_recipe(place / "recipe.yaml", ["data.source=./nowhere"])
+    with pytest.raises(UserError, match="nowhere"):
+        feathertune.compare(wrong, tmp_path / "compared")
+    assert not (tmp_path / "compared").exists()
+    with pytest.raises(UserError, match="cannot compare this"):
+        feathertune.compare(wrong, tmp_path / "compared", seeds=0)
+
+
+def start(recipe: Path, folder: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "feathertune.cli", "compare", str(recipe), "--methods", "lora"]
+    command += ["--seeds", "1", "--output", str(folder)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
+def test_killed_and_started_again_it_ends_as_if_nothing_had_happened(tmp_path: Path) -> None:
+    recipe, folder = write_recipe(tmp_path, epochs=12), tmp_path / "compared"
+    run = folder / "runs" / "lora-seed3"
+    process = start(recipe, folder)
+    deadline = time.monotonic() + 120
+    while not list(run.glob("checkpoints/step-*")) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert not (run / "summary.json").exists(), "it was to be killed before it was done"
+    assert list(run.glob("checkpoints/step-*"))
+
+    again = start(recipe, folder)
+    said, _ = again.communicate(timeout=120)
+    assert again.returncode == 0, said.decode()
+    assert "lora, seed 3 (1 of 1): goes on" in said.decode()
+    assert "LoRA" in said.decode()
+    whole = tmp_path / "whole"
+    feathertune.train(load_recipe(run / "recipe.yaml"), whole)
+    for name in ("predictions/after-test.csv", "adapter/adapter_model.safetensors"):
+        assert (run / name).read_bytes() == (whole / name).read_bytes(), name

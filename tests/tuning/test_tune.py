@@ -1,0 +1,158 @@
+"""Whole searches in miniature."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from feathertune.errors import UserError
+from feathertune.recipe import Recipe, load_recipe, parse_recipe
+from feathertune.run import train
+from feathertune.run_folder import TuningFolder
+from feathertune.training.progress import SilentReporter
+from feathertune.tuning import tune as tuning
+from feathertune.tuning.study import StoppingReporter, open_study
+from feathertune.tuning.table import trials_table
+from feathertune.tuning.tune import tune
+from tiny import save_tiny_base, write_tiny_data
+
+optuna = pytest.importorskip("optuna", reason="the extra `tune` is not installed")
+
+RATES = "{training.learning_rate: {low: 1.0e-4, high: 0.1, log: true}, lora.rank: [2, 4]}"
+
+
+@pytest.fixture(autouse=True)
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They would take half of the time."""
+    monkeypatch.setattr("feathertune.run.write_figures", lambda run, summary: None)
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("inputs")
+    save_tiny_base(folder / "base")
+    write_tiny_data(folder / "data", train=48, validation=24, test=8)
+    return folder
+
+
+def recipe_of(inputs: Path, search: str = RATES, *changes: str) -> Recipe:
+    text = f"""
+    model: {{source: '{inputs / "base"}'}}
+    data: {{source: '{inputs / "data"}'}}
+    lora: {{rank: 4, targets: all-linear}}
+    training: {{epochs: 2, batch_size: 16, precision: fp32}}
+    search: {search}
+    """
+    return parse_recipe(text, list(changes), where="here")
+
+
+def test_a_search_is_resumed_judged_on_validation_and_leaves_the_best_recipe(inputs: Path, tmp_path: Path) -> None:
+    recipe, folder = recipe_of(inputs, RATES, "training.best_metric=loss"), TuningFolder(tmp_path / "tuned")
+    first = tune(recipe, folder.path, trials=3)
+    assert [trial["number"] for trial in first["trials"]] == [0, 1, 2]
+    result = tune(recipe, folder.path, trials=7)
+    assert result == json.loads(folder.result.read_text())
+    assert result["trials"][:3] == first["trials"], "what is done is kept"
+    assert len({json.dumps(trial["params"]) for trial in result["trials"]}) == 7, "nothing is proposed twice"
+    values = {}
+    for trial in result["trials"]:
+        run = folder.path / trial["run"]
+        assert not (run / "checkpoints").exists()
+        assert load_recipe(run / "recipe.yaml").training.learning_rate == trial["params"]["training.learning_rate"]
+        if trial["state"] == "complete":
+            summary = json.loads((run / "summary.json").read_text())
+            assert set(summary["after"]) == {"validation"}
+            values[trial["number"]] = summary["after"]["validation"]["loss"]
+            assert trial["value"] == values[trial["number"]] == min(trial["epochs"].values())
+    assert len(values) >= 5, "the first five are never stopped"
+    best = result["best"]
+    assert best["value"] == min(values.values())
+    assert sum(result["importances"].values()) == pytest.approx(1)
+    chosen = load_recipe(folder.best)
+    assert (chosen.training.learning_rate, chosen.lora.rank) == tuple(best["params"].values())
+    assert (chosen.search, chosen.data.test) == (None, True)
+    again = train(chosen, tmp_path / "again")
+    assert again["after"]["validation"]["loss"] == best["value"]
+    from rich.console import Console
+
+    with (tmp_path / "shown.txt").open("w", encoding="utf-8") as file:
+        Console(width=100, file=file).print(trials_table(result))
+    assert f"{best['value']:.4f}" in (tmp_path / "shown.txt").read_text(encoding="utf-8")
+
+
+def test_an_interrupted_trial_is_tried_again(inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe, folder = recipe_of(inputs), TuningFolder(tmp_path / "tuned")
+
+    def interrupted(recipe: Recipe, output: Path, **options: Any) -> dict[str, Any]:
+        if output.name == "trial-0001":
+            raise KeyboardInterrupt
+        return train(recipe, output, **options)
+
+    monkeypatch.setattr(tuning, "train", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        tune(recipe, folder.path, trials=3)
+    monkeypatch.undo()
+    result = tune(recipe, folder.path, trials=3)
+    assert [trial["state"] for trial in result["trials"]] == ["complete", "interrupted", "complete", "complete"]
+    assert result["trials"][2]["params"] == result["trials"][1]["params"]
+    assert not folder.trial(1).path.exists()
+
+
+def test_a_trial_that_diverges_fails_and_the_search_goes_on(inputs: Path, tmp_path: Path) -> None:
+    result = tune(
+        recipe_of(inputs, "{training.learning_rate: [0.01, 1.0e+30]}", "training.gradient_clip=null"),
+        tmp_path / "tuned",
+        trials=6,
+    )
+    states = {trial["params"]["training.learning_rate"]: trial["state"] for trial in result["trials"]}
+    assert states == {0.01: "complete", 1e30: "failed"}
+    assert {trial["reason"] for trial in result["trials"] if trial["state"] == "failed"} != {None}
+    assert result["best"]["params"]["training.learning_rate"] == 0.01
+
+
+def test_a_trial_below_the_median_is_stopped_at_that_epoch_which_is_recorded(inputs: Path, tmp_path: Path) -> None:
+    study = open_study(tmp_path / "study.db", maximize=True, seed=0)
+    for _ in range(5):
+        trial = study.ask()
+        trial.report(2.0, 1)  # no accuracy reaches that
+        study.tell(trial, 2.0)
+    recipe = recipe_of(inputs).model_copy(update={"search": None})
+    reporter = StoppingReporter(study.ask(), "accuracy", SilentReporter())
+    with pytest.raises(optuna.TrialPruned):
+        train(recipe, tmp_path / "run", reporter=reporter)
+    log = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [entry["epoch"] for entry in log if entry["event"] == "epoch"] == [1]
+    assert not (tmp_path / "run" / "summary.json").exists()
+
+
+def test_what_is_wrong_from_the_start_ends_the_search_and_can_be_mended(inputs: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="did you mean 'query'"):
+        tune(recipe_of(inputs, RATES, "lora.targets=[qery]"), tmp_path / "tuned", trials=2)
+    assert not (tmp_path / "tuned").exists()
+
+
+def test_another_search_and_other_data_are_refused(inputs: Path, tmp_path: Path) -> None:
+    write_tiny_data(tmp_path / "data", train=48, validation=24)
+    recipe = recipe_of(inputs, RATES, f"data.source={tmp_path / 'data'}", "training.epochs=1")
+    tune(recipe, tmp_path / "tuned", trials=1)
+    for change in ("training.batch_size=8", "search={lora.rank: [2, 8]}"):
+        other = recipe_of(inputs, RATES, f"data.source={tmp_path / 'data'}", "training.epochs=1", change)
+        with pytest.raises(UserError, match="another recipe or another search"):
+            tune(other, tmp_path / "tuned", trials=2)
+    with pytest.raises(UserError, match="holds no search"):
+        tune(recipe, tmp_path / "data", trials=1)
+    with (tmp_path / "data" / "train.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"text": "one more cat", "label": "yes"}\n')
+    with pytest.raises(UserError, match="the data has changed"):
+        tune(recipe, tmp_path / "tuned", trials=2)
+
+
+def test_without_optuna_there_is_one_clear_error(inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(UserError, match=r"pip install 'feathertune\[tune\]'"):
+        tune(recipe_of(inputs), tmp_path / "tuned", trials=1)
+    assert not (tmp_path / "tuned").exists()
