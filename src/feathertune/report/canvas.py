@@ -7,6 +7,7 @@ the Agg canvas: no display and no pyplot.
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ft2font import FT2Font
+from matplotlib.text import Text
 
 from feathertune.files import atomic_path
 from feathertune.report.colours import HAIRLINE
@@ -58,20 +60,35 @@ def finish(figure: Figure, axes: Axes, *, legend: bool = True, columns: int = 3)
     return figure
 
 
+def plain(figure: Figure) -> Figure:
+    """The figure, none of its texts a formula ('$' is a dollar), in fonts that have the characters."""
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
+        text.set_fontfamily(list(families()))
+    return figure
+
+
 def save_png(figure: Figure, path: Path) -> Path:
     """Write the figure to `path` atomically."""
+    plain(figure)
     with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=DPI, bbox_inches="tight", pad_inches=0.05)
+        tight = {} if figure.get_layout_engine() else {"bbox_inches": "tight", "pad_inches": 0.05}
+        figure.savefig(temporary, format="png", dpi=DPI, **tight)
     return path
 
 
 def drawable_name(name: str, index: int) -> str:
     """`name` on one line, shortened, with nothing that the fonts lack: 'class 3' where that leaves nothing of it."""
     line = " ".join(name.split())
-    kept = "".join(character for character in line if ord(character) in _characters()).strip()
+    kept = "".join(character for character in line if _drawable(character)).strip()
     if kept != line:
         kept = f"class {index} ({kept})" if kept else f"class {index}"
     return kept if len(kept) <= LONGEST_NAME else kept[: LONGEST_NAME - 1] + "…"
+
+
+def _drawable(character: str) -> bool:
+    """Whether the fonts have it, and it acts on nothing, as marks of direction do."""
+    return ord(character) in _characters() and not unicodedata.category(character).startswith("C")
 
 
 @cache

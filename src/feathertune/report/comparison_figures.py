@@ -6,16 +6,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from feathertune.duration import duration
-from feathertune.report.canvas import canvas, drawable_name, families, finish
+from feathertune.report.canvas import canvas, drawable_name, finish
 from feathertune.report.colours import AMBER, BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY
 from feathertune.report.curves import interval_bar
 from feathertune.report.svg import WIDTH
 
 MARKS = ((BLUE, "o"), (ORANGE, "s"), (GREEN, "^"), (PURPLE, "D"), (AMBER, "v"), (SKY, "P"), (GREY, "X"), (BLACK, "*"))
 UNITS = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "B"))
+# round marks for an axis: 1, 2, 5, 10, ... of a unit, and seconds as clocks have them
+BYTES = [mark * scale for scale, _ in reversed(UNITS) for mark in (1, 2, 5, 10, 20, 50, 100, 200, 500)]
+SECONDS = [0.001, 0.01, 0.1, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800]
+SECONDS += [3600 * hours for hours in (1, 2, 5, 10, 20, 50, 100)]
+MOST_TICKS = 6
 
 Methods = Sequence[Mapping[str, Any]]
 
@@ -29,7 +34,7 @@ def methods_figure(methods: Methods, split: str) -> Figure:
         found = method["metrics"][split]["accuracy"]
         interval = None if found["low"] is None else (found["low"], found["high"])
         interval_bar(axes, place, found["value"], interval, *marks[method["method"]])
-    axes.set_yticks(range(len(ranked)), [_name(method) for method in ranked], parse_math=False)
+    axes.set_yticks(range(len(ranked)), [_name(method) for method in ranked])
     axes.set_ylim(-0.6, len(ranked) - 0.4)
     axes.margins(x=0.14)
     axes.set_xlabel(f"Accuracy on {split} (%)")
@@ -44,9 +49,9 @@ def cost_figure(methods: Methods, split: str, cost: str) -> Figure:
     Args:
         cost: train_seconds or artefact_bytes.
     """
-    title, written = {
-        "train_seconds": ("Training time", duration_in_short),
-        "artefact_bytes": ("Size of what training left", size),
+    title, written, ticks = {
+        "train_seconds": ("Training time", duration_in_short, SECONDS),
+        "artefact_bytes": ("Size of what training left", size, BYTES),
     }[cost]
     figure, axes = canvas()
     marks = _marks(methods)
@@ -67,16 +72,14 @@ def cost_figure(methods: Methods, split: str, cost: str) -> Figure:
         )
     axes.set_xscale("log")
     axes.margins(x=0.12)
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0), numticks=6))
+    low, high = axes.get_xlim()
+    inside = [tick for tick in ticks if low <= tick <= high]
+    axes.xaxis.set_major_locator(FixedLocator(inside[:: 1 + len(inside) // MOST_TICKS]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: written(value)))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel(f"{title}, logarithmic")
     axes.set_ylabel(f"Accuracy on {split} (%)")
-    finish(figure, axes)
-    for text in figure.legends[0].get_texts():
-        text.set_parse_math(False)
-        text.set_fontfamily(list(families()))
-    return figure
+    return finish(figure, axes)
 
 
 def costing(methods: Methods, cost: str) -> list[Mapping[str, Any]]:

@@ -14,7 +14,7 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 
 from feathertune.evaluation.calibration import ReliabilityBin
 from feathertune.evaluation.predictions import Predictions
-from feathertune.report.canvas import canvas, drawable_name, families, finish
+from feathertune.report.canvas import canvas, drawable_name, finish
 from feathertune.report.colours import AMBER, BLUE, GREEN, GREY, ORANGE, PURPLE
 from feathertune.report.svg import WIDTH
 
@@ -78,7 +78,7 @@ def roc_figure(stages: Mapping[str, Predictions]) -> Figure:
         kept = _few(len(false_positive))
         axes.plot(100 * false_positive[kept], 100 * true_positive[kept], color=colour, ls=dashes, lw=1.6, label=label)
     _square(axes, "Negatives called positive (%)", "Positives found (%)")
-    return _named(figure, axes)
+    return finish(figure, axes)
 
 
 def precision_recall_figure(stages: Mapping[str, Predictions]) -> Figure:
@@ -90,7 +90,7 @@ def precision_recall_figure(stages: Mapping[str, Predictions]) -> Figure:
         kept = _few(len(precision))
         axes.plot(100 * recall[kept], 100 * precision[kept], color=colour, ls=dashes, lw=1.6, label=label)
     _square(axes, "Recall (%)", "Precision (%)")
-    return _named(figure, axes)
+    return finish(figure, axes)
 
 
 def has_curves(answers: Predictions) -> bool:
@@ -136,14 +136,6 @@ def _square(axes: Axes, across: str, up: str) -> None:
     axes.set_ylabel(up)
 
 
-def _named(figure: Figure, axes: Axes) -> Figure:
-    finish(figure, axes)
-    for text in figure.legends[0].get_texts():
-        text.set_parse_math(False)  # a class may be called $x_$
-        text.set_fontfamily(list(families()))
-    return figure
-
-
 def reliability_figure(bins: Sequence[ReliabilityBin], positive: str | None) -> Figure:
     """What was claimed against what came true, with 95% intervals; a dot's area grows with its examples.
 
@@ -160,4 +152,4 @@ def reliability_figure(bins: Sequence[ReliabilityBin], positive: str | None) -> 
     axes.scatter(claimed, observed, s=[10 + 60 * one.count / most for one in bins], color=BLUE, zorder=3)
     of = "the answer" if positive is None else drawable_name(positive, 1)
     _square(axes, f"Probability given to {of} (%)", "Share that is so (%)")
-    return _named(figure, axes)
+    return finish(figure, axes)

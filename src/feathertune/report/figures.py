@@ -15,7 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from feathertune.report.canvas import DPI, canvas, drawable_name, families, finish
+from feathertune.report.canvas import DPI, canvas, drawable_name, finish
 from feathertune.report.colours import BLACK, BLUE, DARK_GREY, GREEN, GREY, LIGHT_GREY, ORANGE
 from feathertune.report.history import Epoch, History, Step
 
@@ -164,7 +164,7 @@ def _name_classes(axes: Axes, label_names: Sequence[str], font_size: float, titl
     """Class names on both axes of a confusion matrix; '$' is a dollar and not a formula."""
     names = [drawable_name(name, index) for index, name in enumerate(label_names)]
     places = range(len(names))
-    style: dict[str, Any] = {"fontsize": font_size, "fontfamily": list(families()), "parse_math": False}
+    style: dict[str, Any] = {"fontsize": font_size}
     crowded = len(names) > 6 or max(map(len, names)) > 10
     axes.set_xticks(places, names, rotation=90 if crowded else 0, **style)
     axes.set_yticks(places, names, **style)

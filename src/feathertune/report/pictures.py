@@ -84,10 +84,6 @@ def _curves(facts: RunFacts) -> list[Picture]:
         ]
     bins = reliability_bins(answers.labels, answers.probabilities_NC)
     figure = reliability_figure(bins, answers.label_names[1] if binary else None)
-    caption = (
-        "Reliability: on the grey line, of the answers given 70% just 70% would be right. Larger dots, more examples."
-    )
-    if binary:
-        what = "of texts given 70% just 70% would be so" if binary else "of answers given 70% just 70% would be right"
+    what = "of texts given 70% just 70% would be so" if binary else "of answers given 70% just 70% would be right"
     caption = f"Reliability: on the grey line, {what}. Larger dots, more examples."
     return [*pictures, Picture("reliability", figure, caption)]

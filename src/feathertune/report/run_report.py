@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import feathertune
-from feathertune.evaluation.calibration import expected_calibration_error
 from feathertune.evaluation.summary_table import ROWS, metric_title
 from feathertune.files import write_text
 from feathertune.report import wording
@@ -15,7 +14,7 @@ from feathertune.report.answer import answer, caveat, rounding
 from feathertune.report.canvas import Picture
 from feathertune.report.card import run_card
 from feathertune.report.facts import RunFacts
-from feathertune.report.page import DASH, MINUS, narrow_span, percent, points, render_page, shown
+from feathertune.report.page import DASH, MINUS, narrow_span, percent, points, render_page
 from feathertune.report.pictures import run_pictures, write_figures
 from feathertune.report.provenance import of_base, of_data
 from feathertune.report.svg import inline_svg
@@ -82,7 +81,7 @@ def _page(facts: RunFacts, pictures: dict[str, Picture]) -> dict[str, Any]:
         "pictures": pictures,
         "drawn": drawn,
         "calibration": facts.calibration,
-        "calibration_lines": _calibration_lines(facts),
+        "calibration_lines": wording.calibration_lines(facts),
         "errors": facts.errors,
         "trained": wording.trained(facts),
         "environment": wording.environment_lines(facts),
@@ -108,7 +107,7 @@ def _table(facts: RunFacts, split: str) -> dict[str, Any]:
     stages = facts.stages(split)
     after, before = stages["after"], stages.get("before", {})
     rows = []
-    for name in ROWS:
+    for name in [name for name in ROWS if name in after]:
         cells = [
             (_value(name, metrics.get(name)), _interval(name, metrics) if stage != "majority" else "")
             for stage, metrics in stages.items()
@@ -124,7 +123,7 @@ def _value(name: str, value: float | None) -> str:
 
 def _interval(name: str, metrics: Mapping[str, Any]) -> str:
     interval = metrics.get("intervals", {}).get(name)
-    return narrow_span(interval, 1, 3) if name == "loss" else narrow_span(interval)
+    return narrow_span(interval, 1, 2) if name == "loss" else narrow_span(interval)
 
 
 def _change(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
@@ -144,12 +143,3 @@ def _confused(metrics: Mapping[str, Any]) -> list[tuple[int, str, str]]:
         if true != said and count
     ]
     return sorted(wrong, reverse=True)[:12]
-
-
-def _calibration_lines(facts: RunFacts) -> list[str]:
-    lines = []
-    if "after" in facts.predictions:
-        answers = facts.predictions["after"]
-        error = expected_calibration_error(answers.labels, answers.probabilities_NC)
-        lines.append(wording.calibration_sentence(error, shown(facts.split, 40)))
-    return lines

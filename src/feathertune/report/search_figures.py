@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from feathertune.report.canvas import canvas, drawable_name, families, finish
+from feathertune.report.canvas import canvas, drawable_name, finish
 from feathertune.report.colours import BLACK, BLUE, GREY, LIGHT_GREY, ORANGE
 from feathertune.report.svg import WIDTH
 
@@ -67,8 +67,8 @@ def parallel_figure(trials: Trials, metric: str, best: int) -> Figure:
         colour, width = (ORANGE, 2.2) if rank == 0 else (BLUE, 1.1) if rank < best else (LIGHT_GREY, 0.7)
         line = [height[rank] for height in heights]
         axes.plot(range(len(line)), line, color=colour, linewidth=width, zorder=2 + (rank < best) + (rank == 0))
-    titles = [name.rsplit(".", 1)[-1].replace("_", "\n") for name in [*names, metric]]
-    axes.set_xticks(range(len(titles)), titles, fontsize=8.5, fontfamily=list(families()), parse_math=False)
+    titles = [drawable_name(name.rsplit(".", 1)[-1], 0).replace("_", "\n") for name in [*names, metric]]
+    axes.set_xticks(range(len(titles)), titles, fontsize=8.5)
     axes.set_yticks([])
     axes.set_ylim(-0.08, 1.08)
     axes.set_xlim(-0.35, len(columns) - 0.65)
@@ -87,7 +87,7 @@ def _draw_axis(axes: Axes, place: int, column: Sequence[Any]) -> list[float]:
     kinds = sorted({str(value) for value in known})
     heights = {kind: index / max(len(kinds) - 1, 1) for index, kind in enumerate(kinds)}
     for kind, height in heights.items():
-        _write(axes, place, height, drawable_name(kind, 0))
+        _write(axes, place, height, drawable_name(kind, 0), below=height == 0)
     return [math.nan if value is None else heights[str(value)] for value in column]
 
 
@@ -109,6 +109,4 @@ def _write(axes: Axes, place: int, height: float, text: str, *, below: bool = Fa
         ha="center",
         fontsize=7.5,
         color=BLACK,
-        parse_math=False,
-        fontfamily=list(families()),
     )

@@ -14,6 +14,7 @@ import matplotlib
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from feathertune.report.canvas import plain
 from feathertune.report.colours import CLASSES
 
 WIDTH = 4.9  # inches: about 350 units, so that 10 pt is readable where the picture is as wide as a phone
@@ -35,7 +36,7 @@ def inline_svg(figure: Figure, name: str, description: str) -> Markup:
     buffer = io.StringIO()
     unset = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
-        figure.savefig(buffer, format="svg", transparent=True, metadata=unset)
+        plain(figure).savefig(buffer, format="svg", transparent=True, metadata=unset)
     # a file that Matplotlib has just written, in which every text is escaped
     root = ElementTree.fromstring(buffer.getvalue())  # noqa: S314
     return Markup(_rewritten(root, name, description))  # noqa: S704 - an XML writer has escaped every text

@@ -6,8 +6,9 @@ import shlex
 from typing import Any
 
 from feathertune.duration import duration
+from feathertune.evaluation.calibration import expected_calibration_error
 from feathertune.report.facts import RunFacts
-from feathertune.report.page import number, shown
+from feathertune.report.page import number, percent, shown
 from feathertune.report.provenance import of_base
 
 METHODS = {
@@ -174,6 +175,34 @@ def peft_python(facts: RunFacts, path: str) -> str | None:
     )
 
 
-def calibration_sentence(error: float, split: str) -> str:
-    """What an expected calibration error means."""
-    return f"On {split} its probabilities are off by {100 * error:.1f} points on average (expected calibration error)."
+def calibration_lines(facts: RunFacts) -> list[str]:
+    """How far its probabilities are off, and how logits become answers where that is not the plain way."""
+    split, lines = facts.split, []
+    found, errors = facts.calibration or {}, (facts.calibration or {}).get("ece", {}).get(split)
+    if errors is None and "after" in facts.predictions:
+        answers = facts.predictions["after"]
+        error = expected_calibration_error(answers.labels, answers.probabilities_NC)
+        errors = {"before": error, "after": error}
+    if errors is not None:
+        lines.append(
+            f"On {shown(split, 40)} its probabilities are off by {100 * errors['after']:.1f} points on average "
+            "(expected calibration error, 15 bins)."
+        )
+    if found.get("temperature_fitted"):
+        lines.append(
+            f"Its logits are divided by {found['temperature']:.3f}, a temperature fitted on {found['chosen_on']}; "
+            f"without it the error would be {100 * errors['before']:.1f} points."
+        )
+    if found.get("chosen_for"):
+        name = shown(facts.summary["label_names"][-1], 40)
+        lines.append(
+            f"The answer is {name} from a probability of {found['threshold']:.3f} on, chosen "
+            f"on {found['chosen_on']} for the best {found['chosen_for'].replace('_', ' ')}."
+        )
+    fair = facts.summary["after"][split].get("cross_fitted")
+    if fair:
+        lines.append(
+            f"Both were chosen on these very examples, which flatters. Chosen on one half and asked of the other: "
+            f"accuracy {percent(fair['accuracy'])}, F1 {percent(fair['f1'])}, loss {fair['loss']:.3f}."
+        )
+    return lines
