@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from feathertune.data.texts import StoredTexts, TextWriter
+from feathertune.evaluation.errors import describe_errors
 from feathertune.evaluation.metrics import compute_metrics, majority_baseline
 from feathertune.evaluation.prediction_file import write_predictions
 from feathertune.evaluation.predictions import Predictions
@@ -56,6 +57,7 @@ def made_up_run(
     for stage, said in answers.items():
         write_predictions(run.predictions(stage, split), said)  # type: ignore[arg-type]
         _write(run.evaluation(stage, split), metrics[stage])  # type: ignore[arg-type]
+    _write(run.errors(split), describe_errors(answers["after"]))
     _write_inputs(run, names, texts, count, epochs, method, split)
     run.metrics.write_text("".join(json.dumps(line) + "\n" for line in _events(epochs)), encoding="utf-8")
     majority = majority_baseline(answers["after"].labels, answers["after"]).to_json()
@@ -154,7 +156,10 @@ def _answers(
     for index in range(count):
         writer.add(texts[index % len(texts)])
     stored = StoredTexts(writer.finish())
-    return Predictions(split, tuple(names), np.arange(1, count + 1), stored, labels, None, logits)
+    ratings = None
+    if len(names) == 2:  # five raters, of whom three or more say yes where the label is positive
+        ratings = (np.arange(count) // 2 % 3 + 3 * labels) / 5
+    return Predictions(split, tuple(names), np.arange(1, count + 1), stored, labels, ratings, logits)
 
 
 def _write_inputs(

@@ -78,7 +78,18 @@ def test_texts_are_shown_as_they_are_and_cut_where_they_are_long(pages: dict[str
 
 def test_the_headline_comes_first_and_the_sections_in_order(pages: dict[str, Path]) -> None:
     page = pages["run"].read_text(encoding="utf-8")
-    order = ["Yes, it is better", "results", "answers", "calibration", "training", "data", "use", "limits", "again"]
+    order = [
+        "Yes, it is better",
+        "results",
+        "answers",
+        "calibration",
+        "errors",
+        "training",
+        "data",
+        "use",
+        "limits",
+        "again",
+    ]
     places = [page.index(order[0]), *(page.index(f'<section id="{anchor}">') for anchor in order[1:])]
     assert places == sorted(places)
 
@@ -89,6 +100,12 @@ def test_a_report_made_again_is_the_same_to_the_byte(pages: dict[str, Path]) -> 
         first = [file.read_bytes() for file in files]
         write_report(pages[name].parent)
         assert [file.read_bytes() for file in files] == first
+
+
+def test_errors_are_shown_with_what_the_raters_allow(pages: dict[str, Path]) -> None:
+    text = Tags(pages["hostile"].read_text(encoding="utf-8")).text
+    assert "The most confident mistakes" in text
+    assert "The labels are the vote of 5 raters" in text
 
 
 def test_a_run_from_before_prediction_files_were_kept(tmp_path: Path) -> None:

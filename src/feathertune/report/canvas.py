@@ -11,6 +11,7 @@ import unicodedata
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from matplotlib import font_manager
 from matplotlib.axes import Axes
@@ -72,7 +73,7 @@ def save_png(figure: Figure, path: Path) -> Path:
     """Write the figure to `path` atomically."""
     plain(figure)
     with atomic_path(path) as temporary:
-        tight = {} if figure.get_layout_engine() else {"bbox_inches": "tight", "pad_inches": 0.05}
+        tight: dict[str, Any] = {} if figure.get_layout_engine() else {"bbox_inches": "tight", "pad_inches": 0.05}
         figure.savefig(temporary, format="png", dpi=DPI, **tight)
     return path
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -17,8 +17,8 @@ from feathertune.report.svg import WIDTH
 MARKS = ((BLUE, "o"), (ORANGE, "s"), (GREEN, "^"), (PURPLE, "D"), (AMBER, "v"), (SKY, "P"), (GREY, "X"), (BLACK, "*"))
 UNITS = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "B"))
 # round marks for an axis: 1, 2, 5, 10, ... of a unit, and seconds as clocks have them
-BYTES = [mark * scale for scale, _ in reversed(UNITS) for mark in (1, 2, 5, 10, 20, 50, 100, 200, 500)]
-SECONDS = [0.001, 0.01, 0.1, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800]
+BYTES: list[float] = [mark * scale for scale, _ in reversed(UNITS) for mark in (1, 2, 5, 10, 20, 50, 100, 200, 500)]
+SECONDS: list[float] = [0.001, 0.01, 0.1, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800]
 SECONDS += [3600 * hours for hours in (1, 2, 5, 10, 20, 50, 100)]
 MOST_TICKS = 6
 
@@ -47,12 +47,9 @@ def cost_figure(methods: Methods, split: str, cost: str) -> Figure:
     """Accuracy with its interval against `cost`, on a logarithmic scale; who has none of it is left out.
 
     Args:
-        cost: train_seconds or artefact_bytes.
+        cost: one of COSTS.
     """
-    title, written, ticks = {
-        "train_seconds": ("Training time", duration_in_short, SECONDS),
-        "artefact_bytes": ("Size of what training left", size, BYTES),
-    }[cost]
+    title, written, ticks = COSTS[cost]
     figure, axes = canvas()
     marks = _marks(methods)
     for method in costing(methods, cost):
@@ -98,6 +95,13 @@ def duration_in_short(seconds: float) -> str:
     if seconds < 1:
         return f"{seconds:g} s"
     return duration(seconds).replace(".0 s", " s").replace(" 0 s", "").replace(" 0 min", "")
+
+
+# cost -> the axis' title, how a value is written, and where its marks may be
+COSTS: dict[str, tuple[str, Callable[[float], str], list[float]]] = {
+    "train_seconds": ("Training time", duration_in_short, SECONDS),
+    "artefact_bytes": ("Size of what training left", size, BYTES),
+}
 
 
 def _marks(methods: Methods) -> dict[str, tuple[str, str]]:

@@ -100,7 +100,7 @@ def _environment() -> Environment:
     environment.filters |= {
         "percent": percent,
         "points": points,
-        "span": span,
+        "narrow_span": narrow_span,
         "number": number,
         "shown": shown,
         "duration": duration,

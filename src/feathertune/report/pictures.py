@@ -13,6 +13,7 @@ from feathertune.report.curves import (
     reliability_figure,
     roc_figure,
 )
+from feathertune.report.error_figures import length_figure, rating_figure
 from feathertune.report.facts import RunFacts
 from feathertune.report.figures import SPLIT, confusion_figure, loss_figure, metrics_figure
 from feathertune.report.history import History
@@ -23,7 +24,13 @@ def run_pictures(facts: RunFacts) -> dict[str, Picture]:
 
     Without a step or an epoch there is nothing of the training; without prediction files there are no curves.
     """
-    pictures = [*_accuracy(facts), *_training(facts, facts.history, ""), *_confusion(facts), *_curves(facts)]
+    pictures = [
+        *_accuracy(facts),
+        *_training(facts, facts.history, ""),
+        *_confusion(facts),
+        *_curves(facts),
+        *_errors(facts),
+    ]
     if facts.qat_history is not None:
         pictures += _training(facts, facts.qat_history, "-qat")
     return {picture.name: picture for picture in pictures}
@@ -87,3 +94,22 @@ def _curves(facts: RunFacts) -> list[Picture]:
     what = "of texts given 70% just 70% would be so" if binary else "of answers given 70% just 70% would be right"
     caption = f"Reliability: on the grey line, {what}. Larger dots, more examples."
     return [*pictures, Picture("reliability", figure, caption)]
+
+
+def _errors(facts: RunFacts) -> list[Picture]:
+    errors = facts.errors
+    if errors is None:
+        return []
+    accuracy = facts.summary["after"][facts.split]["accuracy"]
+    pictures = []
+    if errors["by_rating"]:
+        figure = rating_figure(errors["by_rating"], accuracy, errors["ceiling"])
+        limit = "; dashed, the most that anyone could expect" if errors["ceiling"] else ""
+        caption = (
+            f"Accuracy by rating, with 95% intervals{limit}. Where raters disagree, the label itself is uncertain."
+        )
+        pictures.append(Picture("rating", figure, caption))
+    if len(errors["by_length"]) > 1:
+        figure = length_figure(errors["by_length"], accuracy)
+        pictures.append(Picture("length", figure, "Accuracy by the length of the text, with 95% intervals."))
+    return pictures

@@ -25,6 +25,7 @@ HEADS = {"majority": "majority class", "before": "before", "float": "float32", "
 IN_PNG = {"confusion"}  # on the page it is a table
 MOST_CLASSES = 40
 MOST_EXAMPLES = 8
+MOST_MISTAKES = 12
 SECTIONS = {
     "results": "Before and after",
     "answers": "What it answers",
@@ -83,6 +84,9 @@ def _page(facts: RunFacts, pictures: dict[str, Picture]) -> dict[str, Any]:
         "calibration": facts.calibration,
         "calibration_lines": wording.calibration_lines(facts),
         "errors": facts.errors,
+        "error_lines": wording.error_lines(facts),
+        "rated": facts.errors is not None and facts.errors["by_rating"] is not None,
+        "most": MOST_MISTAKES,
         "trained": wording.trained(facts),
         "environment": wording.environment_lines(facts),
         "data": facts.data,

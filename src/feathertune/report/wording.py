@@ -206,3 +206,22 @@ def calibration_lines(facts: RunFacts) -> list[str]:
             f"accuracy {percent(fair['accuracy'])}, F1 {percent(fair['f1'])}, loss {fair['loss']:.3f}."
         )
     return lines
+
+
+def error_lines(facts: RunFacts) -> list[str]:
+    """How many mistakes there are, and what the raters' own disagreement would allow."""
+    errors = facts.errors
+    if errors is None:
+        return []
+    lines = [
+        f"{number(errors['mistakes'])} of {number(errors['num_examples'])} {shown(facts.split, 40)} answers are wrong."
+    ]
+    ceiling = errors["ceiling"]
+    if ceiling is not None:
+        agree, best, other = (percent(ceiling[name]) for name in ("two_raters", "best_possible", "other_rater"))
+        lines.append(
+            f"The labels are the vote of {ceiling['raters']} raters, two of whom agree on {agree} of the texts. One "
+            "who knew exactly what share of all people would say yes could therefore expect to be right on at most "
+            f"{best} of these labels, one more rater on {other}."
+        )
+    return lines
