@@ -86,12 +86,30 @@ def test_a_run_folder_holds_everything_promised(place: Path) -> None:
             assert (run / "evaluation" / f"{stage}-{split}.json").is_file()
             rows = read_csv(run / "predictions" / f"{stage}-{split}.csv")
             assert list(rows[0]) == ["row", "text", "label", "predicted", "probability_no", "probability_yes"]
-    for name in ("recipe.yaml", "environment.json", "data.json", "base.json", "metrics.jsonl"):
+    for name in (
+        "recipe.yaml",
+        "environment.json",
+        "data.json",
+        "base.json",
+        "metrics.jsonl",
+        "report.html",
+        "README.md",
+    ):
         assert (run / name).is_file()
     assert {path.name for path in (run / "figures").iterdir()} >= {"loss.png", "metrics.png"}
     events = [json.loads(line)["event"] for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert events.count("epoch") == 2
     assert "step" in events
+
+
+def test_report_makes_the_same_report_again(place: Path) -> None:
+    run = place / "run"
+    first = [(run / name).read_bytes() for name in ("report.html", "README.md")]
+    (run / "report.html").unlink()
+    result = feathertune("report", "run", cwd=place)
+    assert (result.returncode, result.stdout) == (0, "report: run/report.html\n")
+    assert [(run / name).read_bytes() for name in ("report.html", "README.md")] == first
+    assert feathertune("report", "data", cwd=place).returncode == 2
 
 
 def test_evaluate_prints_one_json_document_equal_to_what_the_run_stored(place: Path) -> None:

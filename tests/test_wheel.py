@@ -38,4 +38,6 @@ def test_the_wheel_installs_without_the_repository(tmp_path: Path) -> None:
     assert found["recipes"] == sorted(path.stem for path in (REPOSITORY / "recipes").glob("*.yaml"))
     assert found["train"] > 1000
     assert (site / "feathertune" / "py.typed").is_file()
+    templates = {path.name for path in (site / "feathertune" / "report" / "templates").iterdir()}
+    assert {"layout.html", "run.html", "comparison.html", "search.html", "style.css"} <= templates
     assert list(site.glob("feathertune-*.dist-info/licenses/LICENSE"))

@@ -26,7 +26,7 @@ from feathertune.evaluation.prediction_file import write_predictions
 from feathertune.evaluation.predictions import Predictions
 from feathertune.files import write_json, write_text
 from feathertune.recipe import Recipe, dump_recipe
-from feathertune.report.figures import write_figures
+from feathertune.report.run_report import write_run_report
 from feathertune.run_folder import RunFolder
 from feathertune.training.progress import Reporter
 
@@ -74,7 +74,7 @@ def train_baseline(recipe: Recipe, run: RunFolder, reporter: Reporter, command: 
         "before": {},
         "after": after,
     }
-    write_figures(run, summary)
+    write_run_report(run, summary)
     write_json(run.summary, summary)
     return summary
 

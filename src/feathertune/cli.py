@@ -127,6 +127,7 @@ def train(
     if int(os.environ.get("RANK", "0")) == 0:  # under `accelerate launch`, the first process speaks for all
         stdout().print(before_after_table(summary))
         typer.echo(f"run folder: {folder} (where it errs: evaluation/errors-*.json)")
+        typer.echo(f"report: {folder / 'report.html'}")
 
 
 @app.command()
@@ -221,6 +222,17 @@ def export(
         typer.echo(f"feathertune: the export is refused; it is set aside in {done.folder}", err=True)
         raise typer.Exit(1)
     typer.echo(f"export: {done.folder}")
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="A run folder, or that of a comparison or a search.")],
+) -> None:
+    """Write report.html, README.md and figures/ of a finished run again, from its files."""
+    _require_reportable(folder)
+    from feathertune.report.writing import write_report
+
+    typer.echo(f"report: {write_report(folder)}")
 
 
 @inspect_app.command("data")
@@ -324,6 +336,12 @@ def _require_run(folder: Path) -> None:
     from feathertune.run_folder import open_run
 
     open_run(folder)
+
+
+def _require_reportable(folder: Path) -> None:
+    """As `_require_run`, for what else has a report."""
+    if not any((folder / name).is_file() for name in ("comparison.json", "tune.json")):
+        _require_run(folder)
 
 
 def _kind_by_name(output: Path | None, default: str) -> str:

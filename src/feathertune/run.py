@@ -20,7 +20,7 @@ from feathertune.files import read_json, write_json, write_text
 from feathertune.job import Job, introduce, prepare
 from feathertune.quantize import quantize
 from feathertune.recipe import BASELINES, Recipe, dump_recipe, load_recipe
-from feathertune.report.figures import write_figures
+from feathertune.report.run_report import write_run_report
 from feathertune.run_folder import RunFolder
 from feathertune.stages import Session, evaluate_stage, fingerprint, metrics_of, save_weights, train_stage
 from feathertune.training.checkpoint import Progress, check_fingerprint, latest_checkpoint
@@ -85,7 +85,7 @@ def train(
     if session.writes:
         for name, answers in after.items():
             write_json(run.errors(name), describe_errors(answers))
-        write_figures(run, summary)
+        write_run_report(run, summary)
         write_json(run.summary, summary)  # last: a folder that has it is a finished run
     accelerator.wait_for_everyone()
     return summary

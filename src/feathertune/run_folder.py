@@ -4,7 +4,7 @@
 recipe.yaml environment.json data.json base.json metrics.jsonl summary.json
 evaluation/{before,after}-{split}.json      predictions/{before,after}-{split}.csv
 adapter/ (or model/ for a full fine-tune)   checkpoints/step-NNNNNN/
-figures/*.png
+figures/*.png   report.html   README.md (the model card)
 calibration.json                            evaluation/errors-{split}.json
 quantized/                                  metrics-qat.jsonl checkpoints-qat/
 baseline.json (the methods majority and words)   latency.json (where `compare` has measured it)
@@ -109,6 +109,16 @@ class RunFolder:
     def figures(self) -> Path:
         """PNG pictures."""
         return self.path / "figures"
+
+    @property
+    def report(self) -> Path:
+        """The report, one page that needs nothing else."""
+        return self.path / "report.html"
+
+    @property
+    def card(self) -> Path:
+        """The model card, with the Hub's metadata."""
+        return self.path / "README.md"
 
     def evaluation(self, stage: Stage, split: str) -> Path:
         """The metrics of one split at a stage of the run."""

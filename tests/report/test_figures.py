@@ -1,66 +1,54 @@
-import json
-import math
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from feathertune.report.figures import confusion_figure, drawable_name, smooth, write_figures
-from feathertune.run_folder import RunFolder
+from feathertune.files import read_json
+from feathertune.report.canvas import drawable_name
+from feathertune.report.facts import RunFacts
+from feathertune.report.figures import confusion_figure, loss_figure, smooth
+from feathertune.report.history import History, Step
+from feathertune.report.pictures import run_pictures, write_figures
+from made_up import made_up_run
 
-
-def finished_run(path: Path, *, epochs: int, names: list[str], loss: float | None = None) -> RunFolder:
-    """A run folder with made-up numbers, four steps an epoch; `loss` replaces every step's."""
-    run, lines = RunFolder(path), []
-    for epoch in range(epochs + 1):
-        rate = 1 - math.exp(-epoch - 0.7)
-        scores = dict.fromkeys(("accuracy", "precision", "recall", "f1", "roc_auc"), rate) | {"loss": 1 - rate}
-        if epoch > 0:
-            steps = range(4 * epoch - 3, 4 * epoch + 1)
-            lines += [{"event": "step", "step": step, "epoch": step / 4, "loss": loss or 1 / step} for step in steps]
-        train = 1.1 - rate if epoch > 0 else None
-        told = {"epoch": epoch, "step": 4 * epoch, "train_loss": train, "seconds": 1.0}
-        lines.append({"event": "epoch", "validation": scores, **told})
-    run.metrics.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-    summary = {"best_epoch": epochs, "majority": {"validation": {"accuracy": 0.516}}}
-    run.summary.write_text(json.dumps(summary), encoding="utf-8")
-    matrix = (np.eye(len(names), dtype=int) * 90 + 3).tolist()
-    evaluation = run.evaluation("after", "validation")
-    evaluation.parent.mkdir()
-    evaluation.write_text(json.dumps({"confusion_matrix": matrix, "label_names": names}), encoding="utf-8")
-    return run
+OF_A_RUN = {"accuracy", "loss", "metrics", "confusion", "roc", "precision-recall", "reliability"}
 
 
 @pytest.mark.parametrize(
     ("epochs", "names"),
     [
-        (1, ["NEGATIVE", "POSITIVE"]),
+        (2, ["NEGATIVE", "POSITIVE"]),
         (100, [f"class {index}" for index in range(20)]),
         (2, ["😀 joy", "中文", "$x_$ and $", "_hidden", "a\nb", "", "very long " * 10]),
     ],
 )
-def test_the_three_pictures_are_drawn(tmp_path: Path, epochs: int, names: list[str]) -> None:
-    run = finished_run(tmp_path, epochs=epochs, names=names)
-    paths = write_figures(run)
-    assert [path.name for path in paths] == ["loss.png", "metrics.png", "confusion.png"]
+def test_all_pictures_are_drawn(tmp_path: Path, epochs: int, names: list[str]) -> None:
+    run = made_up_run(tmp_path, epochs=epochs, names=names)
+    paths = write_figures(run_pictures(RunFacts(run, read_json(run.summary))), run.figures)
+    of_errors = {"rating"} if len(names) == 2 else set()  # and its texts are all of one length
+    assert {path.stem for path in paths} == OF_A_RUN | of_errors
     for path in paths:
         height, width = imread(path).shape[:2]
-        assert min(height, width) > 400  # two inches at 200 dpi
+        assert width > 400  # two inches at 200 dpi
+        assert height > 200
     assert sorted(run.figures.iterdir()) == sorted(paths)  # and nothing temporary
 
 
 def test_what_a_run_does_not_have_is_not_drawn(tmp_path: Path) -> None:
-    run = RunFolder(tmp_path)
+    run = made_up_run(tmp_path, epochs=1)
+    shutil.rmtree(tmp_path / "predictions")
+    run.errors("validation").unlink()
+    pictures = run_pictures(RunFacts(run, read_json(run.summary)))
+    assert list(pictures) == ["accuracy", "loss", "metrics", "confusion"]
     run.metrics.write_text("", encoding="utf-8")
-    assert write_figures(run) == []
-    run.metrics.write_text('{"event": "step", "step": 1, "epoch": 0.1, "loss": 0.6}\n', encoding="utf-8")
-    assert [path.name for path in write_figures(run)] == ["loss.png"]
+    assert list(run_pictures(RunFacts(run, read_json(run.summary)))) == ["accuracy", "confusion"]
 
 
-def test_a_run_that_diverged_can_be_drawn(tmp_path: Path) -> None:
-    run = finished_run(tmp_path, epochs=6, names=["A", "B"], loss=math.nan)
-    assert len(write_figures(run)) == 3
+def test_a_run_that_diverged_can_be_drawn() -> None:
+    steps = tuple(Step(event="step", step=step, epoch=step / 4, loss=float("nan")) for step in range(1, 40))
+    assert loss_figure(History(steps, ())).axes
 
 
 def test_every_cell_of_a_confusion_matrix_has_its_text() -> None:

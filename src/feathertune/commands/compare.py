@@ -43,3 +43,4 @@ def compare(
         raise typer.Exit(130) from None
     stdout().print(comparison_table(comparison))
     typer.echo(f"comparison: {folder}")
+    typer.echo(f"report: {folder / 'report.html'}")

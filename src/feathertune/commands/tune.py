@@ -40,3 +40,4 @@ def tune(
     stdout().print(trials_table(result))
     if result["best"] is not None:
         typer.echo(f"best recipe: {folder / 'best.yaml'}")
+        typer.echo(f"report: {folder / 'report.html'}")

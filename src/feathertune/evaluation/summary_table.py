@@ -56,7 +56,7 @@ def metrics_table(metrics: Mapping[str, Any]) -> Table:
         table.add_column(header, justify="right" if header else "left", no_wrap=True)
     for name in ROWS:
         interval = _interval(name, metrics["intervals"].get(name))
-        table.add_row(*(Text(cell) for cell in (_title(name, metrics), _value(name, metrics[name]), interval)))
+        table.add_row(*(Text(cell) for cell in (metric_title(name, metrics), _value(name, metrics[name]), interval)))
     table.add_section()
     for name, scores in metrics["per_class"].items():
         shown = f"precision {scores['precision']:.1%}, recall {scores['recall']:.1%}, F1 {scores['f1']:.1%}"
@@ -133,14 +133,14 @@ def _row(
     """Six cells: the metric's name, three values, the change, the interval."""
     values = [_value(name, metrics.get(name)) for metrics in (majority, before, after)]
     return (
-        _title(name, after),
+        metric_title(name, after),
         *values,
         _change(name, before, after),
         _interval(name, after.get("intervals", {}).get(name)),
     )
 
 
-def _title(name: str, metrics: Mapping[str, Any]) -> str:
+def metric_title(name: str, metrics: Mapping[str, Any]) -> str:
     """The metric's name, and of what: the positive class, or the mean over the classes."""
     if name in ("precision", "recall", "f1"):
         of = metrics.get("positive_label")

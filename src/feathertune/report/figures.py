@@ -1,34 +1,25 @@
-"""The pictures of a run, made from its files: figures/loss.png, figures/metrics.png and figures/confusion.png.
+"""The pictures of training: losses, scores by epoch, and the confusion matrix.
 
-They are meant for a paper: 200 dpi, labelled axes, a legend beside the data and not on it. Each line has its own
-colour (Okabe & Ito's, safe for the colour-blind), its own dashes and its own marker, so that they read in grey.
-Matplotlib's objects are used directly, with the Agg canvas: no display, no pyplot, no state shared between threads.
+Sizes, type and colours are those of `canvas` and `colours`; what a run's files have is drawn by `pictures`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import cache
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ft2font import FT2Font
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from feathertune.files import atomic_path, read_json
-from feathertune.report.history import Epoch, History, Step, read_history
-from feathertune.run_folder import RunFolder
+from feathertune.report.canvas import DPI, canvas, drawable_name, finish
+from feathertune.report.colours import BLACK, BLUE, DARK_GREY, GREEN, GREY, LIGHT_GREY, ORANGE
+from feathertune.report.history import Epoch, History, Step
 
-DPI = 200
-SIZE = (6.0, 3.8)  # inches
 SPLIT = "validation"
-BLACK, BLUE, ORANGE, GREEN, GREY = "#000000", "#0072B2", "#D55E00", "#009E73", "#8C8C8C"
 # metric -> name in the legend, colour, dashes, marker
 STYLES: dict[str, tuple[str, str, Any, str]] = {
     "accuracy": ("accuracy", BLACK, "-", "o"),
@@ -39,44 +30,11 @@ STYLES: dict[str, tuple[str, str, Any, str]] = {
 MOST_MARKERS = 20
 FEW_STEPS = 20  # below, each step has a marker and there is nothing to smooth
 MANY_CLASSES = 30
-LONGEST_NAME = 24
-# after Matplotlib's own DejaVu Sans; those that are installed lend the characters that it lacks
-MORE_FONTS = (
-    "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans CJK KR", "Noto Sans SC", "Noto Sans JP", "Noto Sans KR",
-    "Source Han Sans SC", "WenQuanYi Zen Hei", "PingFang SC", "Hiragino Sans", "Apple SD Gothic Neo",
-    "Microsoft YaHei", "Yu Gothic", "Malgun Gothic", "Noto Emoji", "Noto Sans Arabic", "Noto Sans Devanagari",
-)  # fmt: skip
-
-
-def write_figures(run: RunFolder, summary: Mapping[str, Any] | None = None) -> list[Path]:
-    """Draw what the files of `run` have, and return the PNG files written, each atomically.
-
-    Args:
-        summary: the content of summary.json, where it is not written yet.
-
-    Needs metrics.jsonl. Without an epoch there is no metrics.png; without an evaluation of validation after training
-    there is no confusion.png; without summary.json the best epoch and the majority class are not marked.
-    Raises UserError where a file is missing or damaged.
-    """
-    history = read_history(run.metrics)
-    if summary is None:
-        summary = read_json(run.summary) if run.summary.is_file() else {}
-    evaluation = run.evaluation("after", SPLIT)
-    figures: dict[str, Figure] = {}
-    if history.steps or history.epochs:
-        figures["loss"] = loss_figure(history)
-    if history.epochs:
-        majority = summary.get("majority", {}).get(SPLIT, {}).get("accuracy")
-        figures["metrics"] = metrics_figure(history.epochs, summary.get("best_epoch"), majority)
-    if evaluation.is_file():
-        metrics = read_json(evaluation)
-        figures["confusion"] = confusion_figure(metrics["confusion_matrix"], metrics["label_names"])
-    return [_save(figure, run.figures / f"{name}.png") for name, figure in figures.items()]
 
 
 def loss_figure(history: History) -> Figure:
     """Train loss of each step (light) and smoothed, and of train and validation at the end of each epoch, in nats."""
-    figure, axes = _canvas(SIZE)
+    figure, axes = canvas()
     if history.steps:
         _draw_steps(axes, history.steps)
     _draw_epochs(axes, history.epochs, [epoch.train_loss for epoch in history.epochs], "train, epoch mean", BLUE, "s")
@@ -84,13 +42,12 @@ def loss_figure(history: History) -> Figure:
     _draw_epochs(axes, history.epochs, validation, SPLIT, ORANGE, "o", dashes=(0, (5, 2)))
     axes.set_ylabel("Cross-entropy loss (nats)")
     at = [*(step.epoch for step in history.steps), *(epoch.epoch for epoch in history.epochs)]
-    _finish(figure, axes, min(at), max(at))
-    return figure
+    return _by_epoch(figure, axes, min(at), max(at))
 
 
 def metrics_figure(epochs: Sequence[Epoch], best_epoch: int | None, majority_accuracy: float | None) -> Figure:
     """Accuracy, precision, recall and F1 on validation by epoch, in percent; the best epoch and the baseline marked."""
-    figure, axes = _canvas(SIZE)
+    figure, axes = canvas()
     for name, (label, colour, dashes, marker) in STYLES.items():
         values = [getattr(epoch.validation, name) for epoch in epochs]
         _draw_epochs(axes, epochs, values, label, colour, marker, dashes=dashes)
@@ -102,8 +59,7 @@ def metrics_figure(epochs: Sequence[Epoch], best_epoch: int | None, majority_acc
     axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g}")
     axes.set_ylabel(f"Score on {SPLIT} (%)")
     axes.set_ylim(top=min(axes.get_ylim()[1], 1.02))
-    _finish(figure, axes, epochs[0].epoch, epochs[-1].epoch)
-    return figure
+    return _by_epoch(figure, axes, epochs[0].epoch, epochs[-1].epoch)
 
 
 def confusion_figure(matrix: Sequence[Sequence[int]], label_names: Sequence[str]) -> Figure:
@@ -130,15 +86,6 @@ def confusion_figure(matrix: Sequence[Sequence[int]], label_names: Sequence[str]
     return figure
 
 
-def drawable_name(name: str, index: int) -> str:
-    """`name` on one line, shortened, with nothing that the fonts lack: 'class 3' where that leaves nothing of it."""
-    line = " ".join(name.split())
-    kept = "".join(character for character in line if ord(character) in _characters()).strip()
-    if kept != line:
-        kept = f"class {index} ({kept})" if kept else f"class {index}"
-    return kept if len(kept) <= LONGEST_NAME else kept[: LONGEST_NAME - 1] + "…"
-
-
 def smooth(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """[S] -> [S]: a centred mean over about a twentieth of the values, cut off at the ends; NaN is left out."""
     half = max(1, len(values) // 40)
@@ -156,9 +103,9 @@ def _draw_steps(axes: Axes, steps: Sequence[Step]) -> None:
     losses = np.array([step.loss for step in steps])
     losses[~np.isfinite(losses)] = np.nan  # a run that diverged: a gap says so
     marker = "." if len(steps) < FEW_STEPS else ""  # a line through one point is invisible
-    axes.plot(at, losses, color="#C9C9C9", linewidth=0.7, marker=marker, label="train, each step", zorder=1)
+    axes.plot(at, losses, color=LIGHT_GREY, linewidth=0.7, marker=marker, label="train, each step", zorder=1)
     if len(steps) >= FEW_STEPS:
-        axes.plot(at, smooth(losses), color="#5A5A5A", linewidth=1.1, label="train, smoothed", zorder=2)
+        axes.plot(at, smooth(losses), color=DARK_GREY, linewidth=1.1, label="train, smoothed", zorder=2)
 
 
 def _draw_epochs(
@@ -191,10 +138,12 @@ def _draw_epochs(
     )
 
 
-def _canvas(size: tuple[float, float]) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=size, dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure, figure.add_subplot()
+def _by_epoch(figure: Figure, axes: Axes, first_epoch: float, last_epoch: float) -> Figure:
+    axes.set_xlabel("Epoch")
+    margin = max(0.02 * last_epoch, 0.05 if first_epoch < last_epoch else 0.5)
+    axes.set_xlim(first_epoch - margin, last_epoch + margin)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    return finish(figure, axes)
 
 
 def _square_canvas(side: float) -> tuple[Figure, Axes, Axes]:
@@ -211,24 +160,11 @@ def _readable_on(colour: tuple[float, float, float, float]) -> str:
     return "black" if np.dot(linear, (0.2126, 0.7152, 0.0722)) > 0.179 else "white"
 
 
-def _finish(figure: Figure, axes: Axes, first_epoch: float, last_epoch: float) -> None:
-    """The epoch axis, the grid, and the legend above the axes, where it covers no data."""
-    axes.set_xlabel("Epoch")
-    margin = max(0.02 * last_epoch, 0.05 if first_epoch < last_epoch else 0.5)
-    axes.set_xlim(first_epoch - margin, last_epoch + margin)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.grid(visible=True, color="#E6E6E6", linewidth=0.6)
-    axes.set_axisbelow(True)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    figure.legend(loc="outside upper center", ncols=3, frameon=False, fontsize=9, handlelength=3)
-
-
 def _name_classes(axes: Axes, label_names: Sequence[str], font_size: float, title_size: float) -> None:
     """Class names on both axes of a confusion matrix; '$' is a dollar and not a formula."""
     names = [drawable_name(name, index) for index, name in enumerate(label_names)]
     places = range(len(names))
-    style: dict[str, Any] = {"fontsize": font_size, "fontfamily": list(_families()), "parse_math": False}
+    style: dict[str, Any] = {"fontsize": font_size}
     crowded = len(names) > 6 or max(map(len, names)) > 10
     axes.set_xticks(places, names, rotation=90 if crowded else 0, **style)
     axes.set_yticks(places, names, **style)
@@ -242,23 +178,3 @@ def _percent(share: float) -> str:
     if 0 < share < 0.005:
         return "<1%"
     return ">99%" if 0.995 <= share < 1 else f"{share:.0%}"
-
-
-def _save(figure: Figure, path: Path) -> Path:
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=DPI, bbox_inches="tight", pad_inches=0.05)
-    return path
-
-
-@cache
-def _families() -> tuple[str, ...]:
-    """DejaVu Sans, which comes with Matplotlib, and those of MORE_FONTS that this machine has."""
-    installed = set(font_manager.get_font_names())
-    return ("DejaVu Sans", *(name for name in MORE_FONTS if name in installed))
-
-
-@cache
-def _characters() -> frozenset[int]:
-    """The code points that `_families` can draw."""
-    paths = [font_manager.findfont(name, fallback_to_default=False) for name in _families()]
-    return frozenset().union(*(FT2Font(path).get_charmap() for path in paths))

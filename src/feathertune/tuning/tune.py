@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from feathertune.errors import UserError
 from feathertune.files import read_json, write_json, write_text
 from feathertune.recipe import Recipe, dump_recipe, load_recipe
+from feathertune.report.search_report import write_search_report
 from feathertune.run import train
 from feathertune.run_folder import RunFolder, TuningFolder
 from feathertune.training.progress import Reporter, SilentReporter
@@ -60,7 +61,10 @@ def tune(recipe: Recipe, output: Path | str, *, trials: int = 20, reporter: Repo
         reporter.say(f"trial {trial.number} ({done + 1} of {trials}): {shown}")
         _try(study, trial, trial_recipe(recipe, values), folder, reporter)
         _write(folder, study, recipe)
-    return _write(folder, study, recipe)
+    result = _write(folder, study, recipe)
+    if result["best"] is not None:
+        write_search_report(folder.path)
+    return result
 
 
 def _try(study: optuna.Study, trial: optuna.Trial, recipe: Recipe, folder: TuningFolder, reporter: Reporter) -> None:

@@ -1,0 +1,113 @@
+"""The pictures of a comparison: the methods with their intervals, and what their accuracy costs in time and size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from feathertune.duration import duration
+from feathertune.report.canvas import canvas, drawable_name, finish
+from feathertune.report.colours import AMBER, BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY
+from feathertune.report.curves import interval_bar
+from feathertune.report.svg import WIDTH
+
+MARKS = ((BLUE, "o"), (ORANGE, "s"), (GREEN, "^"), (PURPLE, "D"), (AMBER, "v"), (SKY, "P"), (GREY, "X"), (BLACK, "*"))
+UNITS = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "B"))
+# round marks for an axis: 1, 2, 5, 10, ... of a unit, and seconds as clocks have them
+BYTES: list[float] = [mark * scale for scale, _ in reversed(UNITS) for mark in (1, 2, 5, 10, 20, 50, 100, 200, 500)]
+SECONDS: list[float] = [0.001, 0.01, 0.1, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800]
+SECONDS += [3600 * hours for hours in (1, 2, 5, 10, 20, 50, 100)]
+MOST_TICKS = 6
+
+Methods = Sequence[Mapping[str, Any]]
+
+
+def methods_figure(methods: Methods, split: str) -> Figure:
+    """Each method's accuracy, a dot with its 95% interval, the best on top."""
+    ranked = sorted(methods, key=lambda method: method["metrics"][split]["accuracy"]["value"])
+    marks = _marks(methods)
+    figure, axes = canvas((WIDTH, 0.75 + 0.3 * len(ranked)))
+    for place, method in enumerate(ranked):
+        found = method["metrics"][split]["accuracy"]
+        interval = None if found["low"] is None else (found["low"], found["high"])
+        interval_bar(axes, place, found["value"], interval, *marks[method["method"]])
+    axes.set_yticks(range(len(ranked)), [_name(method) for method in ranked])
+    axes.set_ylim(-0.6, len(ranked) - 0.4)
+    axes.margins(x=0.14)
+    axes.set_xlabel(f"Accuracy on {split} (%)")
+    finish(figure, axes, legend=False)
+    axes.grid(visible=False, axis="y")
+    return figure
+
+
+def cost_figure(methods: Methods, split: str, cost: str) -> Figure:
+    """Accuracy with its interval against `cost`, on a logarithmic scale; who has none of it is left out.
+
+    Args:
+        cost: one of COSTS.
+    """
+    title, written, ticks = COSTS[cost]
+    figure, axes = canvas()
+    marks = _marks(methods)
+    for method in costing(methods, cost):
+        found = method["metrics"][split]["accuracy"]
+        colour, marker = marks[method["method"]]
+        if found["low"] is not None:
+            ends = [100 * found["low"], 100 * found["high"]]
+            axes.plot([method[cost]] * 2, ends, color=colour, linewidth=1.6, solid_capstyle="butt")
+        axes.plot(
+            [method[cost]],
+            [100 * found["value"]],
+            color=colour,
+            marker=marker,
+            markersize=7,
+            linestyle="",
+            label=_name(method),
+        )
+    axes.set_xscale("log")
+    axes.margins(x=0.12)
+    low, high = axes.get_xlim()
+    inside = [tick for tick in ticks if low <= tick <= high]
+    axes.xaxis.set_major_locator(FixedLocator(inside[:: 1 + len(inside) // MOST_TICKS]))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: written(value)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlabel(f"{title}, logarithmic")
+    axes.set_ylabel(f"Accuracy on {split} (%)")
+    return finish(figure, axes)
+
+
+def costing(methods: Methods, cost: str) -> list[Mapping[str, Any]]:
+    """Those methods that have a positive `cost`."""
+    return [method for method in methods if method.get(cost)]
+
+
+def size(count: float) -> str:
+    """Bytes as people say them: '2.6 MiB'."""
+    scale, unit = next(((scale, unit) for scale, unit in UNITS if count >= scale), UNITS[-1])
+    return f"{count / scale:.3g} {unit}"
+
+
+def duration_in_short(seconds: float) -> str:
+    """For an axis: '3 s', '5 min', '2 h', or a fraction of a second."""
+    if seconds < 1:
+        return f"{seconds:g} s"
+    return duration(seconds).replace(".0 s", " s").replace(" 0 s", "").replace(" 0 min", "")
+
+
+# cost -> the axis' title, how a value is written, and where its marks may be
+COSTS: dict[str, tuple[str, Callable[[float], str], list[float]]] = {
+    "train_seconds": ("Training time", duration_in_short, SECONDS),
+    "artefact_bytes": ("Size of what training left", size, BYTES),
+}
+
+
+def _marks(methods: Methods) -> dict[str, tuple[str, str]]:
+    """Each method's colour and marker, the same in all pictures."""
+    return {method["method"]: MARKS[index % len(MARKS)] for index, method in enumerate(methods)}
+
+
+def _name(method: Mapping[str, Any]) -> str:
+    return drawable_name(str(method.get("name", method["method"])), 0)

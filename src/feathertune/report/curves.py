@@ -1,0 +1,155 @@
+"""The pictures of one split's answers: accuracy with intervals, ROC, precision and recall, reliability."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MultipleLocator
+from sklearn.metrics import precision_recall_curve, roc_curve
+
+from feathertune.evaluation.calibration import ReliabilityBin
+from feathertune.evaluation.predictions import Predictions
+from feathertune.report.canvas import canvas, drawable_name, finish
+from feathertune.report.colours import AMBER, BLUE, GREEN, GREY, ORANGE, PURPLE
+from feathertune.report.svg import WIDTH
+
+MOST_POINTS = 400  # of a curve: more cannot be seen
+LINES: tuple[tuple[str, Any], ...] = (
+    (BLUE, "-"),
+    (ORANGE, (0, (5, 2))),
+    (GREEN, (0, (1, 1.2))),
+    (PURPLE, (0, (5, 1.5, 1, 1.5))),
+    (AMBER, (0, (3, 1))),
+)
+STAGES = {
+    "majority": "majority class",
+    "before": "before training",
+    "float": "float32",
+    "ptq": "rounded",
+    "after": "after training",
+}
+
+
+def accuracy_figure(stages: Mapping[str, Mapping[str, Any]]) -> Figure:
+    """The accuracy at each stage, a dot with its 95% interval, on one line each; the majority class is a line.
+
+    Args:
+        stages: of `STAGES`, what is there: the metrics of one split.
+    """
+    shown = [stage for stage in STAGES if stage in stages and stage != "majority"]
+    figure, axes = canvas((WIDTH, 0.75 + 0.3 * len(shown)))
+    for place, stage in enumerate(reversed(shown)):
+        colour = BLUE if stage == "after" else GREY
+        metrics = stages[stage]
+        interval_bar(axes, place, metrics["accuracy"], metrics.get("intervals", {}).get("accuracy"), colour)
+    if "majority" in stages:
+        axes.axvline(100 * stages["majority"]["accuracy"], color=ORANGE, linewidth=1.2, linestyle=(0, (5, 2)), zorder=1)
+    axes.set_yticks(range(len(shown)), [STAGES[stage] for stage in reversed(shown)])
+    axes.set_ylim(-0.6, len(shown) - 0.4)
+    axes.margins(x=0.12)
+    axes.set_xlabel("Accuracy (%); dashed: the majority class" if "majority" in stages else "Accuracy (%)")
+    finish(figure, axes, legend=False)
+    axes.grid(visible=False, axis="y")
+    return figure
+
+
+def interval_bar(
+    axes: Axes, place: float, value: float, interval: Sequence[float] | None, colour: str, marker: str = "o"
+) -> None:
+    """A dot at `value` (a share, drawn in percent) at the height `place`, with its interval and its number."""
+    if interval is not None:
+        axes.plot([100 * end for end in interval], [place, place], color=colour, linewidth=2.2, solid_capstyle="butt")
+    axes.plot([100 * value], [place], color=colour, marker=marker, markersize=6.5, zorder=3)
+    end = 100 * (value if interval is None else interval[1])
+    axes.annotate(f"{100 * value:.1f}", (end, place), (6, 0), textcoords="offset points", va="center", fontsize=10)
+
+
+def roc_figure(stages: Mapping[str, Predictions]) -> Figure:
+    """The share of negatives called positive against the share of positives found, for each stage or class."""
+    figure, axes = canvas()
+    axes.plot([0, 100], [0, 100], color=GREY, linewidth=0.9, label="guessing")
+    for label, positive_N, score_N, (colour, dashes) in _curves(stages):
+        false_positive, true_positive, _ = roc_curve(positive_N, score_N)
+        kept = _few(len(false_positive))
+        axes.plot(100 * false_positive[kept], 100 * true_positive[kept], color=colour, ls=dashes, lw=1.6, label=label)
+    _square(axes, "Negatives called positive (%)", "Positives found (%)")
+    return finish(figure, axes)
+
+
+def precision_recall_figure(stages: Mapping[str, Predictions]) -> Figure:
+    """The share of positives found against the share of answers 'positive' that are right."""
+    figure, axes = canvas()
+    for label, positive_N, score_N, (colour, dashes) in _curves(stages):
+        precision, recall, _ = precision_recall_curve(positive_N, score_N)
+        # the first points, with a threshold that few examples reach, jump between 0 and 1
+        kept = _few(len(precision))
+        axes.plot(100 * recall[kept], 100 * precision[kept], color=colour, ls=dashes, lw=1.6, label=label)
+    _square(axes, "Recall (%)", "Precision (%)")
+    return finish(figure, axes)
+
+
+def has_curves(answers: Predictions) -> bool:
+    """Whether some class has examples on both sides, so that there is something to draw."""
+    return any(0 < (answers.labels == index).sum() < len(answers) for index in range(len(answers.label_names)))
+
+
+def _curves(
+    stages: Mapping[str, Predictions],
+) -> list[tuple[str, npt.NDArray[np.bool_], npt.NDArray[np.float64], tuple[str, Any]]]:
+    """With two classes the positive one at each stage; with more the most frequent ones, each against the rest, after.
+
+    A list of (label, [N] is it so, [N] score, (colour, dashes)).
+    """
+    after = stages["after"]
+    if len(after.label_names) == 2:
+        lines = {"after": (BLUE, "-"), "before": (GREY, (0, (5, 2))), "float": (GREEN, (0, (1, 1.2)))}
+        drawn = [stage for stage in ("before", "float", "after") if stage in stages]
+        return [
+            (STAGES[stage], stages[stage].labels == 1, stages[stage].probabilities_NC[:, 1], lines[stage])
+            for stage in drawn
+        ]
+    counts = np.bincount(after.labels, minlength=len(after.label_names))
+    frequent = [int(index) for index in np.argsort(-counts, kind="stable") if 0 < counts[index] < len(after)]
+    return [
+        (drawable_name(after.label_names[index], index), after.labels == index, after.probabilities_NC[:, index], line)
+        for index, line in zip(frequent, LINES, strict=False)
+    ]
+
+
+def _few(count: int) -> npt.NDArray[np.int64]:
+    """Indices of at most MOST_POINTS of `count` points, the first and the last among them."""
+    return np.unique(np.linspace(0, count - 1, min(count, MOST_POINTS)).round().astype(np.int64))
+
+
+def _square(axes: Axes, across: str, up: str) -> None:
+    """Both axes from 0 to 100%."""
+    axes.set_xlim(-2, 102)
+    axes.set_ylim(-2, 102)
+    axes.xaxis.set_major_locator(MultipleLocator(20))
+    axes.yaxis.set_major_locator(MultipleLocator(20))
+    axes.set_xlabel(across)
+    axes.set_ylabel(up)
+
+
+def reliability_figure(bins: Sequence[ReliabilityBin], positive: str | None) -> Figure:
+    """What was claimed against what came true, with 95% intervals; a dot's area grows with its examples.
+
+    Args:
+        positive: the class whose probability is claimed, where there are two; else it is the likeliest class's.
+    """
+    figure, axes = canvas()
+    axes.plot([0, 100], [0, 100], color=GREY, linewidth=0.9, label="as claimed")
+    most = max(one.count for one in bins)
+    claimed = np.array([100 * one.claimed for one in bins])
+    observed = np.array([100 * one.observed for one in bins])
+    axes.vlines(claimed, [100 * one.low for one in bins], [100 * one.high for one in bins], color=BLUE, linewidth=1.1)
+    axes.plot(claimed, observed, color=BLUE, linewidth=0.8, label="what came true, with 95% intervals")
+    axes.scatter(claimed, observed, s=[10 + 60 * one.count / most for one in bins], color=BLUE, zorder=3)
+    of = "the answer" if positive is None else drawable_name(positive, 1)
+    _square(axes, f"Probability given to {of} (%)", "Share that is so (%)")
+    return finish(figure, axes)

@@ -1,0 +1,255 @@
+"""Run folders, comparisons and searches with made-up numbers, as their files would be, without a model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from feathertune.data.texts import StoredTexts, TextWriter
+from feathertune.evaluation.errors import describe_errors
+from feathertune.evaluation.metrics import compute_metrics, majority_baseline
+from feathertune.evaluation.prediction_file import write_predictions
+from feathertune.evaluation.predictions import Predictions
+from feathertune.recipe import dump_recipe, parse_recipe
+from feathertune.run_folder import RunFolder
+
+NAMES = ("NEGATIVE", "POSITIVE")
+# what a text may hold: markup, long words, other directions, pictures, quotes, formulas, a book
+HOSTILE = (
+    "<script>document.title='hacked'</script>",
+    '"><img src=x onerror="alert(1)">',
+    "</style><style>body{display:none}</style>",
+    "{{ 7 * 7 }} {% raw %} ${7*7} `ls`",
+    "Donaudampfschifffahrtsgesellschaftskapitän" * 12,
+    "\u202eright to left\u202c and عربي and עברית",
+    "👩‍👩‍👧‍👦 🇪🇺 emoji \u0000 and \u2028 a line",
+    "=cmd|' /C calc'!A0 | a | table |\n# heading\n---\n",
+    "long " * 2000,
+)
+HOSTILE_NAMES = ("<b>no</b>", "ja|&nbsp;👍‮$x_$ " + "sehr" * 20)
+
+
+def made_up_run(
+    path: Path,
+    *,
+    names: Sequence[str] = NAMES,
+    texts: Sequence[str] = ("what is it?",),
+    count: int = 120,
+    epochs: int = 3,
+    method: str = "lora",
+    split: str = "validation",
+    skill: float = 2.0,
+    quantized: bool = False,
+) -> RunFolder:
+    """A finished run folder. `skill` is how far the right class's logit lies above the others, after training."""
+    run = RunFolder(path)
+    path.mkdir(parents=True, exist_ok=True)
+    stages = ["before", *(["float", "ptq"] if quantized else []), "after"]
+    answers = {
+        stage: _answers(names, texts, count, split, 0.0 if stage == "before" else skill, seed)
+        for seed, stage in enumerate(stages)
+    }
+    metrics = {stage: compute_metrics(said, intervals=True).to_json() for stage, said in answers.items()}
+    for stage, said in answers.items():
+        write_predictions(run.predictions(stage, split), said)  # type: ignore[arg-type]
+        _write(run.evaluation(stage, split), metrics[stage])  # type: ignore[arg-type]
+    _write(run.errors(split), describe_errors(answers["after"]))
+    _write_inputs(run, names, texts, count, epochs, method, split)
+    run.metrics.write_text("".join(json.dumps(line) + "\n" for line in _events(epochs)), encoding="utf-8")
+    majority = majority_baseline(answers["after"].labels, answers["after"]).to_json()
+    summary: dict[str, Any] = {
+        "method": method,
+        "model": "gpt2",
+        "label_names": list(names),
+        "trainable_parameters": 1_000,
+        "total_parameters": 100_000,
+        "epochs": epochs,
+        "best_epoch": epochs,
+        "best_metric": "accuracy",
+        "precision": "fp32",
+        "stopped_early": False,
+        "train_seconds": 61.5,
+        "train_examples_per_second": 210.0,
+        "peak_memory_mib": 700.5,
+        "finished": "2026-11-25T07:04:10+00:00",
+        "majority": {split: majority},
+        **{stage: {split: found} for stage, found in metrics.items()},
+    }
+    if quantized:
+        size = {"weights": "int8", "weights_bytes": 20_000_000, "float32_bytes": 80_000_000}
+        summary["quantization"] = {**size, "training": {"best_epoch": 1}}
+    _write(run.summary, summary)
+    return run
+
+
+def made_up_comparison(folder: Path, names: Sequence[str] = ("LoRA", "full fine-tuning", "the majority class")) -> Path:
+    """A comparison folder: the first two methods are not shown to differ, the third is worse."""
+    methods = []
+    for place, name in enumerate(names):
+        accuracy = 0.8 - 0.01 * place - 0.2 * (place > 1)
+        found = {"value": accuracy, "low": accuracy - 0.02, "high": accuracy + 0.02}
+        rates = dict.fromkeys(("accuracy", "precision", "recall", "f1", "roc_auc", "ece"), found)
+        methods.append(
+            {
+                "method": f"method{place}",
+                "name": name,
+                "seeds": [0, 1, 2],
+                "runs": [f"runs/method{place}-seed{seed}" for seed in range(3)],
+                "metrics": {"validation": rates},
+                "before": {"validation": {"accuracy": {"value": 0.5, "low": 0.48, "high": 0.52}}} if place < 2 else {},
+                "train_seconds": 100.0 * 3**place,
+                "train_examples_per_second": 200.0 / (place + 1),
+                "trainable_parameters": 1000 * (place + 1),
+                "peak_memory_mib": 900.0,
+                "artefact_bytes": 2_000_000 * 7**place,
+                "latency_ms": 3.25,
+            }
+        )
+    pairs = [_pair(0, 1, 0.01, 0.5, names), _pair(0, 2, 0.22, 0.0003, names), _pair(1, 2, 0.21, 0.001, names)]
+    comparison = {
+        "label_names": list(NAMES),
+        "seeds": [0, 1, 2],
+        "splits": {"validation": 3750},
+        "budget": ["All methods were trained on the same examples."],
+        "methods": methods,
+        "pairs": pairs,
+        "sentences": [pair["sentence"] for pair in pairs],
+        "time_ratio_lora_full": 0.52,
+        "notes": ["A note."],
+    }
+    _write(folder / "comparison.json", comparison)
+    return folder
+
+
+def made_up_search(folder: Path, trials: int = 40, name: str = "training.learning_rate") -> Path:
+    """A search folder: `trials` finished ones, one that was pruned and one that failed."""
+    rng = np.random.default_rng(0)
+    made = []
+    for number in range(trials):
+        params = {
+            name: float(10 ** rng.uniform(-5, -3)),
+            "lora.rank": int(rng.choice([4, 8, 16])),
+            "lora.targets": str(rng.choice(["attention", "all-linear"])),
+        }
+        value = 0.7 + 0.05 * float(np.log10(params[name]) + 5) + float(rng.normal(0, 0.01))
+        made.append({"number": number, "params": params, "value": value, "state": "COMPLETE"})
+    made.append({"number": trials, "params": {name: 1e-4}, "value": 0.6, "state": "PRUNED"})
+    made.append({"number": trials + 1, "params": {}, "value": None, "state": "FAIL"})
+    importances = {name: 0.8, "lora.rank": 0.15, "lora.targets": 0.05}
+    search = {"metric": "accuracy", "direction": "maximize", "split": "validation", "trials": made}
+    _write(folder / "tune.json", search | {"importances": importances})
+    return folder
+
+
+def _answers(
+    names: Sequence[str], texts: Sequence[str], count: int, split: str, skill: float, seed: int
+) -> Predictions:
+    rng = np.random.default_rng(seed)
+    labels = np.arange(count) % len(names)
+    logits = rng.normal(size=(count, len(names))).astype(np.float32)
+    logits[np.arange(count), labels] += skill
+    writer = TextWriter()
+    for index in range(count):
+        writer.add(texts[index % len(texts)])
+    stored = StoredTexts(writer.finish())
+    ratings = None
+    if len(names) == 2:  # five raters, of whom three or more say yes where the label is positive
+        ratings = (np.arange(count) // 2 % 3 + 3 * labels) / 5
+    return Predictions(split, tuple(names), np.arange(1, count + 1), stored, labels, ratings, logits)
+
+
+def _write_inputs(
+    run: RunFolder, names: Sequence[str], texts: Sequence[str], count: int, epochs: int, method: str, split: str
+) -> None:
+    """What a run knows before it starts."""
+    recipe = {
+        "model": {"source": "gpt2"},
+        "data": {"source": "my-data", "label": {"column": "label", "names": list(names)}},
+        "method": method,
+        "training": {"epochs": epochs},
+    }
+    run.recipe.write_text(dump_recipe(parse_recipe(json.dumps(recipe), [], where="made up")), encoding="utf-8")
+    described = {
+        "count": count,
+        "characters": {"min": 1, "median": 11.0, "p95": 20.0, "max": max(map(len, texts))},
+        "labels": {name: count // len(names) for name in names},
+        "duplicates": 1,
+        "examples": [{"place": "train.csv:2", "label": names[0], "rating": None, "text": text} for text in texts],
+    }
+    _write(
+        run.data,
+        {
+            "source": "my-data",
+            "origin": {"files": {"train.csv": "0" * 64}},
+            "label_names": list(names),
+            "splits": {"train": described, split: described},
+            "leaks": [],
+            "bad_rows": {"count": 0, "listed": []},
+            "notes": ["a note"],
+            "truncated_texts": {"train": 0, split: 0},
+        },
+    )
+    _write(
+        run.environment,
+        {
+            "started": "2026-11-25T07:02:28+00:00",
+            "command": "feathertune train recipe.yaml --output 'my run'",
+            "python": "3.11.7",
+            "platform": "Linux",
+            "packages": {"feathertune": "0.1.0", "torch": "2.13.0"},
+            "processor": "a processor",
+            "cores": 2,
+            "threads": 2,
+            "accelerator": None,
+        },
+    )
+    _write(
+        run.base,
+        {
+            "source": "gpt2",
+            "revision": None,
+            "folder": "/models/gpt2",
+            "architecture": "GPT2ForSequenceClassification",
+            "model_type": "gpt2",
+            "max_length": 128,
+            "sha256": {"model.safetensors": "1" * 64},
+        },
+    )
+
+
+def _events(epochs: int) -> list[dict[str, Any]]:
+    lines: list[dict[str, Any]] = []
+    for epoch in range(epochs + 1):
+        rate = 0.5 + 0.3 * epoch / max(epochs, 1)
+        scores = dict.fromkeys(("accuracy", "precision", "recall", "f1", "roc_auc"), rate) | {"loss": 1 - rate}
+        steps = range(4 * epoch - 3, 4 * epoch + 1) if epoch else ()
+        lines += [{"event": "step", "step": step, "epoch": step / 4, "loss": 1 / step} for step in steps]
+        told = {"epoch": epoch, "step": 4 * epoch, "train_loss": 1.1 - rate if epoch else None, "seconds": 1.0}
+        lines.append({"event": "epoch", "validation": scores, **told})
+    return lines
+
+
+def _pair(first: int, second: int, difference: float, p_value: float, names: Sequence[str]) -> dict[str, Any]:
+    low, high = difference - 0.02, difference + 0.02
+    told = "is better than" if low > 0 else "is not shown to differ from"
+    return {
+        "first": f"method{first}",
+        "second": f"method{second}",
+        "split": "validation",
+        "metric": "accuracy",
+        "difference": difference,
+        "low": low,
+        "high": high,
+        "p_value": p_value,
+        "p_adjusted": p_value,
+        "sentence": f"{names[first]} {told} {names[second]}",
+    }
+
+
+def _write(path: Path, value: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value), encoding="utf-8")

@@ -1,0 +1,178 @@
+"""report.html and README.md: made from files alone, whole, escaped, and the same each time."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import yaml
+from huggingface_hub import ModelCard
+
+from feathertune.errors import UserError
+from feathertune.report.writing import write_report
+from made_up import HOSTILE, HOSTILE_NAMES, made_up_run, made_up_search
+
+# what HTML a report may have: nothing that runs, loads or embeds
+ALLOWED = """
+html head meta link title style body header p h1 h2 h3 nav a main section div figure figcaption table caption thead
+tbody tr th td span bdi ul li dl dt dd pre code footer svg g path text tspan defs use clippath rect
+""".split()  # noqa: SIM905 - a list of words is easier to read
+
+
+class Tags(HTMLParser):
+    """Collects the tags, their attributes, and the text."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: list[tuple[str, str | None]] = []
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes += attrs
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def page_of(folder: Path) -> str:
+    return write_report(folder).read_text(encoding="utf-8")
+
+
+def test_no_page_can_run_or_load_anything(pages: dict[str, Path]) -> None:
+    for name, path in pages.items():
+        page = path.read_text(encoding="utf-8")
+        found = Tags(page)
+        assert found.tags <= set(ALLOWED), name
+        names = {attribute for attribute, _ in found.attributes}
+        assert not {one for one in names if one.startswith("on")} | names & {"style", "src", "srcset", "action"}
+        links = [value for attribute, value in found.attributes if attribute in ("href", "xlink:href")]
+        assert all(link is not None and (link.startswith("#") or link == "data:,") for link in links)
+        style = page.split("<style>", 1)[1].split("</style>", 1)[0]
+        assert "url(" not in style
+        assert "@import" not in style
+        digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+        policy = re.search(r'Content-Security-Policy" content="([^"]+)"', page)
+        assert policy is not None
+        assert f"default-src &#39;none&#39;; style-src &#39;sha256-{digest}&#39;" in policy[1].replace("'", "&#39;")
+        assert "unsafe" not in policy[1]
+
+
+def test_texts_are_shown_as_they_are_and_cut_where_they_are_long(pages: dict[str, Path]) -> None:
+    page = pages["hostile"].read_text(encoding="utf-8")
+    text = Tags(page).text
+    assert HOSTILE[0] in text
+    assert HOSTILE[2] in text
+    assert HOSTILE[3] in text  # no template was evaluated
+    assert r"\u202eright to left\u202c and عربي" in text
+    assert "\u202e" not in page
+    assert len(page) < 400_000
+
+
+def test_the_headline_comes_first_and_the_sections_in_order(pages: dict[str, Path]) -> None:
+    page = pages["run"].read_text(encoding="utf-8")
+    order = [
+        "Yes, it is better",
+        "results",
+        "answers",
+        "calibration",
+        "errors",
+        "training",
+        "data",
+        "use",
+        "limits",
+        "again",
+    ]
+    places = [page.index(order[0]), *(page.index(f'<section id="{anchor}">') for anchor in order[1:])]
+    assert places == sorted(places)
+
+
+def test_a_report_made_again_is_the_same_to_the_byte(pages: dict[str, Path]) -> None:
+    for name in ("hostile", "comparison", "search"):
+        files = (pages[name], pages[name].parent / "README.md")
+        first = [file.read_bytes() for file in files]
+        write_report(pages[name].parent)
+        assert [file.read_bytes() for file in files] == first
+
+
+def test_errors_are_shown_with_what_the_raters_allow(pages: dict[str, Path]) -> None:
+    text = Tags(pages["hostile"].read_text(encoding="utf-8")).text
+    assert "The most confident mistakes" in text
+    assert "The labels are the vote of 5 raters" in text
+
+
+def test_a_run_from_before_prediction_files_were_kept(tmp_path: Path) -> None:
+    run = made_up_run(tmp_path)
+    shutil.rmtree(tmp_path / "predictions")
+    text = Tags(page_of(run.path)).text
+    assert "Yes, it is better" in text
+    assert "Reliability" not in text
+
+
+def test_a_baseline_without_a_base_or_a_training_has_a_report(tmp_path: Path) -> None:
+    run = made_up_run(tmp_path, method="head")
+    run.base.unlink()
+    run.metrics.unlink()
+    assert "A baseline without any pre-trained model" in page_of(run.path)
+
+
+def test_nothing_to_report_on_is_the_users_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="not a run folder"):
+        write_report(tmp_path)
+    made_up_search(tmp_path, trials=0)
+    with pytest.raises(UserError, match="no trial of this search is finished"):
+        write_report(tmp_path)
+
+
+@pytest.mark.parametrize("hostile", [False, True])
+def test_the_model_card_has_the_hubs_metadata(tmp_path: Path, hostile: bool) -> None:
+    names = HOSTILE_NAMES if hostile else ("NEGATIVE", "POSITIVE")
+    run = made_up_run(tmp_path / "my run", texts=HOSTILE, names=names)
+    write_report(run.path)
+    card = ModelCard.load(run.card)
+    assert card.data.base_model == "openai-community/gpt2"
+    assert card.data.library_name == "peft"
+    assert card.data.license == "mit"
+    assert card.data.pipeline_tag == "text-classification"
+    results = {result.metric_type: result.metric_value for result in card.data.eval_results or []}
+    assert set(results) == {"accuracy", "precision", "recall", "f1", "roc_auc"}
+    assert 0.8 < results["accuracy"] <= 1
+    for told in ("# my run", "## Results", "## Data and licences", "## Limits", "feathertune train recipe.yaml"):
+        assert told in card.text
+    assert "<script>" not in card.text
+    assert "<b>" not in re.sub(r"```.*?```|\\<b", "", card.text, flags=re.DOTALL)
+    pictures = re.findall(r"\]\((figures/[^)]+)\)", card.text)
+    assert len(pictures) >= 6
+    assert all((run.path / picture).is_file() for picture in pictures)
+
+
+def test_a_base_that_is_not_on_the_hub_is_not_named_in_the_metadata(tmp_path: Path) -> None:
+    run = made_up_run(tmp_path)
+    run.base.write_text(run.base.read_text(encoding="utf-8").replace('"gpt2"', '"/models/mine"'), encoding="utf-8")
+    write_report(run.path)
+    metadata = yaml.safe_load(run.card.read_text(encoding="utf-8").split("---")[1])
+    assert "base_model" not in metadata
+    assert "license" not in metadata
+    assert "not known" in run.card.read_text(encoding="utf-8")
+
+
+def test_a_comparison_says_what_is_shown_and_what_is_not(pages: dict[str, Path]) -> None:
+    text = Tags(pages["comparison"].read_text(encoding="utf-8")).text
+    assert "LoRA is right most often: 80.0%. It is not shown to be better than full fine-tuning" in text
+    assert "LoRA took 0.52 of the time" in text
+    assert "< 0.001" in text
+    assert (pages["comparison"].parent / "figures" / "size.png").is_file()
+
+
+def test_a_search_shows_its_best_settings_and_warns(pages: dict[str, Path]) -> None:
+    text = Tags(pages["search"].read_text(encoding="utf-8")).text
+    assert "The best of 40 settings: accuracy" in text
+    assert "on new texts expect less" in text
+    assert "1 pruned" in text
