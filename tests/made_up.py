@@ -136,11 +136,11 @@ def made_up_search(folder: Path, trials: int = 40, name: str = "training.learnin
             "lora.targets": str(rng.choice(["attention", "all-linear"])),
         }
         value = 0.7 + 0.05 * float(np.log10(params[name]) + 5) + float(rng.normal(0, 0.01))
-        made.append({"number": number, "params": params, "value": value, "state": "COMPLETE"})
-    made.append({"number": trials, "params": {name: 1e-4}, "value": 0.6, "state": "PRUNED"})
-    made.append({"number": trials + 1, "params": {}, "value": None, "state": "FAIL"})
+        made.append({"number": number, "params": params, "value": value, "state": "complete"})
+    made.append({"number": trials, "params": {name: 1e-4}, "value": None, "state": "pruned"})
+    made.append({"number": trials + 1, "params": {}, "value": None, "state": "failed"})
     importances = {name: 0.8, "lora.rank": 0.15, "lora.targets": 0.05}
-    search = {"metric": "accuracy", "direction": "maximize", "split": "validation", "trials": made}
+    search = {"metric": "accuracy", "maximized": True, "split": "validation", "trials": made}
     _write(folder / "tune.json", search | {"importances": importances})
     return folder
 

@@ -25,12 +25,6 @@ optuna = pytest.importorskip("optuna", reason="the extra `tune` is not installed
 RATES = "{training.learning_rate: {low: 1.0e-4, high: 0.1, log: true}, lora.rank: [2, 4]}"
 
 
-@pytest.fixture(autouse=True)
-def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They would take half of the time."""
-    monkeypatch.setattr("feathertune.run.write_figures", lambda run, summary: None)
-
-
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("inputs")

@@ -23,7 +23,7 @@ from feathertune.report.search_figures import importance_figure, parallel_figure
 from feathertune.report.svg import inline_svg
 
 FILE = "tune.json"
-FINISHED = "COMPLETE"
+FINISHED = "complete"
 MOST_ROWS = 20
 
 
@@ -47,7 +47,7 @@ def write_search_report(folder: Path) -> Path:
 
 def ranked_trials(search: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The finished trials, the best first."""
-    finished = [trial for trial in search["trials"] if trial["state"].upper() == FINISHED]
+    finished = [trial for trial in search["trials"] if trial["state"] == FINISHED]
     sign = -1 if _larger_is_better(search) else 1
     return sorted(finished, key=lambda trial: (sign * trial["value"], trial["number"]))
 
