@@ -105,9 +105,7 @@ class TrainingSection(_Section):
     """How the weights are trained. Rates are per optimizer step; `warmup` is a share of all steps."""
 
     epochs: int = Field(default=3, ge=1, le=10_000)
-    max_steps: int | None = Field(
-        default=None, ge=1, description="ends a stage, within an epoch if need be"
-    )
+    max_steps: int | None = Field(default=None, ge=1, description="ends a stage, within an epoch if need be")
     batch_size: int = Field(default=32, ge=1, description="sequences per forward pass")
     accumulation: int = Field(default=1, ge=1, description="forward passes per optimizer step")
     learning_rate: float = Field(default=2e-4, gt=0)
