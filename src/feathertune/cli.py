@@ -170,7 +170,10 @@ def predict(
         raise UserError("a table cannot be written to a file", fix="Give --format csv or json.")
     if input_ is not None and not input_.is_file():
         raise UserError("there is no such file", where=str(input_))
-    _require_run(run)
+    from feathertune.export.export_folder import is_export
+
+    if not is_export(run):
+        _require_run(run)
     from feathertune.serving.bulk import predict_rows, write_rows
     from feathertune.serving.predictor import Predictor
 
