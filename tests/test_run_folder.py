@@ -12,7 +12,7 @@ def test_every_name_lies_inside_the_folder_and_is_its_own(tmp_path: Path) -> Non
     run = RunFolder(tmp_path)
     names = [getattr(run, name) for name, value in vars(RunFolder).items() if isinstance(value, property)]
     names += [run.evaluation("before", "test"), run.errors("test"), run.predictions("after", "validation")]
-    assert len(set(names)) == len(names) == 19
+    assert len(set(names)) == len(names) == 21
     assert all(path.is_relative_to(tmp_path) for path in names)
     assert run.evaluation("before", "test") == tmp_path / "evaluation" / "before-test.json"
     assert run.predictions("after", "validation") == tmp_path / "predictions" / "after-validation.csv"
