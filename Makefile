@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RUN := runs/quickstart
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: quickstart test test-fast check format wheel clean
+.PHONY: quickstart test test-fast check format notebooks wheel clean
 
 quickstart: $(VENV)/.installed
 	rm -rf $(RUN)
@@ -27,6 +27,11 @@ check: $(VENV)/.installed-dev
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# Executed from their .py on the built-in sample, a few minutes; runs are kept in runs/notebook.
+notebooks: $(VENV)/.installed-dev
+	for name in LightweightFineTuning_main your_own_data; do \
+	  $(BIN)/python tests/notebooks/execute.py notebooks/$$name.py notebooks/$$name.ipynb || exit 1; done
 
 wheel: $(VENV)/.installed-dev
 	$(BIN)/python -m pip wheel --no-deps --wheel-dir dist .

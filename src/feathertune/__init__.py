@@ -3,7 +3,7 @@
 ```python
 import feathertune
 
-recipe = feathertune.load_recipe("recipes/quickstart.yaml", ["training.epochs=3"])
+recipe = feathertune.load_recipe("quickstart", ["training.epochs=3"])
 summary = feathertune.train(recipe, output="runs/mine")
 feathertune.Predictor("runs/mine").predict("how do magnets work?")
 ```
@@ -15,15 +15,34 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from feathertune import show
     from feathertune.comparison.compare import compare
     from feathertune.errors import UserError
     from feathertune.evaluation.evaluate import evaluate_run as evaluate
+    from feathertune.evaluation.evaluate import evaluate_untrained
+    from feathertune.export.exporting import export_run
+    from feathertune.inspection import inspect_source as inspect_data
     from feathertune.recipe import Recipe, load_recipe
+    from feathertune.report.writing import write_report
     from feathertune.run import train
     from feathertune.serving.predictor import Prediction, Predictor
 
 __version__ = "0.1.0"
-__all__ = ["Prediction", "Predictor", "Recipe", "UserError", "compare", "evaluate", "load_recipe", "train"]
+__all__ = [
+    "Prediction",
+    "Predictor",
+    "Recipe",
+    "UserError",
+    "compare",
+    "evaluate",
+    "evaluate_untrained",
+    "export_run",
+    "inspect_data",
+    "load_recipe",
+    "show",
+    "train",
+    "write_report",
+]
 
 _HOMES = {
     "Prediction": ("feathertune.serving.predictor", "Prediction"),
@@ -32,13 +51,19 @@ _HOMES = {
     "UserError": ("feathertune.errors", "UserError"),
     "compare": ("feathertune.comparison.compare", "compare"),
     "evaluate": ("feathertune.evaluation.evaluate", "evaluate_run"),
+    "evaluate_untrained": ("feathertune.evaluation.evaluate", "evaluate_untrained"),
+    "export_run": ("feathertune.export.exporting", "export_run"),
+    "inspect_data": ("feathertune.inspection", "inspect_source"),
     "load_recipe": ("feathertune.recipe", "load_recipe"),
     "train": ("feathertune.run", "train"),
+    "write_report": ("feathertune.report.writing", "write_report"),
 }
 
 
 def __getattr__(name: str) -> object:
     """Import a public name when it is first asked for, so that `import feathertune` costs nothing."""
+    if name == "show":
+        return import_module("feathertune.show")
     if name not in _HOMES:
         raise AttributeError(f"module 'feathertune' has no attribute {name!r}")
     module, attribute = _HOMES[name]

@@ -275,10 +275,14 @@ class Recipe(_Section):
 def load_recipe(path: Path | str, overrides: list[str] | None = None) -> Recipe:
     """Read a YAML recipe, apply `key=value` overrides (values are YAML), and validate.
 
+    Args:
+        path: a YAML file, or the name of a recipe that Feathertune ships (see `find_recipe`).
+        overrides: such as `training.epochs=3`.
+
     Raises:
         UserError: no such file, not YAML, a key that does not exist (the nearest right one is named), a wrong value.
     """
-    path = Path(path)
+    path = Path(path) if Path(path).suffix else find_recipe(str(path))
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:

@@ -8,11 +8,14 @@ from pathlib import Path
 from feathertune.data.example import Split
 from feathertune.data.loading import load_dataset, load_split
 from feathertune.data.texts import iterate
+from feathertune.environment import default_device
 from feathertune.errors import UserError
 from feathertune.evaluation.calibration import cross_fit
 from feathertune.evaluation.inference import predict_split
 from feathertune.evaluation.metrics import Metrics, compute_metrics
 from feathertune.files import expanded, read_json
+from feathertune.job import prepare
+from feathertune.recipe import Recipe
 from feathertune.tokens.tokenized import tokenize
 from feathertune.trained import TrainedModel, load_trained
 
@@ -44,6 +47,18 @@ def evaluate_run(
     chosen_here = section.chooses and data is None and examples.name == "validation"
     cross_fitted = cross_fit(raw, section) if chosen_here else None
     return compute_metrics(replace(raw, decision=trained.decision, cross_fitted=cross_fitted))
+
+
+def evaluate_untrained(recipe: Recipe, *, split: str = "validation") -> Metrics:
+    """The metrics of a recipe's model before any training, which `train` will measure again: a base with a new head.
+
+    Raises UserError as `train` does before it writes anything, or where there is no such split.
+    """
+    job = prepare(recipe, default_device())
+    name = {"dev": "validation"}.get(split, split)
+    if name not in job.dataset.splits:
+        raise UserError(f"there is no split {name!r}", fix=f"The splits: {', '.join(job.dataset.splits)}.")
+    return compute_metrics(predict_split(job.classifier, job.dataset.splits[name], job.texts[name]))
 
 
 def own_split(trained: TrainedModel, name: str) -> Split:
