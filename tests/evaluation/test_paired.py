@@ -5,8 +5,9 @@ import pytest
 from scipy.stats import binomtest
 
 from feathertune.evaluation.intervals import confidence_intervals
-from feathertune.evaluation.paired import Answers, PairedDifference, compare_pair, holm, in_words, interval_over_seeds
+from feathertune.evaluation.paired import PairedDifference, compare_pair, holm, in_words, interval_over_seeds
 from feathertune.evaluation.predictions import Predictions, softmax
+from feathertune.evaluation.seeds import Answers
 from feathertune.evaluation.weighted import METRIC_NAMES
 
 SIMULATIONS = 2000

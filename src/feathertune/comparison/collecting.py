@@ -19,9 +19,10 @@ from feathertune.comparison.plan import PlannedRun
 from feathertune.comparison.wording import NAMES, budget, learning_rate, notes, sentences
 from feathertune.errors import UserError
 from feathertune.evaluation.calibration import cross_fit, read_decision
-from feathertune.evaluation.paired import TITLES, Answers, compare_pair, holm, in_words, interval_over_seeds
+from feathertune.evaluation.paired import TITLES, compare_pair, holm, in_words, interval_over_seeds
 from feathertune.evaluation.prediction_file import read_predictions
 from feathertune.evaluation.predictions import PLAIN, Predictions
+from feathertune.evaluation.seeds import Answers
 from feathertune.files import read_json
 from feathertune.recipe import EvaluationSection, Method
 from feathertune.run_folder import Stage

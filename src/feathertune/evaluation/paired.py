@@ -1,28 +1,19 @@
 """Two methods on the same examples: how far apart they are, and whether chance explains it.
 
 Answers of S seeds of a method for N examples go in (`Answers`); an interval of each metric, and of the difference of
-two methods with its p-value, come out. scipy does the exact McNemar test, and the arithmetic of several tests is
-Holm's (Scandinavian Journal of Statistics 1979).
-
-**Two levels.** A method's value is the mean over seeds. It varies with the examples, which is what resampling them
-shows, all seeds at once on the same resample; and with the seeds. There are three to five of them, and resampling so
-few gives intervals that are too narrow (of three seeds, by a fifth for the variance alone, and further for not knowing
-it). So the seeds' level is drawn from Student's t with the seeds' own spread, as for any mean of few numbers. What the
-choice of examples adds to that spread is taken from it, since it is in the first level already:
-with V1 the variance over resamples of the mean over seeds, and V2 the mean of the seeds' own variances over resamples,
-the part of a single seed that is neither the examples' nor the seed's but both together is (V2 - V1) S / (S - 1).
+two methods with its p-value, come out, over examples and seeds as `seeds.py` explains. scipy does the exact McNemar
+test, and the arithmetic of several tests is Holm's (Scandinavian Journal of Statistics 1979).
 
 With one seed only the examples' variation is covered; `in_words` says so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from scipy.stats import binomtest
 from scipy.stats import t as student_t
 
@@ -34,61 +25,15 @@ from feathertune.evaluation.intervals import (
     bca_interval,
     confidence_intervals,
 )
-from feathertune.evaluation.predictions import Predictions, decide
+from feathertune.evaluation.predictions import Predictions
 from feathertune.evaluation.reliability import calibration_residuals, ece_interval
-from feathertune.evaluation.weighted import (
-    Floats,
-    Statistics,
-    Weights,
-    bootstrap_weights,
-    jackknife_weights,
-    statistics_of,
-)
+from feathertune.evaluation.seeds import Answers, collect, two_levels
+from feathertune.evaluation.weighted import jackknife_weights
 
 LEVEL = 0.05
 LOWER_IS_BETTER = ("loss", "ece")
 TITLES = {"loss": "loss", "accuracy": "accuracy", "precision": "precision", "recall": "recall", "f1": "F1"}
 TITLES |= {"roc_auc": "ROC AUC", "ece": "calibration error"}
-
-
-@dataclass(frozen=True, eq=False)
-class Answers:
-    """The answers of one method for one split's N examples, S times trained.
-
-    Attributes:
-        label_N: [N] int64, the true classes.
-        probability_SNC: [S, N, C] float64, by seed.
-        predicted_SN: [S, N] int64, the classes decided on; None where `decide` decides at 0.5.
-    """
-
-    label_N: npt.NDArray[np.int64]
-    probability_SNC: npt.NDArray[np.float64]
-    predicted_SN: npt.NDArray[np.int64] | None = None
-
-    @classmethod
-    def of(cls, predictions: Sequence[Predictions]) -> Answers:
-        """Those of one method's runs, one for each seed, on the same split."""
-        first = predictions[0]
-        if not all(np.array_equal(first.labels, other.labels) for other in predictions):
-            raise ValueError("these are not answers for the same examples")
-        probability_SNC = np.stack([one.probabilities_NC for one in predictions])
-        return cls(first.labels, probability_SNC, np.stack([one.predicted for one in predictions]))
-
-    @property
-    def seeds(self) -> int:
-        """S."""
-        return len(self.probability_SNC)
-
-    def predicted(self, seed: int) -> npt.NDArray[np.int64]:
-        """[N]: the classes that the run number `seed` decided on."""
-        return decide(self.probability_SNC[seed]) if self.predicted_SN is None else self.predicted_SN[seed]
-
-    def statistics(self, names: Collection[str]) -> list[Statistics]:
-        """For each seed, the metrics as functions of example weights."""
-        return [
-            statistics_of(self.label_N, self.predicted(seed), probability_NC, names)
-            for seed, probability_NC in enumerate(self.probability_SNC)
-        ]
 
 
 class McNemar(NamedTuple):
@@ -132,7 +77,7 @@ def compare_pair(
     if not np.array_equal(first.label_N, second.label_N):
         raise ValueError("these are not answers for the same examples")
     rng = np.random.default_rng(seed)
-    levels = _levels([first, second], metric, rng, resamples)
+    levels = two_levels([first, second], metric, rng, resamples)
     value = float(levels.values[0] - levels.values[1])
     if not np.isfinite(value):
         raise ValueError(f"{metric} is undefined for these examples")
@@ -163,17 +108,17 @@ def interval_over_seeds(
     """
     if answers.seeds == 1:
         ones = np.ones((1, len(answers.label_N)), dtype=np.float32)
-        value = float(_collect([answers], metric, [ones])[0][0, 0])
+        value = float(collect([answers], metric, [ones])[0][0, 0])
         found = _alone(answers, metric, seed, resamples)
         return (value if np.isfinite(value) else None, *(found or (None, None)))
     if metric == "ece":
         return _ece_over_seeds(answers, seed)
     rng = np.random.default_rng(seed)
-    levels = _levels([answers], metric, rng, resamples)
+    levels = two_levels([answers], metric, rng, resamples)
     value = float(levels.values[0])
     if not np.isfinite(value):
         return None, None, None
-    left_out_G = _collect([answers], metric, jackknife_weights(len(answers.label_N), rng))[0].mean(axis=1)
+    left_out_G = collect([answers], metric, jackknife_weights(len(answers.label_N), rng))[0].mean(axis=1)
     drawn_B, noise_B = levels.means_B[0], levels.seed_noise_B
     spread = float(np.nanvar(drawn_B))
     share = spread / max(spread + levels.seed_variance, 1e-300)  # noise of the seeds is not skewed
@@ -214,62 +159,6 @@ def in_words(first_name: str, second_name: str, pair: PairedDifference, *, p_adj
     low, high = sorted((abs(low), abs(high)))
     by = f"{abs(scale * pair.difference):.{digits}f} {unit} ({low:.{digits}f} to {high:.{digits}f}{note})"
     return f"{first_name} is better than {second_name}{of} by {by}"
-
-
-@dataclass(frozen=True, eq=False)
-class _Levels:
-    """What two-level intervals are made of.
-
-    Attributes:
-        values: each method's mean over its seeds.
-        means_B: for each method, [B] means over its seeds on each resample of the examples.
-        seed_noise_B: [B] what other seeds would have added to it (of all methods together).
-        seed_variance: of that.
-    """
-
-    values: list[float]
-    means_B: list[Floats]
-    seed_noise_B: Floats
-    seed_variance: float
-
-
-def _levels(methods: list[Answers], metric: str, rng: np.random.Generator, resamples: int) -> _Levels:
-    """The examples' level by resampling, the seeds' level by Student's t: see above."""
-    count = len(methods[0].label_N)
-    itself = _collect(methods, metric, [np.ones((1, count), dtype=np.float32)])
-    drawn = _collect(methods, metric, bootstrap_weights(count, resamples, rng))
-    parts = [
-        (_seed_variance(values_1S[0], drawn_BS), len(values_1S[0]) - 1)
-        for values_1S, drawn_BS in zip(itself, drawn, strict=True)
-    ]
-    variance = sum(part for part, _ in parts)
-    noise_B = np.zeros(resamples)
-    if variance > 0:
-        # Welch and Satterthwaite: the degrees of freedom of a sum of variances that are estimated each by itself
-        freedom = variance**2 / sum(part**2 / degrees for part, degrees in parts if part > 0)
-        noise_B = np.sqrt(variance) * rng.standard_t(freedom, size=resamples)
-    means_B = [drawn_BS.mean(axis=1) for drawn_BS in drawn]
-    return _Levels([float(values_1S.mean()) for values_1S in itself], means_B, noise_B, variance)
-
-
-def _seed_variance(value_S: Floats, drawn_BS: Floats) -> float:
-    """Of the mean over seeds, what the seeds contribute to its variance; 0 of a single one, of which it is unknown."""
-    seeds = len(value_S)
-    if seeds == 1:
-        return 0.0
-    examples_alone = float(np.nanvar(drawn_BS.mean(axis=1)))
-    both = max(0.0, (float(np.nanvar(drawn_BS, axis=0).mean()) - examples_alone) * seeds / (seeds - 1))
-    return max(0.0, float(value_S.var(ddof=1)) - both) / seeds
-
-
-def _collect(methods: list[Answers], metric: str, chunks: Iterable[Weights]) -> list[Floats]:
-    """For each method, the metric of each of its seeds on each row of weights: [B, S]."""
-    statistics = [method.statistics((metric,)) for method in methods]
-    parts: list[list[Floats]] = [[] for _ in methods]
-    for weights_BN in chunks:
-        for part, by_seed in zip(parts, statistics, strict=True):
-            part.append(np.stack([of_seed(weights_BN)[metric] for of_seed in by_seed], axis=1))
-    return [np.concatenate(part) for part in parts]
 
 
 def _ece_over_seeds(answers: Answers, seed: int) -> tuple[float, float | None, float | None]:

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from feathertune.evaluation.paired import Answers, compare_pair, in_words
+from feathertune.evaluation.paired import compare_pair, in_words
 from feathertune.evaluation.predictions import Predictions
+from feathertune.evaluation.seeds import Answers
 from feathertune.report.facts import RunFacts
 from feathertune.report.page import percent, shown, span
 
