@@ -67,27 +67,46 @@ def packed_attention(
     if isinstance(packing, PooledPacking):
         return _pooled_attention(query_1HTK, key_1JTK, value_1JTK, bias_BQL, packing, scale, dropout), None
     if packing.longest <= _LONGEST_EXPLICIT:
-        query_THK, key_TJK, value_TJK = (x.squeeze(0).transpose(0, 1) for x in (query_1HTK, key_1JTK, value_1JTK))
-        weights_shape = (len(packing.lengths_B), query_1HTK.shape[1], packing.longest, packing.longest)
-        keep, keep_scale = keep_mask(query_THK.new_empty(weights_shape), query_THK.dtype, dropout)
-        out_THK = short_attention(
-            query_THK,
-            key_TJK,
-            value_TJK,
-            bias_BQL,
-            packing,
-            scale=scale,
-            keep_BHLL=keep,
-            keep_scale=keep_scale,
-        )
-        return out_THK[None], None
+        return _explicit_attention(query_1HTK, key_1JTK, value_1JTK, bias_BQL, packing, scale, dropout), None
+    return _sdpa_attention(query_1HTK, key_1JTK, value_1JTK, bias_BQL, packing, scale, dropout), None
+
+
+def _explicit_attention(
+    query_1HTK: Tensor,
+    key_1JTK: Tensor,
+    value_1JTK: Tensor,
+    bias_BQL: Tensor,
+    packing: Packing,
+    scale: float,
+    dropout: float,
+) -> Tensor:
+    """[1, T, H, K]: by the matrix of scores, with a backward pass of its own."""
+    query_THK, key_TJK, value_TJK = (x.squeeze(0).transpose(0, 1) for x in (query_1HTK, key_1JTK, value_1JTK))
+    weights_shape = (len(packing.lengths_B), query_1HTK.shape[1], packing.longest, packing.longest)
+    keep, keep_scale = keep_mask(query_THK.new_empty(weights_shape), query_THK.dtype, dropout)
+    out_THK = short_attention(
+        query_THK, key_TJK, value_TJK, bias_BQL, packing, scale=scale, keep_BHLL=keep, keep_scale=keep_scale
+    )
+    return out_THK[None]
+
+
+def _sdpa_attention(
+    query_1HTK: Tensor,
+    key_1JTK: Tensor,
+    value_1JTK: Tensor,
+    bias_BQL: Tensor,
+    packing: Packing,
+    scale: float,
+    dropout: float,
+) -> Tensor:
+    """[1, T, H, K]: by torch's own kernel, which never holds the matrix of scores."""
     query_BHLK = _unpack(query_1HTK[0], packing)
     key_BHLK, value_BHLK = (_repeat_heads(_unpack(x[0], packing), query_BHLK.shape[1]) for x in (key_1JTK, value_1JTK))
     bias = bias_BQL[:, None].to(query_BHLK.dtype)
     out_BHLK = functional.scaled_dot_product_attention(
         query_BHLK, key_BHLK, value_BHLK, attn_mask=bias, dropout_p=dropout, scale=scale
     )
-    return _repack(out_BHLK, packing)[None], None
+    return _repack(out_BHLK, packing)[None]
 
 
 def _pooled_attention(
