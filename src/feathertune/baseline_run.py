@@ -9,7 +9,6 @@ from typing import Any
 from feathertune.data.example import Dataset, Split
 from feathertune.data.loading import load_dataset
 from feathertune.data.statistics import describe
-from feathertune.data.texts import StoredTexts
 from feathertune.environment import describe_environment, peak_memory_mib
 from feathertune.evaluation.baselines import (
     Baseline,
@@ -86,15 +85,7 @@ def _fit(recipe: Recipe, train: Split, label_names: tuple[str, ...]) -> Baseline
 
 
 def _answer(baseline: Baseline, split: Split) -> Predictions:
-    return Predictions(
-        split=split.name,
-        label_names=baseline.label_names,
-        rows=split.rows,
-        texts=StoredTexts(split.texts),
-        labels=split.labels,
-        ratings=split.ratings,
-        logits_NC=baseline_logits(baseline, split.texts.to_pylist()),
-    )
+    return Predictions.of_split(split, baseline.label_names, baseline_logits(baseline, split.texts.to_pylist()))
 
 
 def _write_inputs(run: RunFolder, recipe: Recipe, dataset: Dataset, command: str) -> None:

@@ -7,7 +7,6 @@ import numpy.typing as npt
 import torch
 
 from feathertune.data.example import Split
-from feathertune.data.texts import StoredTexts
 from feathertune.errors import UserError
 from feathertune.evaluation.predictions import Predictions
 from feathertune.model.adapt import merged
@@ -71,12 +70,4 @@ def predict_split(classifier: PackedClassifier, split: Split, texts: TokenizedTe
             where=split.place(int(broken_N.argmax())),
             fix="If this came in training, it diverged: lower training.learning_rate. Else the weights are broken.",
         )
-    return Predictions(
-        split=split.name,
-        label_names=classifier.label_names,
-        rows=split.rows,
-        texts=StoredTexts(split.texts),
-        labels=split.labels,
-        ratings=split.ratings,
-        logits_NC=logits_NC,
-    )
+    return Predictions.of_split(split, classifier.label_names, logits_NC)

@@ -14,6 +14,9 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from feathertune.data.example import Split
+from feathertune.data.texts import StoredTexts
+
 BINARY_THRESHOLD = 0.5
 SMALLEST_PROBABILITY = float(np.finfo(np.float64).tiny)
 
@@ -100,6 +103,12 @@ class Predictions:
     saved_predicted_N: npt.NDArray[np.int64] | None = None
     decision: Decision = PLAIN
     cross_fitted: Predictions | None = None
+
+    @classmethod
+    def of_split(cls, split: Split, label_names: tuple[str, ...], logits_NC: npt.NDArray[np.float32]) -> Predictions:
+        """The logits that a model, or a baseline, gave for a split's examples."""
+        texts = StoredTexts(split.texts)
+        return cls(split.name, label_names, split.rows, texts, split.labels, split.ratings, logits_NC)
 
     @classmethod
     def from_probabilities(
