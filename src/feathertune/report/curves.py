@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -73,10 +73,9 @@ def roc_figure(stages: Mapping[str, Predictions]) -> Figure:
     """The share of negatives called positive against the share of positives found, for each stage or class."""
     figure, axes = canvas()
     axes.plot([0, 100], [0, 100], color=GREY, linewidth=0.9, label="guessing")
-    for label, positive_N, score_N, (colour, dashes) in _curves(stages):
-        false_positive, true_positive, _ = roc_curve(positive_N, score_N)
-        kept = _few(len(false_positive))
-        axes.plot(100 * false_positive[kept], 100 * true_positive[kept], color=colour, ls=dashes, lw=1.6, label=label)
+    for curve in _curves(stages):
+        false_positive_P, true_positive_P, _ = roc_curve(curve.positive_N, curve.score_N)
+        _draw(axes, curve, false_positive_P, true_positive_P)
     _square(axes, "Negatives called positive (%)", "Positives found (%)")
     return finish(figure, axes)
 
@@ -84,11 +83,10 @@ def roc_figure(stages: Mapping[str, Predictions]) -> Figure:
 def precision_recall_figure(stages: Mapping[str, Predictions]) -> Figure:
     """The share of positives found against the share of answers 'positive' that are right."""
     figure, axes = canvas()
-    for label, positive_N, score_N, (colour, dashes) in _curves(stages):
-        precision, recall, _ = precision_recall_curve(positive_N, score_N)
-        # the first points, with a threshold that few examples reach, jump between 0 and 1
-        kept = _few(len(precision))
-        axes.plot(100 * recall[kept], 100 * precision[kept], color=colour, ls=dashes, lw=1.6, label=label)
+    for curve in _curves(stages):
+        # its first points, with a threshold that few examples reach, jump between 0 and 1
+        precision_P, recall_P, _ = precision_recall_curve(curve.positive_N, curve.score_N)
+        _draw(axes, curve, recall_P, precision_P)
     _square(axes, "Recall (%)", "Precision (%)")
     return finish(figure, axes)
 
@@ -98,27 +96,43 @@ def has_curves(answers: Predictions) -> bool:
     return any(0 < (answers.labels == index).sum() < len(answers) for index in range(len(answers.label_names)))
 
 
-def _curves(
-    stages: Mapping[str, Predictions],
-) -> list[tuple[str, npt.NDArray[np.bool_], npt.NDArray[np.float64], tuple[str, Any]]]:
-    """With two classes the positive one at each stage; with more the most frequent ones, each against the rest, after.
+class _Curve(NamedTuple):
+    """What a curve is drawn from: for N examples whether each is positive and its score; and how."""
 
-    A list of (label, [N] is it so, [N] score, (colour, dashes)).
-    """
+    label: str
+    positive_N: npt.NDArray[np.bool_]
+    score_N: npt.NDArray[np.float64]
+    line: tuple[str, Any]
+
+
+def _curves(stages: Mapping[str, Predictions]) -> list[_Curve]:
+    """Of two classes the positive one at each stage; of more the most frequent, each against the rest, after."""
     after = stages["after"]
     if len(after.label_names) == 2:
-        lines = {"after": (BLUE, "-"), "before": (GREY, (0, (5, 2))), "float": (GREEN, (0, (1, 1.2)))}
-        drawn = [stage for stage in ("before", "float", "after") if stage in stages]
+        lines = {"before": (GREY, (0, (5, 2))), "float": (GREEN, (0, (1, 1.2))), "after": (BLUE, "-")}
         return [
-            (STAGES[stage], stages[stage].labels == 1, stages[stage].probabilities_NC[:, 1], lines[stage])
-            for stage in drawn
+            _Curve(STAGES[stage], stages[stage].labels == 1, stages[stage].probabilities_NC[:, 1], line)
+            for stage, line in lines.items()
+            if stage in stages
         ]
     counts = np.bincount(after.labels, minlength=len(after.label_names))
     frequent = [int(index) for index in np.argsort(-counts, kind="stable") if 0 < counts[index] < len(after)]
     return [
-        (drawable_name(after.label_names[index], index), after.labels == index, after.probabilities_NC[:, index], line)
+        _Curve(
+            drawable_name(after.label_names[index], index),
+            after.labels == index,
+            after.probabilities_NC[:, index],
+            line,
+        )
         for index, line in zip(frequent, LINES, strict=False)
     ]
+
+
+def _draw(axes: Axes, curve: _Curve, across_P: npt.NDArray[np.float64], up_P: npt.NDArray[np.float64]) -> None:
+    """A curve of P shares, in percent; of its points as many as can be seen."""
+    kept = _few(len(across_P))
+    colour, dashes = curve.line
+    axes.plot(100 * across_P[kept], 100 * up_P[kept], color=colour, ls=dashes, lw=1.6, label=curve.label)
 
 
 def _few(count: int) -> npt.NDArray[np.int64]:
