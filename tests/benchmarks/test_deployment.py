@@ -8,25 +8,16 @@ from typing import Any
 import pytest
 
 import deployment
-import shapes
-from tiny import VOCABULARY, tiny_tokenizer
+from shapes import Shape
+from tiny import tiny_tokenizer
 
 pytest.importorskip("onnx", reason="the onnx extra is not installed")
-
-TINY = shapes.Shape(
-    "gpt2",
-    {"n_embd": 32, "n_layer": 2, "n_head": 4, "vocab_size": VOCABULARY, "bos_token_id": 0, "eos_token_id": 0},
-    ("c_attn", "c_proj"),
-    ("c_attn",),
-    {"c_attn": 2 / 3},
-)
 
 
 @pytest.mark.slow
 def test_every_contender_has_its_row_and_answers_alike(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tiny_shape: Shape, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(shapes.SHAPES, "tiny", TINY)
     tiny_tokenizer().save_pretrained(tmp_path / "tokenizer")
     options = ["--models", "tiny", "--tokenizer", str(tmp_path / "tokenizer"), "--output", str(tmp_path / "out.json")]
     few = ["--rounds", "1", "--queries", "3", "--warm-up", "1", "--bulk", "20", "--repeats", "1", "--threads", "1"]

@@ -7,23 +7,14 @@ import numpy as np
 import pytest
 
 import prediction_speed
-import shapes
-from tiny import VOCABULARY, tiny_tokenizer
-
-TINY = shapes.Shape(
-    "gpt2",
-    {"n_embd": 32, "n_layer": 2, "n_head": 4, "vocab_size": VOCABULARY, "bos_token_id": 0, "eos_token_id": 0},
-    ("c_attn", "c_proj"),
-    ("c_attn",),
-    {"c_attn": 2 / 3},
-)
+from shapes import Shape
+from tiny import tiny_tokenizer
 
 
 @pytest.mark.slow
 def test_every_contender_has_its_row_and_they_agree(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tiny_shape: Shape, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(shapes.SHAPES, "tiny", TINY)
     tiny_tokenizer().save_pretrained(tmp_path / "tokenizer")
     output = tmp_path / "speeds.json"
     options = ["--models", "tiny", "--tokenizer", str(tmp_path / "tokenizer"), "--texts", "100", "--peer-texts", "80"]
