@@ -21,8 +21,18 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from feathertune.commands import compare, tune
-from feathertune.commands.options import OverridesArgument, RecipeArgument, stderr, stdout
+from feathertune.commands import compare, export, inspect, tune
+from feathertune.commands.options import (
+    BaseOption,
+    FormatOption,
+    OverridesArgument,
+    RecipeArgument,
+    RunArgument,
+    TableOrJson,
+    require_run,
+    stderr,
+    stdout,
+)
 from feathertune.errors import UserError
 
 app = typer.Typer(
@@ -33,24 +43,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-inspect_app = typer.Typer(help="Look at data or a model before training.", no_args_is_help=True)
-app.add_typer(inspect_app, name="inspect")
-app.command()(compare.compare)
-app.command()(tune.tune)
-
-
-class TableOrJson(StrEnum):
-    """How a result is printed."""
-
-    TABLE = "table"
-    JSON = "json"
-
-
-class OnBadRow(StrEnum):
-    """What a bad row is."""
-
-    ERROR = "error"
-    SKIP = "skip"
 
 
 class PredictionFormat(StrEnum):
@@ -61,27 +53,7 @@ class PredictionFormat(StrEnum):
     CSV = "csv"
 
 
-class ExportTo(StrEnum):
-    """What an export is for."""
-
-    ADAPTER = "adapter"
-    MERGED = "merged"
-    ONNX = "onnx"
-    EXECUTORCH = "executorch"
-
-
-class ExportPrecision(StrEnum):
-    """The numbers of an export's weights."""
-
-    FP32 = "fp32"
-    INT8 = "int8"
-    INT4 = "int4"
-
-
-RunArgument = Annotated[Path, typer.Argument(help="A run folder that `train` wrote.")]
 RunOrExportArgument = Annotated[Path, typer.Argument(help="A run folder, or an ONNX or ExecuTorch export of one.")]
-FormatOption = Annotated[TableOrJson, typer.Option("--format", help="table, or one JSON document")]
-BaseOption = Annotated[str | None, typer.Option(help="Where the base model is now, if the run cannot find it.")]
 
 
 @app.command()
@@ -93,7 +65,10 @@ def train(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Load and check everything, train nothing.")] = False,
     print_recipe: Annotated[bool, typer.Option("--print-recipe", help="Print the complete recipe and stop.")] = False,
 ) -> None:
-    """Fine-tune by a recipe: evaluate before, train, evaluate after, write the run folder."""
+    """Fine-tune by a recipe: evaluate before, train, evaluate after.
+
+    Everything it finds is in the run folder, which it names at its end.
+    """
     from feathertune.recipe import dump_recipe, find_recipe, load_recipe
 
     path = find_recipe(recipe)
@@ -138,8 +113,8 @@ def evaluate(
     format_: FormatOption = TableOrJson.TABLE,
     base: BaseOption = None,
 ) -> None:
-    """Evaluate a finished run on a split of its data, or on other data."""
-    _require_run(run)
+    """Evaluate a finished run on a split of its data, or other data."""
+    require_run(run)
     from feathertune.evaluation.evaluate import evaluate_run
     from feathertune.evaluation.summary_table import metrics_table
 
@@ -173,7 +148,7 @@ def predict(
     from feathertune.export.export_folder import is_export
 
     if not is_export(run):
-        _require_run(run)
+        require_run(run)
     from feathertune.serving.bulk import predict_rows, write_rows
     from feathertune.serving.predictor import Predictor
 
@@ -197,90 +172,23 @@ def predict(
 
 
 @app.command()
-def export(
-    run: RunArgument,
-    to: Annotated[ExportTo, typer.Option("--to", help="What to write.")],
-    output: Annotated[Path, typer.Option(help="A new folder.")],
-    precision: Annotated[
-        ExportPrecision | None, typer.Option(help="default: the run's own; int8 and int4 need a quantized run")
-    ] = None,
-    opset: Annotated[
-        int | None, typer.Option(help="--to onnx: the version of its operators, 21 to 23; default: 21")
-    ] = None,
-    base: BaseOption = None,
-) -> None:
-    """Export a finished run, ask the artefact about the whole validation split, and keep it if it answers the same.
-
-    Exit status 1: its answers differ from those evaluated; it is set aside as OUTPUT.refused.
-    """
-    _require_run(run)
-    from feathertune.export.exporting import export_run, summary_lines
-
-    done = export_run(
-        run, to.value, output, precision=None if precision is None else precision.value, opset=opset, base=base
-    )
-    for line in summary_lines(done):
-        typer.echo(line, err=True)
-    if not done.parity.passed:
-        typer.echo(f"feathertune: the export is refused; it is set aside in {done.folder}", err=True)
-        raise typer.Exit(1)
-    typer.echo(f"export: {done.folder}")
-
-
-@app.command()
 def report(
     folder: Annotated[Path, typer.Argument(help="A run folder, or that of a comparison or a search.")],
 ) -> None:
-    """Write report.html, README.md and figures/ of a finished run again, from its files."""
+    """Write the report of a finished run again, from its files.
+
+    That is report.html, README.md (the model card) and figures/.
+    """
     _require_reportable(folder)
     from feathertune.report.writing import write_report
 
     typer.echo(f"report: {write_report(folder)}")
 
 
-@inspect_app.command("data")
-def inspect_data(
-    source: Annotated[str, typer.Argument(help="A recipe, `sample`, a file, a folder or a Hub id.")],
-    overrides: OverridesArgument = None,
-    text: Annotated[str | None, typer.Option(help="The texts' column.")] = None,
-    label: Annotated[str | None, typer.Option(help="The labels' column.")] = None,
-    rating: Annotated[str | None, typer.Option(help="A column of numbers, for --above or --at-least.")] = None,
-    above: Annotated[float | None, typer.Option(help="POSITIVE where the rating is above this.")] = None,
-    at_least: Annotated[float | None, typer.Option(help="POSITIVE where the rating is at least this.")] = None,
-    model: Annotated[str | None, typer.Option(help="The model whose tokenizer counts tokens.")] = None,
-    on_bad_row: Annotated[OnBadRow | None, typer.Option(help="skip: list bad rows and go on.")] = None,
-    format_: FormatOption = TableOrJson.TABLE,
-) -> None:
-    """Print counts, lengths, labels, duplicates, leaks and examples of each split."""
-    from feathertune.data.statistics import render
-    from feathertune.inspection import inspect_source
-
-    columns = {"text": text, "label": label, "rating": rating, "above": above, "at_least": at_least}
-    description = inspect_source(source, overrides, model=model, on_bad_row=on_bad_row, **columns)
-    if format_ is TableOrJson.JSON:
-        typer.echo(json.dumps(description, indent=2, ensure_ascii=False, allow_nan=False))
-    else:
-        stdout().print(render(description))
-
-
-@inspect_app.command("model")
-def inspect_model(
-    source: Annotated[str, typer.Argument(help="A recipe, or a model: folder, package:NAME/path, gguf:FILE, Hub id.")],
-    overrides: OverridesArgument = None,
-    format_: FormatOption = TableOrJson.TABLE,
-) -> None:
-    """Print a model's architecture, what the method adapts, and the parameter counts."""
-    from feathertune.inspection import inspect_base
-
-    classifier = inspect_base(source, overrides)
-    from feathertune.model.adapt import count_parameters
-    from feathertune.model.tree import describe_model, draw_model
-
-    if format_ is TableOrJson.JSON:
-        typer.echo(json.dumps(describe_model(classifier), indent=2))
-    else:
-        stdout().print(draw_model(classifier))
-        typer.echo(str(count_parameters(classifier)))
+app.command()(compare.compare)
+app.command()(tune.tune)
+app.command()(export.export)
+app.add_typer(inspect.app, name="inspect")
 
 
 @app.callback(invoke_without_command=True)
@@ -334,17 +242,10 @@ def _fail(message: str) -> NoReturn:
     sys.exit(2)
 
 
-def _require_run(folder: Path) -> None:
-    """Refuse what is no finished run at once, before torch is imported. Raises UserError."""
-    from feathertune.run_folder import open_run
-
-    open_run(folder)
-
-
 def _require_reportable(folder: Path) -> None:
     """As `_require_run`, for what else has a report."""
     if not any((folder / name).is_file() for name in ("comparison.json", "tune.json")):
-        _require_run(folder)
+        require_run(folder)
 
 
 def _kind_by_name(output: Path | None, default: str) -> str:

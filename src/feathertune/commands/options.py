@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,15 +12,24 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
+
+class TableOrJson(StrEnum):
+    """How a result is printed."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
 RecipeArgument = Annotated[
-    str,
-    typer.Argument(
-        help="A YAML file, or a shipped recipe: quickstart, wellformed-minilm, wellformed-smollm2, wellformed-gpt2."
-    ),
+    str, typer.Argument(help="A YAML file, or a shipped recipe's name, such as quickstart or wellformed-minilm.")
 ]
 OverridesArgument = Annotated[
     list[str] | None, typer.Argument(help="key=value changes to the recipe: training.epochs=3", show_default=False)
 ]
+
+RunArgument = Annotated[Path, typer.Argument(help="A run folder that `train` wrote.")]
+FormatOption = Annotated[TableOrJson, typer.Option("--format", help="table, or one JSON document")]
+BaseOption = Annotated[str | None, typer.Option(help="Where the base model is now, if the run cannot find it.")]
 
 
 def stdout() -> Console:
@@ -33,3 +44,10 @@ def stderr() -> Console:
     from rich.console import Console
 
     return Console(stderr=True, highlight=False)
+
+
+def require_run(folder: Path) -> None:
+    """Refuse what is no finished run at once, before torch is imported. Raises UserError."""
+    from feathertune.run_folder import open_run
+
+    open_run(folder)
