@@ -25,6 +25,8 @@ from feathertune.comparison import making
 from feathertune.comparison.table import comparison_markdown, comparison_table
 from feathertune.errors import UserError
 from feathertune.recipe import Recipe, load_recipe
+from feathertune.report.run_report import write_run_report
+from feathertune.run_folder import RunFolder
 from tiny import save_tiny_base, write_tiny_data
 
 METHODS = ["majority", "words", "head", "full", "lora", "qat"]
@@ -177,6 +179,16 @@ def test_costs_are_the_runs_own(place: Path, comparison: dict[str, Any]) -> None
     assert methods["lora"]["artefact_bytes"] == sum(path.stat().st_size for path in adapter.iterdir())
     assert methods["qat"]["learning_rate"] == methods["lora"]["learning_rate"] == 0.01
     assert (methods["full"]["learning_rate"], methods["head"]["learning_rate"]) == (0.002, 0.05)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_methods_run_has_a_report(place: Path, method: str, tmp_path: Path) -> None:
+    """Of the very files that the run left, which differ from method to method."""
+    shutil.copytree(place / "compared" / "runs" / f"{method}-seed3", tmp_path / method)
+    run = RunFolder(tmp_path / method)
+    write_run_report(run, json.loads(run.summary.read_text()))
+    assert "<h1" in run.report.read_text()
+    assert ("tokens are cut" in run.report.read_text()) == (method not in ("majority", "words"))
 
 
 def test_qat_started_from_its_own_seeds_lora_run(place: Path) -> None:

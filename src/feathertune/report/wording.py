@@ -96,14 +96,14 @@ def data_lines(facts: RunFacts) -> list[tuple[str, str]]:
         lines.append(("label", f"{data['label_names'][1]} where {label.rating} is {rule}{soft}"))
     else:
         lines.append(("label", f"the column {label.column}"))
-    cut = sum(data["truncated_texts"].values())
     duplicates = sum(described["duplicates"] for described in data["splits"].values())
     found = {
         "duplicates within a split": duplicates,
         "texts that are in two splits": len(data["leaks"]),
         "rows left out": data["bad_rows"]["count"],
-        f"texts cut at {recipe.model.max_length} tokens": cut,
     }
+    if "truncated_texts" in data:  # a baseline has no tokens
+        found[f"texts cut at {recipe.model.max_length} tokens"] = sum(data["truncated_texts"].values())
     lines.append(("checks", ", ".join(f"{number(count)} {what}" for what, count in found.items())))
     return lines + [("note", note) for note in data["notes"]]
 
@@ -116,8 +116,9 @@ def limits(facts: RunFacts) -> list[str]:
         f"It was evaluated on {evaluated} examples of this data; on other kinds of text it may do far worse.",
         "One seed was trained. Its figures' intervals hold the choice of examples, not the luck of the training.",
         f"It knows {len(data['label_names'])} answers and always gives one of them, for any text.",
-        f"Texts longer than {facts.recipe.model.max_length} tokens are cut.",
     ]
+    if "truncated_texts" in data:
+        lines.append(f"Texts longer than {facts.recipe.model.max_length} tokens are cut.")
     rare = [
         f"{shown(name, 40)} ({scores['support']})"
         for name, scores in after[facts.split]["per_class"].items()
