@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -135,7 +136,7 @@ class WordsBaseline:
         """Weights and biases."""
         return self.weights_KV.size + self.bias_K.size
 
-    @property
+    @cached_property
     def _vectors(self) -> Any:
         vectorizer = _vectorizer(self.vocabulary)
         vectorizer.idf_ = self.idf_V

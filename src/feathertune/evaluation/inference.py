@@ -33,14 +33,16 @@ def predict_logits(
     """
     logits_NC = np.empty((len(texts), len(classifier.label_names)), dtype=np.float32)
     was_training = classifier.training
-    classifier.eval()
+    if was_training:
+        classifier.eval()
     try:
         with torch.inference_mode(), merged(classifier):
             for begin in range(0, len(texts), _WINDOW):
                 window = texts.window(begin, min(begin + _WINDOW, len(texts)))
                 logits_NC[begin : begin + len(window)] = _predict_window(classifier, window, token_budget)
     finally:
-        classifier.train(was_training)
+        if was_training:
+            classifier.train()
     return logits_NC
 
 

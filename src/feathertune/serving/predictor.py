@@ -16,6 +16,7 @@ from feathertune.evaluation.calibration import read_decision
 from feathertune.evaluation.inference import predict_logits
 from feathertune.evaluation.predictions import Decision
 from feathertune.export.export_folder import is_export
+from feathertune.model.adapt import merge
 from feathertune.recipe import BASELINES, DataSection, Recipe, load_recipe
 from feathertune.run_folder import RunFolder, open_run
 from feathertune.serving.exported import ExportedModel
@@ -79,7 +80,9 @@ def _open(path: Path, base: str | None) -> _Model:
     if whole is None:
         recipe = load_recipe(open_run(path).recipe)
         if recipe.method not in BASELINES:
-            return _RunModel(load_trained(path, base))
+            trained = load_trained(path, base)
+            merge(trained.classifier)  # once, and not anew for every call
+            return _RunModel(trained)
         whole = "a baseline's run"
     if base is not None:
         raise UserError(f"{whole} holds the whole model", where="--base", fix="Leave --base out.")

@@ -1,0 +1,81 @@
+"""A run that is asked about new texts: what is made once, and what it answers."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from feathertune.errors import UserError
+from feathertune.evaluation import baselines
+from feathertune.evaluation.prediction_file import read_predictions
+from feathertune.model import adapt
+from feathertune.recipe import parse_recipe
+from feathertune.run import train
+from feathertune.run_folder import RunFolder
+from feathertune.serving.predictor import Predictor
+from tiny import save_tiny_base, write_tiny_data
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a base, data and two runs: `lora` and `words`."""
+    folder = tmp_path_factory.mktemp("predictor")
+    save_tiny_base(folder / "base")
+    write_tiny_data(folder / "data")
+    text = f"""
+    model: {{source: '{folder / "base"}'}}
+    data: {{source: '{folder / "data"}'}}
+    lora: {{rank: 4, targets: all-linear}}
+    training: {{epochs: 1, learning_rate: 0.01, precision: fp32}}
+    """
+    for method in ("lora", "words"):
+        train(parse_recipe(text, [f"method={method}"], where="here"), folder / method)
+    return folder
+
+
+@pytest.mark.parametrize("method", ["lora", "words"])
+def test_it_answers_as_was_evaluated_together_and_one_by_one(place: Path, method: str) -> None:
+    stored = read_predictions(RunFolder(place / method).predictions("after", "validation"), "validation")
+    predictor = Predictor(place / method)
+    together = predictor.predict(list(stored.texts))
+    for number, answer in enumerate(together):
+        assert answer.label == stored.label_names[stored.predicted[number]]
+        alone = predictor.predict(answer.text)[0]
+        found = [list(one.probabilities.values()) for one in (answer, alone)]
+        np.testing.assert_allclose(found, [stored.probabilities_NC[number]] * 2, rtol=0, atol=1e-6)
+
+
+def test_adapters_are_merged_once_and_not_for_every_call(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = count(monkeypatch, adapt.AdaptedLinear, "merged")
+    predictor = Predictor(place / "lora")
+    once = len(calls)
+    for _ in range(3):
+        predictor.predict("the cat")
+    assert len(calls) == once > 0
+
+
+def test_words_are_looked_up_in_one_vectorizer(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = count(monkeypatch, baselines, "_vectorizer")
+    predictor = Predictor(place / "words")
+    for _ in range(3):
+        predictor.predict("the cat")
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize(("text", "what"), [(" ", "is empty"), ("\ud800", "not valid UTF-8")])
+def test_what_is_no_text_is_named_by_its_place(place: Path, text: str, what: str) -> None:
+    with pytest.raises(UserError, match=f"text 2: .*{what}"):
+        Predictor(place / "words").predict(["the cat", text])
+
+
+def count(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> list[None]:
+    """One entry for each call of `owner.name`, which does what it did."""
+    original, calls = getattr(owner, name), []
+
+    def counted(*arguments: Any, **named: Any) -> Any:
+        calls.append(None)
+        return original(*arguments, **named)
+
+    monkeypatch.setattr(owner, name, counted)
+    return calls
