@@ -11,7 +11,7 @@ quickstart: $(VENV)/.installed
 	rm -rf $(RUN)
 	$(BIN)/feathertune train quickstart --output $(RUN)
 	$(BIN)/feathertune predict $(RUN) "how do magnets work?" "how magnets does work?"
-	@echo "run folder: $(RUN)  (figures/, predictions/, summary.json; try: $(BIN)/feathertune predict $(RUN) \"your text\")"
+	@echo "to read: $(RUN)/report.html; to try: $(BIN)/feathertune predict $(RUN) \"your text\""
 
 test: $(VENV)/.installed-dev
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest

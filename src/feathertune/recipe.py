@@ -123,8 +123,8 @@ class TrainingSection(_Section):
     warmup: float = Field(default=0.06, ge=0, lt=1)
     schedule: Literal["linear", "cosine", "constant", "plateau"] = "linear"
     gradient_clip: float | None = Field(default=1.0, gt=0, description="largest norm of the gradient; null: none")
-    best_metric: BestMetric = "accuracy"
-    early_stopping: int | None = Field(default=None, ge=1, description="epochs without a better metric; null: off")
+    best_metric: BestMetric = Field(default="accuracy", description="chooses the epoch; of equals, the loss does")
+    early_stopping: int | None = Field(default=None, ge=1, description="epochs that are no better; null: off")
     precision: Literal["auto", "fp32", "bf16"] = Field(
         default="auto", description="of the layers' products; auto: bf16 where the machine has it"
     )

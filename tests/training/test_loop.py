@@ -194,7 +194,7 @@ def test_the_best_epochs_weights_are_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("metric", "best"), [("loss", 3), ("accuracy", 2), ("f1", 1), ("precision", 1), ("recall", 1), ("roc_auc", 4)]
+    ("metric", "best"), [("loss", 3), ("accuracy", 2), ("f1", 3), ("precision", 3), ("recall", 3), ("roc_auc", 4)]
 )
 def test_loss_is_minimized_and_the_others_maximized(tmp_path: Path, metric: str, best: int) -> None:
     story = iter(
@@ -211,18 +211,34 @@ def test_loss_is_minimized_and_the_others_maximized(tmp_path: Path, metric: str,
     assert outcome.progress.best_epoch == best
 
 
+def test_of_equally_accurate_epochs_the_surest_is_kept_and_patience_begins_anew(tmp_path: Path) -> None:
+    losses = iter([0.6, 0.5, 0.3, 0.4, 0.35])
+    outcome = train(
+        tmp_path,
+        lora_classifier(),
+        random_set(8),
+        epochs=9,
+        best_metric="accuracy",
+        early_stopping=2,
+        evaluate=lambda: metrics(next(losses), accuracy=1.0),
+    )
+    assert (outcome.progress.best_epoch, outcome.progress.best_value, outcome.progress.best_loss) == (3, 1.0, 0.3)
+    assert (outcome.stopped_early, outcome.progress.epoch) == (True, 5)
+
+
 def test_training_that_goes_wrong_late_keeps_its_early_best(tmp_path: Path) -> None:
-    """Nothing scripted: a rate far too high makes later epochs worse than the first."""
+    """Nothing scripted: what is evaluated has other labels, so that learning makes it worse."""
     classifier, data = lora_classifier(), random_set(24)
+    others = replace(data, targets=(data.targets + 1) % 3)
     seen: list[float] = []
 
     def evaluate() -> dict[str, Any]:
-        seen.append(mean_loss(classifier, data))
+        seen.append(mean_loss(classifier, others))
         return metrics(seen[-1])
 
-    outcome = train(tmp_path, classifier, data, epochs=5, schedule="constant", learning_rate=1.0, evaluate=evaluate)
+    outcome = train(tmp_path, classifier, data, epochs=8, schedule="constant", learning_rate=0.02, evaluate=evaluate)
     assert seen[-1] > min(seen)
-    assert mean_loss(classifier, data) == min(seen) == outcome.progress.best_value
+    assert mean_loss(classifier, others) == min(seen) == outcome.progress.best_value
 
 
 def test_early_stopping_stops(tmp_path: Path) -> None:

@@ -204,7 +204,7 @@ def test_a_checkpoint_gives_back_every_number(tmp_path: Path) -> None:
     for tensor in weights.values():
         tensor.grad = torch.rand_like(tensor)
     optimizer.step()
-    progress = Progress(7, 1, 2, 0.1 + 0.2, 3, 1, 1 / 3, Plateau(0.5, bad_epochs=1), 1e-17, 99)
+    progress = Progress(7, 1, 2, 0.1 + 0.2, 3, 1, 1 / 3, 0.7, Plateau(0.5, bad_epochs=1), 1e-17, 99)
     save_checkpoint(tmp_path, weights, optimizer, progress, "f")
     json.loads((tmp_path / "step-000007" / "state.json").read_text(), parse_constant=lambda name: pytest.fail(name))
 

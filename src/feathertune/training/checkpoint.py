@@ -31,7 +31,8 @@ class Progress:
         epoch: epochs done.
         steps_in_epoch: steps done of the epoch under way.
         loss_sum, examples: of the epoch under way, for its mean training loss.
-        best_epoch, best_value: the best epoch so far by the recipe's metric (0 and None before the first).
+        best_epoch, best_value, best_loss: the best epoch so far, its value of the recipe's metric and its validation
+            loss, which decides between equals (0 and None before the first).
         plateau: state of the plateau schedule.
         train_seconds, examples_seen: of training steps alone, over all sessions of this run.
     """
@@ -43,6 +44,7 @@ class Progress:
     examples: int = 0
     best_epoch: int = 0
     best_value: float | None = None
+    best_loss: float | None = None
     plateau: Plateau = field(default_factory=Plateau)
     train_seconds: float = 0.0
     examples_seen: int = 0

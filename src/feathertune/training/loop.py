@@ -268,12 +268,15 @@ def _step_seed(seed: int, step: int, rank: int) -> int:
 
 
 def _end_epoch(progress: Progress, validation: dict[str, Any], best_metric: str) -> tuple[Progress, bool]:
-    """Count the epoch, and say whether it is the best so far. The first of equals stays the best."""
-    value = validation[best_metric]
-    score = -math.inf if value is None else (-value if best_metric == "loss" else value)
-    before = progress.best_value
-    best_score = -math.inf if before is None else (-before if best_metric == "loss" else before)
-    best = progress.best_epoch == 0 or score > best_score
+    """Count the epoch, and say whether it is the best so far: by the metric, and where that is equal, by the loss.
+
+    Where a small validation split is soon all right, the first epoch to have it so is much less sure than later ones.
+    """
+    value, loss = validation[best_metric], float(validation["loss"])
+    best = progress.best_loss is None or (_score(value, best_metric), -loss) > (
+        _score(progress.best_value, best_metric),
+        -progress.best_loss,
+    )
     epoch = progress.epoch + 1
     return (
         replace(
@@ -283,11 +286,19 @@ def _end_epoch(progress: Progress, validation: dict[str, Any], best_metric: str)
             loss_sum=0.0,
             examples=0,
             best_epoch=epoch if best else progress.best_epoch,
-            best_value=value if best else before,
+            best_value=value if best else progress.best_value,
+            best_loss=loss if best else progress.best_loss,
             plateau=progress.plateau.after(validation["loss"]),
         ),
         best,
     )
+
+
+def _score(value: float | None, metric: str) -> float:
+    """The more the better; an undefined metric is the least."""
+    if value is None:
+        return -math.inf
+    return -value if metric == "loss" else value
 
 
 def _out_of_patience(progress: Progress, settings: LoopSettings) -> bool:
