@@ -58,13 +58,14 @@ def train(
     if recipe.method in BASELINES:
         return train_baseline(recipe, run, reporter, _command(command))
     job = prepare(recipe, accelerator.device)
+    begun = resume and run.metrics.is_file()
     checkpoint = latest_checkpoint(run.checkpoints) if resume else None
     if checkpoint is not None:  # another run's is refused before anything of it is written over
         check_fingerprint(checkpoint, fingerprint(job, accelerator.num_processes))
     elif accelerator.is_main_process:
         _write_inputs(run, job, command)
     accelerator.wait_for_everyone()
-    if resume and checkpoint is None:
+    if begun and checkpoint is None:
         reporter.say(f"no checkpoint in {run.path}: starting from the beginning")
     for line in introduce(job):
         reporter.say(line)
@@ -133,7 +134,7 @@ def _write_inputs(run: RunFolder, job: Job, command: str | None) -> None:
     tokens = {name: texts.whole_lengths for name, texts in job.texts.items()}
     description = describe(job.dataset, tokens, overlap=job.overlap)
     truncated = {name: texts.truncated for name, texts in job.texts.items()}
-    write_json(run.data, description | {"label_names": list(job.dataset.label_names), "truncated_texts": truncated})
+    write_json(run.data, description | {"truncated_texts": truncated})
     write_json(
         run.base,
         {
