@@ -6,6 +6,7 @@ import reference
 import torch
 
 from feathertune.quantization.integer import IntegerEmbedding, IntegerLinear
+from feathertune.quantization.numerics import Bits
 
 F = np.float32
 
@@ -86,3 +87,14 @@ def test_an_embedding_row_is_its_integers_times_its_scale() -> None:
     wanted = q_VD[ids.numpy()].astype(F) * s_V[ids.numpy()][..., None]
     np.testing.assert_array_equal(IntegerEmbedding.of(table)(ids).numpy(), wanted)
     np.testing.assert_array_equal(IntegerEmbedding.of(table, 2.5)(ids).numpy(), wanted * F(2.5))
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("inputs", [384, 1536])
+def test_a_row_does_not_depend_on_how_many_there_are(bits: Bits, inputs: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    layer = IntegerLinear.of(torch.randn(384, inputs, generator=generator), None, bits)
+    x_TI = torch.randn(40, inputs, generator=generator)
+    whole_TO = layer(x_TI)
+    for count in range(1, 40):
+        assert torch.equal(layer(x_TI[:count].contiguous()), whole_TO[:count]), count

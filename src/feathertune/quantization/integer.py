@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from feathertune.model.product import product
 from feathertune.quantization import numerics
 from feathertune.quantization.numerics import GROUP, Bits, QuantizedRows
 
+_LEAST = 16  # rows of a float product: fewer go to another kernel (one alone in oneDNN), which adds in another order
 _FEW = 512  # rows whose [T, O] stays in the cache between the integer product and its rescaling
 
 
@@ -72,7 +74,10 @@ class Int4Product:
     def answer(self, rows: QuantizedRows) -> Tensor:
         """[T, O] float32."""
         centred_TI = rows.q_TI.to(self.float_OI.dtype).sub_(rows.zero_T1)  # 8 significant bits, exact in bfloat16 too
-        y_TO = product(centred_TI, self.float_OI).float().mul_(rows.scale_T1)
+        count = len(centred_TI)
+        if 0 < count < _LEAST:
+            centred_TI = functional.pad(centred_TI, (0, 0, 0, _LEAST - count))
+        y_TO = product(centred_TI, self.float_OI)[:count].float().mul_(rows.scale_T1)
         return y_TO if self.bias_O is None else y_TO.add_(self.bias_O)
 
     def gradient(self, gradient_TO: Tensor) -> Tensor:
