@@ -93,7 +93,9 @@ def test_an_embedding_row_is_its_integers_times_its_scale() -> None:
 @pytest.mark.parametrize("inputs", [384, 1536])
 def test_a_row_does_not_depend_on_how_many_there_are(bits: Bits, inputs: int) -> None:
     generator = torch.Generator().manual_seed(0)
-    layer = IntegerLinear.of(torch.randn(384, inputs, generator=generator), None, bits)
+    # scales far apart, or float32 would hold the sums exactly in any order
+    size_I = 4 ** torch.randn(inputs, generator=generator)
+    layer = IntegerLinear.of(torch.randn(384, inputs, generator=generator) * size_I, None, bits)
     x_TI = torch.randn(40, inputs, generator=generator)
     whole_TO = layer(x_TI)
     for count in range(1, 40):
