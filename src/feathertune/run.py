@@ -58,18 +58,10 @@ def train(
     if recipe.method in BASELINES:
         return train_baseline(recipe, run, reporter, _command(command))
     job = prepare(recipe, accelerator.device)
-    begun = resume and run.metrics.is_file()
-    checkpoint = latest_checkpoint(run.checkpoints) if resume else None
-    if checkpoint is not None:  # another run's is refused before anything of it is written over
-        check_fingerprint(checkpoint, fingerprint(job, accelerator.num_processes))
-    elif accelerator.is_main_process:
-        _write_inputs(run, job, command)
-    accelerator.wait_for_everyone()
-    if begun and checkpoint is None:
-        reporter.say(f"no checkpoint in {run.path}: starting from the beginning")
+    session = Session(run, accelerator, reporter, resume)
+    _begin(session, job, command)
     for line in introduce(job):
         reporter.say(line)
-    session = Session(run, accelerator, reporter, resume)
     before = evaluate_stage(session, job, "before")
     outcome = None if job.start is not None else _train(session, job)
     more: dict[str, Any] = {}
@@ -123,6 +115,20 @@ def _accelerator() -> Any:
 
     # Accumulation is the loop's, whatever `accelerate config` says.
     return Accelerator(mixed_precision="no", gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1))
+
+
+def _begin(session: Session, job: Job, command: str | None) -> None:
+    """Write what is known beforehand, unless the run goes on from a checkpoint. Raises UserError for another run's."""
+    run, accelerator = session.run, session.accelerator
+    begun = session.resume and run.metrics.is_file()
+    checkpoint = latest_checkpoint(run.checkpoints) if session.resume else None
+    if checkpoint is not None:  # another run's is refused before anything of it is written over
+        check_fingerprint(checkpoint, fingerprint(job, accelerator.num_processes))
+    elif session.writes:
+        _write_inputs(run, job, command)
+    accelerator.wait_for_everyone()
+    if begun and checkpoint is None:
+        session.reporter.say(f"no checkpoint in {run.path}: starting from the beginning")
 
 
 def _write_inputs(run: RunFolder, job: Job, command: str | None) -> None:
