@@ -243,7 +243,7 @@ def _fail(message: str) -> NoReturn:
 
 
 def _require_reportable(folder: Path) -> None:
-    """As `_require_run`, for what else has a report."""
+    """As `require_run`, for what else has a report."""
     if not any((folder / name).is_file() for name in ("comparison.json", "tune.json")):
         require_run(folder)
 

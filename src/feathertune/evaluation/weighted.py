@@ -50,6 +50,7 @@ def statistics_of(
     residuals_NK = calibration_residuals(labels_N, probabilities_NC) if "ece" in names else None
 
     def statistics(weights_BN: Weights) -> dict[str, Floats]:
+        """[B, N] weights -> for each of `names`, [B] values."""
         total_B = weights_BN.sum(axis=1, dtype=np.float64)
         true_BC, said_BC, hit_BC = np.split((weights_BN @ counted).astype(np.float64), 3, axis=1)
         ratios = {

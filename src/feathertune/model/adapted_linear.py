@@ -98,6 +98,7 @@ class _Adapted(torch.autograd.Function):
         scaling: float,
         keep: Tensor | None,
     ) -> Tensor:
+        """[..., I] -> [..., O]; [W | B] is `extended_OE`, whose right part is brought up to date first."""
         inputs, dtype = a_RI.shape[1], extended_OE.dtype
         extended_OE.data[:, inputs:] = b_OR  # as .data: another forward pass with the same B spoils nothing
         x_TE = x.new_empty(x.numel() // inputs, extended_OE.shape[1], dtype=dtype)
@@ -114,6 +115,7 @@ class _Adapted(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """[..., O] -> the gradients of x (where it is wanted), A and B."""
         dropped_TI, low_TR, extended_OE, a_RI, b_OR, keep_TI = ctx.saved_tensors  # raises if B has changed since
         inputs = a_RI.shape[1]
         gradient_TO = gradient.reshape(-1, gradient.shape[-1])

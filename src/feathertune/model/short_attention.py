@@ -107,6 +107,7 @@ class _ShortAttention(torch.autograd.Function):
         keep_BHLL: Tensor | None,
         keep_scale: float,
     ) -> Tensor:
+        """[T, H, K]: attention by the matrix of scores of each sequence and head; see `short_attention`."""
         tokens, heads, width = query_THK.shape
         sequences, longest = len(bias_BQL), bias_BQL.shape[-1]
         shape = (sequences * heads, longest, width)
@@ -130,6 +131,7 @@ class _ShortAttention(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient_THK: Tensor) -> tuple[Tensor | None, ...]:
+        """[T, H, K] -> the gradients of queries, keys and values."""
         query, key, value, weights, used, keep = ctx.saved_tensors
         tokens, heads, width = gradient_THK.shape
         rows, shape = ctx.rows, query.shape

@@ -113,6 +113,7 @@ class _FakeQuantized(torch.autograd.Function):
         scaling: float,
         compute: torch.dtype,
     ) -> Tensor:
+        """[..., I] -> [..., O] in `compute`: what the integers answer."""
         rows = numerics.quantize_rows(x.reshape(-1, x.shape[-1]).float())
         y_TO = weights.answer(rows)
         ctx.save_for_backward(rows.q_TI, rows.scale_T1, rows.zero_T1, a_RI, b_OR)
@@ -122,6 +123,7 @@ class _FakeQuantized(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """[..., O] -> the gradients of x, weight, bias, A and B where they are wanted, as if nothing were rounded."""
         q_TI, scale_T1, zero_T1, a_RI, b_OR = ctx.saved_tensors
         gradient_TO = gradient.reshape(-1, gradient.shape[-1])
         gradient_x = gradient_weight = gradient_bias = gradient_a = gradient_b = None
