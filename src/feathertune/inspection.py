@@ -15,6 +15,7 @@ from feathertune.errors import UserError
 from feathertune.model.sources import find_base
 from feathertune.recipe import load_recipe, parse_recipe, recipe_path
 from feathertune.tokens.loading import load_counter
+from feathertune.tokens.prompt import with_prompt
 from feathertune.tokens.tokenized import count_tokens
 
 if TYPE_CHECKING:
@@ -43,13 +44,13 @@ def inspect_source(
     Raises:
         UserError: see `load_dataset`.
     """
-    path, revision = recipe_path(source), None
+    path, revision, prompt = recipe_path(source), None, None
     notes: list[str] = []
     if path is not None:
         if any(value is not None for value in columns.values()):
             raise UserError("a recipe names its own columns", fix="Change them with data.text=... and data.label=...")
         recipe = load_recipe(path, overrides)
-        section, seed = recipe.data, recipe.training.seed
+        section, seed, prompt = recipe.data, recipe.training.seed, recipe.model.prompt
         if model is None:
             model, revision = recipe.model.source, recipe.model.revision
     elif overrides:
@@ -63,6 +64,8 @@ def inspect_source(
         section = section.model_copy(update={"on_bad_row": on_bad_row})
     dataset = load_dataset(section, seed)
     tokenizer = _tokenizer(model, revision, notes)
+    if tokenizer is not None and prompt is not None:
+        tokenizer = with_prompt(tokenizer, prompt)
     tokens = None
     if tokenizer is not None:
         tokens = {name: count_tokens(tokenizer, iterate(split.texts)) for name, split in dataset.splits.items()}

@@ -33,6 +33,7 @@ from feathertune.quantization.scheme import Plan, Scheme, plan_quantization
 from feathertune.recipe import BASELINES, EvaluationSection, QuantizeSection, Recipe, load_recipe
 from feathertune.run_folder import RunFolder, open_run
 from feathertune.tokens.loading import load_tokenizer
+from feathertune.tokens.prompt import add_prompt
 from feathertune.tokens.tokenized import TokenizedTexts, tokenize
 
 
@@ -44,7 +45,7 @@ class Job:
         recipe: as validated.
         dataset: the splits.
         overlap: texts that are there more than once.
-        tokenizer: of the base model.
+        tokenizer: of the base model, with the prompt.
         texts: split name -> its texts, tokenized.
         base: the base model's files.
         base_checksums: file of the base (weights, config, tokenizer) -> sha256.
@@ -84,19 +85,19 @@ def prepare(recipe: Recipe, device: torch.device) -> Job:
     """
     dataset = load_dataset(recipe.data, recipe.training.seed)
     base = find_base(recipe.model.source, recipe.model.revision)
-    tokenizer = load_tokenizer(base.folder, base.gguf_file)
+    reading = recipe.model
+    tokenizer = add_prompt(load_tokenizer(base.folder, base.gguf_file), reading.prompt, reading.max_length)
     texts = {
-        name: tokenize(tokenizer, iterate(split.texts), recipe.model.max_length)
-        for name, split in dataset.splits.items()
+        name: tokenize(tokenizer, iterate(split.texts), reading.max_length) for name, split in dataset.splits.items()
     }
     if recipe.evaluation.threshold != EvaluationSection().threshold:
         require_two_classes(dataset.label_names)
     classifier = load_base(base, dataset.label_names, recipe.training.seed)
-    _check_positions(classifier, recipe.model.max_length)
-    if recipe.model.dropout is not None:
-        set_dropouts(classifier.model, recipe.model.dropout)
+    _check_positions(classifier, reading.max_length)
+    if reading.dropout is not None:
+        set_dropouts(classifier.model, reading.dropout)
     checksums = base.checksums()
-    start = None if recipe.init_from is None else find_start(recipe.init_from, dataset.label_names, checksums)
+    start = None if recipe.init_from is None else find_start(recipe, dataset.label_names, checksums)
     lora = apply_method(classifier, recipe, None if start is None else _adapter_shape(classifier, start))
     plan = None if recipe.quantize is None else plan_quantization(classifier, _scheme(recipe.quantize))
     if recipe.training.share_prefixes:
@@ -137,10 +138,12 @@ def _check_sharing(classifier: PackedClassifier) -> None:
         )
 
 
-def find_start(path: str, label_names: tuple[str, ...], checksums: dict[str, str]) -> RunFolder:
-    """The finished run at `path`, to go on from. Raises UserError where base or classes are others than here."""
+def find_start(recipe: Recipe, label_names: tuple[str, ...], checksums: dict[str, str]) -> RunFolder:
+    """The finished run at `init_from`, to go on from. Raises UserError where base, prompt or classes are others."""
+    path = str(recipe.init_from)
     run = open_run(expanded(path))
-    method = load_recipe(run.recipe).method
+    earlier = load_recipe(run.recipe)
+    method = earlier.method
     if method not in ("lora", "qat"):
         raise UserError(f"the run was made with method {method}, not lora", where=path, fix="Start from a lora run.")
     if read_json(run.base)["sha256"] != checksums:
@@ -148,6 +151,12 @@ def find_start(path: str, label_names: tuple[str, ...], checksums: dict[str, str
             "the run to start from was trained on another base model",
             where=path,
             fix="Give the same model.source as that run's recipe.yaml.",
+        )
+    if earlier.model.prompt != recipe.model.prompt:
+        raise UserError(
+            f"the run to start from was trained with the prompt {earlier.model.prompt!r}",
+            where=path,
+            fix="Give the same model.prompt as that run's recipe.yaml.",
         )
     if (names := read_labels(run.adapter)) != label_names:
         raise UserError(f"the run to start from has the classes {names}, the data {label_names}", where=path)

@@ -42,6 +42,14 @@ class ModelSection(_Section):
     dropout: float | None = Field(
         default=None, ge=0, lt=1, description="every dropout rate of the base in training; null: the checkpoint's"
     )
+    prompt: str | None = Field(default=None, description="what the model reads of a text; {text} is the text itself")
+
+    @field_validator("prompt")
+    @classmethod
+    def _holds_the_text_once(cls, prompt: str | None) -> str | None:
+        if prompt is not None and prompt.count("{text}") != 1:
+            raise ValueError("must hold {text} once, where the text goes")
+        return prompt
 
 
 class LabelSection(_Section):

@@ -115,6 +115,8 @@ def save_weights(run: RunFolder, job: Job) -> None:
         save_model(job.classifier, run.model, job.tokenizer)
     else:
         save_adapter(job.classifier, run.adapter, job.lora, base=job.base.source, revision=job.base.revision)
+        if job.recipe.model.prompt is not None:  # for PEFT's users, whose base has a tokenizer without it
+            job.tokenizer.save_pretrained(run.adapter)
 
 
 def fingerprint(job: Job, num_processes: int) -> str:

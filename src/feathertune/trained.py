@@ -21,6 +21,7 @@ from feathertune.quantization.folder import load_quantized
 from feathertune.recipe import BASELINES, Recipe, load_recipe
 from feathertune.run_folder import RunFolder, open_run
 from feathertune.tokens.loading import load_tokenizer
+from feathertune.tokens.prompt import add_prompt
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class TrainedModel:
         run: the folder it came from.
         recipe: the run's.
         classifier: with the trained weights, in evaluation mode.
-        tokenizer: the base model's.
+        tokenizer: the base model's, with the prompt.
         max_length: tokens; longer texts are cut.
         decision: how its logits become answers.
     """
@@ -85,6 +86,8 @@ def load_trained(
         classifier = load_base(files, label_names, recipe.training.seed)
         load_adapter(classifier, adapter or run.adapter)
     tokenizer = load_tokenizer(files.folder, files.gguf_file)
+    if recipe.method != "full":  # whose folder has a tokenizer of its own, which asks with the prompt
+        tokenizer = add_prompt(tokenizer, recipe.model.prompt, recipe.model.max_length)
     set_precision(classifier.to(default_device()), precision or _precision(run))
     merge(classifier)
     classifier.eval()

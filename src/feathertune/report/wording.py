@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from typing import Any
 
@@ -102,6 +103,8 @@ def data_lines(facts: RunFacts) -> list[tuple[str, str]]:
         "texts that are in two splits": len(data["leaks"]),
         "rows left out": data["bad_rows"]["count"],
     }
+    if facts.base is not None and recipe.model.prompt is not None:
+        lines.append(("prompt", shown(json.dumps(recipe.model.prompt, ensure_ascii=False), 200)))
     if "truncated_texts" in data:  # a baseline has no tokens
         found[f"texts cut at {recipe.model.max_length} tokens"] = sum(data["truncated_texts"].values())
     lines.append(("checks", ", ".join(f"{number(count)} {what}" for what, count in found.items())))
@@ -163,11 +166,13 @@ def peft_python(facts: RunFacts, path: str) -> str | None:
     if facts.recipe.method == "full" or hub_id is None:
         return None
     names: dict[Any, Any] = dict(enumerate(facts.summary["label_names"]))
+    tokenizer = hub_id if facts.recipe.model.prompt is None else f"{path}/adapter"  # which puts the prompt around
     return "\n".join(
         (
             "from peft import PeftModel",
-            "from transformers import AutoModelForSequenceClassification",
+            "from transformers import AutoModelForSequenceClassification, AutoTokenizer",
             "",
+            f"tokenizer = AutoTokenizer.from_pretrained({tokenizer!r})",
             "base = AutoModelForSequenceClassification.from_pretrained(",
             f"    {hub_id!r}, id2label={names!r}",
             ")",
