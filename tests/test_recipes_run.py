@@ -21,6 +21,7 @@ FAMILY = {
     "wellformed-fast": "bert",
     "wellformed-minilm-qat": "bert",
     "wellformed-smollm2": "llama",
+    "wellformed-best": "llama",
     "wellformed-gpt2": "gpt2",
 }
 GOOGLE = SHARED / "query-wellformedness"

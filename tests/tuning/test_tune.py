@@ -90,6 +90,10 @@ def test_an_interrupted_trial_is_tried_again(inputs: Path, tmp_path: Path, monke
     with pytest.raises(KeyboardInterrupt):
         tune(recipe, folder.path, trials=3)
     monkeypatch.undo()
+    told: list[str] = []
+    monkeypatch.setattr(SilentReporter, "say", lambda _, line: told.append(line))
+    tune(recipe, folder.path, trials=1)  # which were made already
+    assert told == ["trial 1 was interrupted"]
     result = tune(recipe, folder.path, trials=3)
     assert [trial["state"] for trial in result["trials"]] == ["complete", "interrupted", "complete", "complete"]
     assert result["trials"][2]["params"] == result["trials"][1]["params"]

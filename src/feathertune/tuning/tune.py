@@ -52,7 +52,8 @@ def tune(recipe: Recipe, output: Path | str, *, trials: int = 20, reporter: Repo
     write_text(folder.recipe, dump_recipe(recipe))
     study = open_study(folder.study, maximize=recipe.training.best_metric != "loss", seed=recipe.training.seed)
     for number in give_up_interrupted(study):
-        reporter.say(f"trial {number} was interrupted: it is tried again")
+        again = ": it is tried again" if count_done(study) < trials else ""
+        reporter.say(f"trial {number} was interrupted{again}")
         shutil.rmtree(folder.trial(number).path, ignore_errors=True)
     while (done := count_done(study)) < trials:
         trial = study.ask()
