@@ -53,6 +53,14 @@ def test_a_prompt_that_leaves_no_room_is_one_clear_error() -> None:
         add_prompt(tiny_tokenizer(), PROMPT, 9)
 
 
+def test_a_prompt_that_ends_with_padding_is_one_clear_error() -> None:
+    tokenizer = tiny_tokenizer()
+    tokenizer.backend_tokenizer.post_processor = None
+    assert pieces(add_prompt(tokenizer, "{text} [SEP]", 9), "the cat") == ["the", "cat", "[SEP]"]
+    with pytest.raises(UserError, match=r"model.prompt: .*ends with \[PAD\], which pads.*\n.*something else"):
+        add_prompt(tokenizer, "{text} [PAD]", 9)
+
+
 @pytest.mark.parametrize("family", ["bert", "gpt2", "llama"])
 def test_a_saved_tokenizer_still_asks(tmp_path: Path, family: str) -> None:
     """BERT's class would make its post-processor anew."""

@@ -27,7 +27,7 @@ def add_prompt(tokenizer: Any, prompt: str | None, max_length: int) -> Any:
         max_length: tokens of a text with its prompt.
 
     Raises:
-        UserError: see `with_prompt`; a prompt that leaves no token for the text.
+        UserError: see `with_prompt`; a prompt that leaves no token for the text, or ends with the token for padding.
     """
     if prompt is None:
         return tokenizer
@@ -39,6 +39,12 @@ def add_prompt(tokenizer: Any, prompt: str | None, max_length: int) -> Any:
             f"the prompt takes {fixed} tokens, which leaves none of {max_length} for the text",
             where="model.prompt",
             fix="Give a shorter prompt or a larger model.max_length.",
+        )
+    if not prompt.endswith(PLACE) and asking.encode("a").ids[-1] == tokenizer.pad_token_id:
+        raise UserError(
+            f"the prompt ends with {tokenizer.pad_token}, which pads texts: the last other token is pooled",
+            where="model.prompt",
+            fix="End it with something else, such as a line break.",
         )
     # Not the tokenizer's own class: BERT's would put back its own post-processor whenever it is loaded.
     return PreTrainedTokenizerFast(
