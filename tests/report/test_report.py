@@ -14,6 +14,7 @@ import yaml
 from huggingface_hub import ModelCard
 
 from feathertune.errors import UserError
+from feathertune.recipe import dump_recipe, load_recipe
 from feathertune.report.writing import write_report
 from made_up import HOSTILE, HOSTILE_NAMES, made_up_run, made_up_search
 
@@ -161,6 +162,18 @@ def test_a_base_that_is_not_on_the_hub_is_not_named_in_the_metadata(tmp_path: Pa
     assert "base_model" not in metadata
     assert "license" not in metadata
     assert "not known" in run.card.read_text(encoding="utf-8")
+
+
+def test_a_prompt_is_told_and_its_tokenizer_used(tmp_path: Path) -> None:
+    run = made_up_run(tmp_path)
+    asked = load_recipe(run.recipe, ["model.prompt='<script>Is it <b>good</b>?</script> {text}'"])
+    run.recipe.write_text(dump_recipe(asked), encoding="utf-8")
+    page = Tags(page_of(run.path))
+    assert '"<script>Is it <b>good</b>?</script> {text}"' in page.text
+    assert page.tags <= set(ALLOWED)
+    card = run.card.read_text(encoding="utf-8")
+    assert "prompt: " in card
+    assert re.search(r"AutoTokenizer.from_pretrained\('[^']*adapter'\)", card)
 
 
 def test_a_comparison_says_what_is_shown_and_what_is_not(pages: dict[str, Path]) -> None:
