@@ -17,29 +17,30 @@ from torch.nn import functional
 
 from feathertune.quantization import numerics
 from feathertune.quantization.integer import IntegerEmbedding, IntegerLinear
-from feathertune.quantization.numerics import GROUP, SMALLEST, UINT8_OFFSET
+from feathertune.quantization.numerics import GROUP, SMALLEST
 
 
 class OnnxLinear8(nn.Module):
-    """An int8 `IntegerLinear`, its weight lying as [I, O], in an order of operations that onnxruntime can fuse.
+    """An int8 `IntegerLinear`, its weight lying as [I, O].
 
-    The integer product is of `q' - 128`, whose sums a zero point in the middle of the range keeps small, so that it can
-    become a float before the row's own zero point is accounted for, by `correction_O` = s_w sum q_w.
+    The column sums are float32 where every sum of products is an integer that float32 holds exactly, which it is for
+    all but very wide layers of large weights: float32 is the faster number to correct in, and the result the same.
     """
 
-    scale_O: Tensor
+    sums_O: Tensor
 
     def __init__(self, linear: IntegerLinear) -> None:
         super().__init__()
+        exact = int(linear.weight_OI.int().abs().sum(1).max()) * 255 < 2**24
         self.register_buffer("weight_IO", linear.weight_OI.T.contiguous())
         self.register_buffer("scale_O", linear.scale_O)
-        self.register_buffer("correction_O", linear.sums_O.float() * linear.scale_O)
+        self.register_buffer("sums_O", linear.sums_O.float() if exact else linear.sums_O)
         self.register_buffer("bias_O", linear.bias_O)
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., I] -> [..., O]."""
         y: Tensor = torch.ops.feathertune.linear8(
-            x, _one_each(x), self.weight_IO, self.scale_O, self.correction_O, self.bias_O
+            x, _one_each(x), self.weight_IO, self.scale_O, self.sums_O, self.bias_O
         )
         return y
 
@@ -60,7 +61,7 @@ class OnnxLinear4(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., I] -> [..., O]."""
-        y: Tensor = torch.ops.feathertune.linear4(x, self.packed, self.scale_OG.float(), self.bias_O)
+        y: Tensor = torch.ops.feathertune.linear4(x, _one_each(x), self.packed, self.scale_OG.float(), self.bias_O)
         return y
 
 
@@ -98,18 +99,17 @@ def _one_each(x: Tensor) -> Tensor:
 
 @torch.library.custom_op("feathertune::linear8", mutates_args=())
 def linear8(
-    x: Tensor, _ones: Tensor, weight_IO: Tensor, scale_O: Tensor, correction_O: Tensor, bias_O: Tensor | None
+    x: Tensor, _ones: Tensor, weight_IO: Tensor, scale_O: Tensor, sums_O: Tensor, bias_O: Tensor | None
 ) -> Tensor:
-    """What `IntegerLinear` computes with int8 weights, to float rounding. `_ones` is for ONNX alone."""
+    """What `IntegerLinear` computes with int8 weights. `_ones` is for ONNX alone."""
     rows = numerics.quantize_rows(x.reshape(-1, x.shape[-1]))
-    n_TO = (rows.q_TI.double() @ weight_IO.double()).float()  # 53 bits hold every sum
-    y_TO = (n_TO * scale_O - rows.zero_T1 * correction_O) * rows.scale_T1
-    return (y_TO if bias_O is None else y_TO + bias_O).reshape(*x.shape[:-1], -1)
+    n_TO = numerics.integer_product(rows, weight_IO.T.contiguous(), sums_O.int())
+    return numerics.rescale(n_TO, rows.scale_T1, scale_O, bias_O).reshape(*x.shape[:-1], -1)
 
 
 @torch.library.custom_op("feathertune::linear4", mutates_args=())
-def linear4(x: Tensor, packed: Tensor, scale_OG: Tensor, bias_O: Tensor | None) -> Tensor:
-    """What `IntegerLinear` computes with int4 weights."""
+def linear4(x: Tensor, _ones: Tensor, packed: Tensor, scale_OG: Tensor, bias_O: Tensor | None) -> Tensor:
+    """What `IntegerLinear` computes with int4 weights. `_ones` is for ONNX alone."""
     rows = numerics.quantize_rows(x.reshape(-1, x.shape[-1]))
     q_OI = numerics.unpack_int4(packed.flatten(1), x.shape[-1])
     centred_TI = rows.q_TI.float() - rows.zero_T1
@@ -123,7 +123,7 @@ def _(x: Tensor, _ones: Tensor, weight_IO: Tensor, *_: Tensor) -> Tensor:
 
 
 @linear4.register_fake
-def _(x: Tensor, packed: Tensor, *_: Tensor) -> Tensor:
+def _(x: Tensor, _ones: Tensor, packed: Tensor, *_: Tensor) -> Tensor:
     return x.new_empty(*x.shape[:-1], packed.shape[0])
 
 
@@ -135,40 +135,44 @@ def translations() -> dict[Callable[..., Any], Callable[..., Any]]:
     op: Any = opset21
     multiply_int4 = Op(Opset("com.microsoft", 1), "MatMulNBits", op_schema=_schema_of_matmul_nbits())
 
-    def quantize(x_RI: Any) -> tuple[Any, Any, Any]:
+    def quantize(x_RI: Any, ones_R1: Any) -> tuple[Any, Any, Any]:
         """Activations as uint8, their scale, and their zero point as uint8.
 
         Some steps of the specification are merged: a range under 2^-100 becomes 2^-100 instead of 1, whose result
-        differs by less than 1e-28; the zero point is always taken from the row's lowest number, which can move it
-        by one where rounding meets a tie: all of a row's integers then move along, and nothing else changes; and what
-        is rounded is x / s instead of x * (1 / s), which can move an integer by one where it is at a tie.
+        differs by less than 1e-28, and the zero point is always taken from the row's lowest number, which can move it
+        by one where rounding meets a tie: all of a row's integers then move along, and nothing else changes.
+
+        Multiplying by 1 / scale is written with a one that is no constant, since onnxruntime turns x * (1 / s) into
+        x / s, which rounds otherwise.
         """
         axis = op.Constant(value_ints=[-1])
-        low_R1 = op.Clip(op.ReduceMin(x_RI, axis, keepdims=1), None, op.Constant(value_float=0.0))
-        high_R1 = op.Clip(op.ReduceMax(x_RI, axis, keepdims=1), op.Constant(value_float=SMALLEST))
+        low_R1 = op.Min(op.ReduceMin(x_RI, axis, keepdims=1), op.Constant(value_float=0.0))
+        high_R1 = op.Max(op.ReduceMax(x_RI, axis, keepdims=1), op.Constant(value_float=SMALLEST))
         minus_per_unit_R1 = op.Div(op.Constant(value_float=-255.0), op.Sub(high_R1, low_R1))
         scale_R1 = op.Div(op.Constant(value_float=-1.0), minus_per_unit_R1)
-        zero_R1 = op.QuantizeLinear(  # rounds half to even
-            op.Mul(low_R1, minus_per_unit_R1), op.Constant(value_float=1.0), output_dtype=2
-        )
-        q_RI = op.QuantizeLinear(x_RI, scale_R1, zero_R1, axis=-1, block_size=int(x_RI.shape[-1]))
+        zero_R1 = to_uint8(op.Mul(low_R1, minus_per_unit_R1))
+        steps_RI = op.Mul(x_RI, op.Div(ones_R1, scale_R1))
+        q_RI = op.QuantizeLinear(steps_RI, ones_R1, zero_R1, axis=-1, block_size=int(x_RI.shape[-1]))
         return q_RI, scale_R1, zero_R1
+
+    def to_uint8(x: Any) -> Any:
+        """Rounded half to even."""
+        return op.QuantizeLinear(x, op.Constant(value_float=1.0), output_dtype=2)
 
     def add(y_RO: Any, bias_O: Any) -> Any:
         return y_RO if bias_O is None else op.Add(y_RO, bias_O)
 
-    def linear8(x_RI: Any, ones_R1: Any, weight_IO: Any, scale_O: Any, correction_O: Any, bias_O: Any) -> Any:
-        q_RI, scale_R1, zero_R1 = quantize(x_RI)
-        middle = op.Cast(op.Constant(value_int=UINT8_OFFSET), to=2)
-        # onnxruntime makes one operator of the integer product, Cast and the scales where those are the product of one
-        # number and one for each column. The one number is 1, and no constant, since a constant 1 would be taken out.
-        one = op.ReduceMax(ones_R1, keepdims=0)
-        y_RO = op.Mul(op.Cast(op.MatMulInteger(q_RI, weight_IO, middle), to=1), op.Mul(one, scale_O))
-        from_middle_R1 = op.DequantizeLinear(zero_R1, op.Constant(value_float=1.0), middle)
-        return add(op.Mul(op.Sub(y_RO, op.Mul(from_middle_R1, correction_O)), scale_R1), bias_O)
+    def linear8(x_RI: Any, ones_R1: Any, weight_IO: Any, scale_O: Any, sums_O: Any, bias_O: Any) -> Any:
+        q_RI, scale_R1, zero_R1 = quantize(x_RI, ones_R1)
+        dots_RO = op.MatMulInteger(q_RI, weight_IO)
+        if sums_O.dtype.name == "INT32":
+            n_RO = op.Cast(op.Sub(dots_RO, op.Mul(op.Cast(zero_R1, to=6), sums_O)), to=1)
+        else:
+            n_RO = op.Sub(op.Cast(dots_RO, to=1), op.Mul(op.Cast(zero_R1, to=1), sums_O))
+        return add(op.Mul(op.Mul(n_RO, scale_R1), scale_O), bias_O)
 
-    def linear4(x_RI: Any, packed: Any, scale_OG: Any, bias_O: Any) -> Any:
-        q_RI, scale_R1, zero_R1 = quantize(x_RI)
+    def linear4(x_RI: Any, ones_R1: Any, packed: Any, scale_OG: Any, bias_O: Any) -> Any:
+        q_RI, scale_R1, zero_R1 = quantize(x_RI, ones_R1)
         inputs, outputs = int(x_RI.shape[-1]), int(packed.shape[0])
         near_RI = op.DequantizeLinear(q_RI, scale_R1, zero_R1, axis=-1, block_size=inputs)
         product_RO = multiply_int4(
