@@ -85,17 +85,17 @@ def prepare(recipe: Recipe, device: torch.device) -> Job:
     """
     dataset = load_dataset(recipe.data, recipe.training.seed)
     base = find_base(recipe.model.source, recipe.model.revision)
-    reading = recipe.model
-    tokenizer = add_prompt(load_tokenizer(base.folder, base.gguf_file), reading.prompt, reading.max_length)
+    model = recipe.model
+    tokenizer = add_prompt(load_tokenizer(base.folder, base.gguf_file), model.prompt, model.max_length)
     texts = {
-        name: tokenize(tokenizer, iterate(split.texts), reading.max_length) for name, split in dataset.splits.items()
+        name: tokenize(tokenizer, iterate(split.texts), model.max_length) for name, split in dataset.splits.items()
     }
     if recipe.evaluation.threshold != EvaluationSection().threshold:
         require_two_classes(dataset.label_names)
     classifier = load_base(base, dataset.label_names, recipe.training.seed)
-    _check_positions(classifier, reading.max_length)
-    if reading.dropout is not None:
-        set_dropouts(classifier.model, reading.dropout)
+    _check_positions(classifier, model.max_length)
+    if model.dropout is not None:
+        set_dropouts(classifier.model, model.dropout)
     checksums = base.checksums()
     start = None if recipe.init_from is None else find_start(recipe, dataset.label_names, checksums)
     lora = apply_method(classifier, recipe, None if start is None else _adapter_shape(classifier, start))
