@@ -12,7 +12,7 @@ import torch
 def train_run(recipe: Path, output: Path, threads: int) -> None:
     """`feathertune train --resume`, with a checkpoint after every step."""
     from feathertune import run, stages
-    from feathertune.recipe import load_recipe
+    from feathertune.recipe_file import load_recipe
 
     torch.set_num_threads(threads)
     stages.LoopSettings = functools.partial(stages.LoopSettings, checkpoint_seconds=0.0)  # type: ignore[misc, assignment]

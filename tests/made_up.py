@@ -14,7 +14,7 @@ from feathertune.evaluation.errors import describe_errors
 from feathertune.evaluation.metrics import compute_metrics, majority_baseline
 from feathertune.evaluation.prediction_file import write_predictions
 from feathertune.evaluation.predictions import Predictions
-from feathertune.recipe import dump_recipe, parse_recipe
+from feathertune.recipe_file import dump_recipe, parse_recipe
 from feathertune.run_folder import RunFolder
 
 NAMES = ("NEGATIVE", "POSITIVE")

@@ -253,7 +253,7 @@ def test_dry_run_trains_nothing_and_prints_the_plan(place: Path) -> None:
 
 
 def test_print_recipe_can_be_trained_again(place: Path) -> None:
-    from feathertune.recipe import load_recipe, parse_recipe
+    from feathertune.recipe_file import load_recipe, parse_recipe
 
     result = feathertune("train", "recipe.yaml", "training.seed=7", "--print-recipe", cwd=place)
     assert parse_recipe(result.stdout, [], "printed") == load_recipe(place / "recipe.yaml", ["training.seed=7"])

@@ -13,7 +13,8 @@ from feathertune.evaluation.evaluate import evaluate_run
 from feathertune.evaluation.prediction_file import read_predictions
 from feathertune.evaluation.predictions import Decision
 from feathertune.evaluation.summary_table import before_after_markdown
-from feathertune.recipe import Recipe, parse_recipe
+from feathertune.recipe import Recipe
+from feathertune.recipe_file import parse_recipe
 from feathertune.run import train
 from feathertune.run_folder import RunFolder
 from feathertune.serving.predictor import Predictor

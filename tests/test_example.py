@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from feathertune.export.exporting import export_run
-from feathertune.recipe import parse_recipe
+from feathertune.recipe_file import parse_recipe
 from feathertune.run import train
 from feathertune.serving.predictor import Predictor
 from tiny import save_tiny_base, write_tiny_data

@@ -11,7 +11,7 @@ from feathertune.evaluation.prediction_file import read_predictions
 from feathertune.export.exporting import export_run
 from feathertune.files import read_json
 from feathertune.inspection import inspect_source
-from feathertune.recipe import parse_recipe
+from feathertune.recipe_file import parse_recipe
 from feathertune.run import train
 from feathertune.run_folder import RunFolder
 from feathertune.serving.predictor import Predictor

@@ -13,15 +13,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from feathertune.errors import UserError
-from feathertune.recipe import (
-    Recipe,
-    TrainingSection,
-    dump_recipe,
-    find_recipe,
-    load_recipe,
-    parse_recipe,
-    shipped_recipes,
-)
+from feathertune.recipe import Recipe, TrainingSection
+from feathertune.recipe_file import dump_recipe, find_recipe, load_recipe, parse_recipe, shipped_recipes
 
 BASE = """\
 model:

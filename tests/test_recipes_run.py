@@ -12,7 +12,7 @@ from feathertune import Predictor, UserError, load_recipe, train
 from feathertune.data.loading import load_dataset
 from feathertune.data.sources import SAMPLE_FOLDER
 from feathertune.evaluation.prediction_file import read_predictions
-from feathertune.recipe import parse_recipe, shipped_recipes
+from feathertune.recipe_file import parse_recipe, shipped_recipes
 from tiny import SHARED, VOCABULARY, save_tiny_base, tiny_tokenizer
 
 FAMILY = {

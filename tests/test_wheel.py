@@ -15,7 +15,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 CHECK = """
 import json, feathertune
 from feathertune.data.loading import load_dataset
-from feathertune.recipe import load_recipe, shipped_recipes
+from feathertune.recipe_file import load_recipe, shipped_recipes
 recipe = load_recipe(shipped_recipes()["quickstart"])
 splits = load_dataset(recipe.data, 0).splits
 print(json.dumps({"file": feathertune.__file__, "recipes": sorted(shipped_recipes()), "train": len(splits["train"])}))

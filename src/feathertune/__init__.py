@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from feathertune.evaluation.evaluate import evaluate_untrained
     from feathertune.export.exporting import export_run
     from feathertune.inspection import inspect_source as inspect_data
-    from feathertune.recipe import Recipe, load_recipe
+    from feathertune.recipe import Recipe
+    from feathertune.recipe_file import load_recipe
     from feathertune.report.writing import write_report
     from feathertune.run import train
     from feathertune.serving.predictor import Prediction, Predictor
@@ -54,7 +55,7 @@ _HOMES = {
     "evaluate_untrained": ("feathertune.evaluation.evaluate", "evaluate_untrained"),
     "export_run": ("feathertune.export.exporting", "export_run"),
     "inspect_data": ("feathertune.inspection", "inspect_source"),
-    "load_recipe": ("feathertune.recipe", "load_recipe"),
+    "load_recipe": ("feathertune.recipe_file", "load_recipe"),
     "train": ("feathertune.run", "train"),
     "write_report": ("feathertune.report.writing", "write_report"),
 }

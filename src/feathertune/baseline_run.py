@@ -24,7 +24,8 @@ from feathertune.evaluation.metrics import compute_metrics, majority_baseline
 from feathertune.evaluation.prediction_file import write_predictions
 from feathertune.evaluation.predictions import Predictions
 from feathertune.files import write_json, write_text
-from feathertune.recipe import Recipe, dump_recipe
+from feathertune.recipe import Recipe
+from feathertune.recipe_file import dump_recipe
 from feathertune.report.run_report import write_run_report
 from feathertune.run_folder import RunFolder
 from feathertune.training.progress import Reporter

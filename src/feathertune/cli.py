@@ -69,7 +69,7 @@ def train(
 
     Everything it finds is in the run folder, which it names at its end.
     """
-    from feathertune.recipe import dump_recipe, find_recipe, load_recipe
+    from feathertune.recipe_file import dump_recipe, find_recipe, load_recipe
 
     path = find_recipe(recipe)
     loaded = load_recipe(path, overrides)

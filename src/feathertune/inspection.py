@@ -13,7 +13,7 @@ from feathertune.data.statistics import describe
 from feathertune.data.texts import iterate
 from feathertune.errors import UserError
 from feathertune.model.sources import find_base
-from feathertune.recipe import load_recipe, parse_recipe, recipe_path
+from feathertune.recipe_file import load_recipe, parse_recipe, recipe_path
 from feathertune.tokens.loading import load_counter
 from feathertune.tokens.prompt import with_prompt
 from feathertune.tokens.tokenized import count_tokens

@@ -30,7 +30,8 @@ from feathertune.model.peft_files import check_adapter, read_labels
 from feathertune.model.precision import PrecisionChoice, choose_precision, set_precision
 from feathertune.model.sources import BaseFiles, find_base
 from feathertune.quantization.scheme import Plan, Scheme, plan_quantization
-from feathertune.recipe import BASELINES, EvaluationSection, QuantizeSection, Recipe, load_recipe
+from feathertune.recipe import BASELINES, EvaluationSection, QuantizeSection, Recipe
+from feathertune.recipe_file import load_recipe
 from feathertune.run_folder import RunFolder, open_run
 from feathertune.tokens.loading import load_tokenizer
 from feathertune.tokens.prompt import add_prompt

@@ -19,7 +19,8 @@ from feathertune.evaluation.metrics import majority_baseline
 from feathertune.files import read_json, write_json, write_text
 from feathertune.job import Job, introduce, prepare
 from feathertune.quantize import quantize
-from feathertune.recipe import BASELINES, Recipe, dump_recipe, load_recipe
+from feathertune.recipe import BASELINES, Recipe
+from feathertune.recipe_file import dump_recipe, load_recipe
 from feathertune.report.run_report import write_run_report
 from feathertune.run_folder import RunFolder
 from feathertune.stages import Session, evaluate_stage, fingerprint, metrics_of, save_weights, train_stage

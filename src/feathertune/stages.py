@@ -19,7 +19,7 @@ from feathertune.files import write_json
 from feathertune.job import Job
 from feathertune.model.model_folder import save_model
 from feathertune.model.peft_files import save_adapter
-from feathertune.recipe import dump_recipe
+from feathertune.recipe_file import dump_recipe
 from feathertune.run_folder import RunFolder, Stage
 from feathertune.training.loop import LoopSettings, Outcome, Teacher, TrainingSet, train_loop
 from feathertune.training.optimizer import build_optimizer

@@ -18,7 +18,8 @@ from feathertune.model.peft_files import load_adapter, read_labels
 from feathertune.model.precision import DTYPES, Precision, set_precision
 from feathertune.model.sources import BaseFiles, find_base
 from feathertune.quantization.folder import load_quantized
-from feathertune.recipe import BASELINES, Recipe, load_recipe
+from feathertune.recipe import BASELINES, Recipe
+from feathertune.recipe_file import load_recipe
 from feathertune.run_folder import RunFolder, open_run
 from feathertune.tokens.loading import load_tokenizer
 from feathertune.tokens.prompt import add_prompt

@@ -24,7 +24,8 @@ import feathertune
 from feathertune.comparison import making
 from feathertune.comparison.table import comparison_markdown, comparison_table
 from feathertune.errors import UserError
-from feathertune.recipe import Recipe, load_recipe
+from feathertune.recipe import Recipe
+from feathertune.recipe_file import load_recipe
 from feathertune.report.run_report import write_run_report
 from feathertune.run_folder import RunFolder
 from tiny import save_tiny_base, write_tiny_data

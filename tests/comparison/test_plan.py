@@ -8,7 +8,8 @@ import pytest
 
 from feathertune.comparison.plan import PlannedRun, check_comparison, check_same_recipe, comparison_recipe, plan_runs
 from feathertune.errors import UserError
-from feathertune.recipe import Recipe, dump_recipe, parse_recipe
+from feathertune.recipe import Recipe
+from feathertune.recipe_file import dump_recipe, parse_recipe
 from feathertune.run_folder import ComparisonFolder
 
 BASE = """

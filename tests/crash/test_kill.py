@@ -110,7 +110,7 @@ def test_killed_four_times_and_resumed(recipe: Path, tmp_path: Path) -> None:
 
 def test_another_recipe_does_not_resume_a_killed_run(recipe: Path, tmp_path: Path) -> None:
     from feathertune.errors import UserError
-    from feathertune.recipe import load_recipe
+    from feathertune.recipe_file import load_recipe
     from feathertune.run import train
 
     kill_after(recipe, tmp_path / "run", step=3, delay=0.0)

@@ -19,7 +19,8 @@ from feathertune.evaluation.baselines import (
 )
 from feathertune.evaluation.evaluate import evaluate_run
 from feathertune.evaluation.prediction_file import read_predictions
-from feathertune.recipe import Recipe, parse_recipe
+from feathertune.recipe import Recipe
+from feathertune.recipe_file import parse_recipe
 from feathertune.trained import load_trained
 from tiny import write_tiny_data
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from feathertune.recipe import parse_recipe
+from feathertune.recipe_file import parse_recipe
 from feathertune.run import train
 from tiny import save_tiny_base, write_tiny_data
 

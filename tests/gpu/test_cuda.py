@@ -15,7 +15,7 @@ from feathertune.model.checkpointing import checkpoint_activations
 from feathertune.model.classifier import PackedClassifier
 from feathertune.model.dropout import seed_dropout
 from feathertune.model.precision import Precision, choose_precision, set_precision
-from feathertune.recipe import parse_recipe
+from feathertune.recipe_file import parse_recipe
 from feathertune.run import train
 from feathertune.tokens.batch import pack
 from feathertune.tokens.tokenized import TokenizedTexts

@@ -14,7 +14,8 @@ from feathertune.evaluation.prediction_file import read_predictions
 from feathertune.model.adapt import adapted_names
 from feathertune.quantization.fake import FakeQuantizedLinear
 from feathertune.quantization.integer import IntegerLinear
-from feathertune.recipe import Recipe, parse_recipe
+from feathertune.recipe import Recipe
+from feathertune.recipe_file import parse_recipe
 from feathertune.run import train
 from feathertune.serving.predictor import Predictor
 from feathertune.trained import load_trained

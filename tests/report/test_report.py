@@ -14,7 +14,7 @@ import yaml
 from huggingface_hub import ModelCard
 
 from feathertune.errors import UserError
-from feathertune.recipe import dump_recipe, load_recipe
+from feathertune.recipe_file import dump_recipe, load_recipe
 from feathertune.report.writing import write_report
 from made_up import HOSTILE, HOSTILE_NAMES, made_up_run, made_up_search
 

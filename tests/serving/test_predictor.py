@@ -10,7 +10,7 @@ from feathertune.errors import UserError
 from feathertune.evaluation import baselines
 from feathertune.evaluation.prediction_file import read_predictions
 from feathertune.model import adapt
-from feathertune.recipe import parse_recipe
+from feathertune.recipe_file import parse_recipe
 from feathertune.run import train
 from feathertune.run_folder import RunFolder
 from feathertune.serving.predictor import Predictor

@@ -7,7 +7,7 @@ import pytest
 
 from feathertune.files import read_json
 from feathertune.model import checkpointing
-from feathertune.recipe import parse_recipe
+from feathertune.recipe_file import parse_recipe
 from feathertune.run import train
 from tiny import save_tiny_base, write_tiny_data
 

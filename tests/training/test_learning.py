@@ -8,7 +8,8 @@ import torch
 from feathertune.evaluation.inference import predict_split
 from feathertune.evaluation.metrics import compute_metrics
 from feathertune.job import prepare
-from feathertune.recipe import Recipe, parse_recipe
+from feathertune.recipe import Recipe
+from feathertune.recipe_file import parse_recipe
 from feathertune.training.loop import TrainingSet
 from short_training import metrics, train
 from tiny import save_tiny_base, write_tiny_data

@@ -11,7 +11,8 @@ from feathertune.errors import UserError
 from feathertune.job import prepare
 from feathertune.model.adapt import trainable_state
 from feathertune.model.dropout import drops, set_dropouts
-from feathertune.recipe import Recipe, parse_recipe
+from feathertune.recipe import Recipe
+from feathertune.recipe_file import parse_recipe
 from feathertune.run import train
 from feathertune.tokens.batch import pack
 from lively import adapt, lively_classifier

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from feathertune.errors import UserError
-from feathertune.recipe import Recipe, load_recipe, parse_recipe
+from feathertune.recipe import Recipe
+from feathertune.recipe_file import load_recipe, parse_recipe
 from feathertune.run import train
 from feathertune.run_folder import TuningFolder
 from feathertune.training.progress import SilentReporter

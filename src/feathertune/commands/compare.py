@@ -21,7 +21,7 @@ def compare(
     output: Annotated[Path | None, typer.Option(help="Folder of the comparison; default: runs/NAME-compare.")] = None,
 ) -> None:
     """Train every method with several seeds and compare them. The same command goes on where it stopped."""
-    from feathertune.recipe import find_recipe, load_recipe
+    from feathertune.recipe_file import find_recipe, load_recipe
 
     path = find_recipe(recipe)
     changes = list(overrides or [])

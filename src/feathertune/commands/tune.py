@@ -18,7 +18,7 @@ def tune(
     output: Annotated[Path | None, typer.Option(help="Folder of the search; default: runs/NAME-tune.")] = None,
 ) -> None:
     """Search for a better recipe, judged on validation alone. The same command goes on where it stopped."""
-    from feathertune.recipe import find_recipe, load_recipe
+    from feathertune.recipe_file import find_recipe, load_recipe
     from feathertune.tuning.space import check_space
     from feathertune.tuning.study import require_optuna
 

@@ -15,7 +15,8 @@ from feathertune.comparison.plan import check_comparison, plan_runs
 from feathertune.comparison.table import comparison_markdown
 from feathertune.errors import UserError
 from feathertune.files import write_json, write_text
-from feathertune.recipe import CompareSection, Method, Recipe, dump_recipe, load_recipe
+from feathertune.recipe import CompareSection, Method, Recipe
+from feathertune.recipe_file import dump_recipe, load_recipe
 from feathertune.report.comparison_report import write_comparison_report
 from feathertune.run_folder import ComparisonFolder
 from feathertune.training.progress import Reporter, SilentReporter

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from feathertune.comparison.plan import PlannedRun, check_same_recipe
 from feathertune.errors import UserError
 from feathertune.files import read_json, write_text
-from feathertune.recipe import dump_recipe, load_recipe
+from feathertune.recipe_file import dump_recipe, load_recipe
 from feathertune.training.progress import Reporter
 
 _LAST_LINES = 15

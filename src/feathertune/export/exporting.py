@@ -26,7 +26,8 @@ from feathertune.export.onnx import check_opset
 from feathertune.export.parity import Parity, compare
 from feathertune.export.targets import TARGETS
 from feathertune.files import file_mask, write_json
-from feathertune.recipe import Recipe, load_recipe
+from feathertune.recipe import Recipe
+from feathertune.recipe_file import load_recipe
 from feathertune.run_folder import open_run
 from feathertune.trained import TrainedModel, load_trained
 

@@ -13,7 +13,8 @@ from typing import Any
 from feathertune.evaluation.prediction_file import read_predictions
 from feathertune.evaluation.predictions import Predictions
 from feathertune.files import read_json
-from feathertune.recipe import Recipe, load_recipe
+from feathertune.recipe import Recipe
+from feathertune.recipe_file import load_recipe
 from feathertune.report.history import History, read_history
 from feathertune.run_folder import RunFolder, Stage
 

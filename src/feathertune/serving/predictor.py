@@ -17,7 +17,8 @@ from feathertune.evaluation.inference import predict_logits
 from feathertune.evaluation.predictions import Decision
 from feathertune.export.export_folder import is_export
 from feathertune.model.adapt import merge
-from feathertune.recipe import BASELINES, DataSection, Recipe, load_recipe
+from feathertune.recipe import BASELINES, DataSection, Recipe
+from feathertune.recipe_file import load_recipe
 from feathertune.run_folder import RunFolder, open_run
 from feathertune.serving.exported import ExportedModel
 from feathertune.tokens.tokenized import tokenize

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from feathertune.errors import UserError
-from feathertune.recipe import Recipe, SearchRange, dump_recipe, parse_recipe
+from feathertune.recipe import Recipe, SearchRange
+from feathertune.recipe_file import dump_recipe, parse_recipe
 
 Space = Mapping[str, SearchRange | tuple[Any, ...]]
 

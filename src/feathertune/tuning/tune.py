@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from feathertune.errors import UserError
 from feathertune.files import read_json, write_json, write_text
-from feathertune.recipe import Recipe, dump_recipe, load_recipe
+from feathertune.recipe import Recipe
+from feathertune.recipe_file import dump_recipe, load_recipe
 from feathertune.report.search_report import write_search_report
 from feathertune.run import train
 from feathertune.run_folder import RunFolder, TuningFolder
