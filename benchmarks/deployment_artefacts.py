@@ -49,7 +49,7 @@ class Subject:
     def load(self, precision: str) -> tuple[PackedClassifier, Any, int]:
         """Classifier, tokenizer and the longest text, in tokens."""
         if self.shape is None:
-            trained = load_trained(self.runs[precision], precision="fp32")
+            trained = load_trained(self.runs[precision])
             return trained.classifier, trained.tokenizer, trained.max_length
         classifier = build_random(self.shape.config(0), LABELS, 0)
         if precision != "fp32":

@@ -175,6 +175,16 @@ def test_a_run_can_be_moved_and_its_base_named_anew(place: Path, tmp_path: Path)
     assert from_here.stdout == feathertune("predict", "run", "a cat", "--format", "csv", cwd=place).stdout
 
 
+def test_predict_in_bf16_is_asked_for(place: Path) -> None:
+    asked = ("predict", "run", "a cat", "the sun", "--format", "json")
+    exact, rounded = (
+        [one["probabilities"]["yes"] for one in json.loads(feathertune(*asked, *more, cwd=place).stdout)]
+        for more in ((), ("--precision", "bf16"))
+    )
+    assert rounded == pytest.approx(exact, abs=0.02)
+    assert rounded != exact
+
+
 def test_a_base_with_other_weights_is_refused(place: Path, tmp_path: Path) -> None:
     other = save_tiny_base(tmp_path / "other", seed=1)
     result = feathertune("predict", "run", "a cat", "--base", str(other), cwd=place)

@@ -53,6 +53,13 @@ class PredictionFormat(StrEnum):
     CSV = "csv"
 
 
+class ComputePrecision(StrEnum):
+    """What a float model computes in."""
+
+    FP32 = "fp32"
+    BF16 = "bf16"
+
+
 RunOrExportArgument = Annotated[Path, typer.Argument(help="A run folder, or an ONNX or ExecuTorch export of one.")]
 
 
@@ -136,6 +143,9 @@ def predict(
     ] = None,
     text: Annotated[str | None, typer.Option("--text", help="The texts' column in --input.")] = None,
     base: BaseOption = None,
+    precision: Annotated[
+        ComputePrecision, typer.Option(help="bf16 is faster where the processor has it; near-ties may turn.")
+    ] = ComputePrecision.FP32,
 ) -> None:
     """Label texts, or every row of a file, with all probabilities."""
     if bool(texts) == (input_ is not None):
@@ -152,7 +162,7 @@ def predict(
     from feathertune.serving.bulk import predict_rows, write_rows
     from feathertune.serving.predictor import Predictor
 
-    predictor = Predictor(run, base=base)
+    predictor = Predictor(run, base=base, precision=precision.value)
     if input_ is not None:
         rows = predict_rows(predictor, input_, text)
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -17,6 +17,7 @@ from feathertune.files import expanded, read_json
 from feathertune.model.adapt import (
     LoraShape,
     add_lora,
+    copy_trained,
     count_parameters,
     find_targets,
     train_everything,
@@ -26,7 +27,7 @@ from feathertune.model.base import load_base
 from feathertune.model.checkpointing import checkpoint_activations
 from feathertune.model.classifier import PackedClassifier, ParameterCount
 from feathertune.model.dropout import drops, set_dropouts
-from feathertune.model.peft_files import check_adapter, read_labels
+from feathertune.model.peft_files import check_adapter, load_adapter, read_labels
 from feathertune.model.precision import PrecisionChoice, choose_precision, set_precision
 from feathertune.model.sources import BaseFiles, find_base
 from feathertune.quantization.scheme import Plan, Scheme, plan_quantization
@@ -50,9 +51,9 @@ class Job:
         texts: split name -> its texts, tokenized.
         base: the base model's files.
         base_checksums: file of the base (weights, config, tokenizer) -> sha256.
-        classifier: base and head, adapted as the method says.
+        classifier: base and head, adapted as the method says, in float32.
         lora: what is adapted, or None.
-        precision: what the layers compute in, and why.
+        precision: what the layers compute in when they are trained, and why.
         count: how many numbers the model has, and how many of them are trained.
         plan: what is quantized in the end, or None.
         start: the finished run that training goes on from, or None.
@@ -93,10 +94,8 @@ def prepare(recipe: Recipe, device: torch.device) -> Job:
     }
     if recipe.evaluation.threshold != EvaluationSection().threshold:
         require_two_classes(dataset.label_names)
-    classifier = load_base(base, dataset.label_names, recipe.training.seed)
+    classifier = _load_base(recipe, base, dataset.label_names)
     _check_positions(classifier, model.max_length)
-    if model.dropout is not None:
-        set_dropouts(classifier.model, model.dropout)
     checksums = base.checksums()
     start = None if recipe.init_from is None else find_start(recipe, dataset.label_names, checksums)
     lora = apply_method(classifier, recipe, None if start is None else _adapter_shape(classifier, start))
@@ -104,10 +103,7 @@ def prepare(recipe: Recipe, device: torch.device) -> Job:
     if recipe.training.share_prefixes:
         _check_sharing(classifier)
     count = count_parameters(classifier)
-    precision = choose_precision(recipe.training.precision, device)
-    set_precision(classifier.to(device), precision.precision)
-    if recipe.training.checkpoint_activations:
-        checkpoint_activations(classifier)
+    _ready(classifier, recipe, device)
     return Job(
         recipe=recipe,
         dataset=dataset,
@@ -118,11 +114,47 @@ def prepare(recipe: Recipe, device: torch.device) -> Job:
         base_checksums=checksums,
         classifier=classifier,
         lora=lora,
-        precision=precision,
+        precision=choose_precision(recipe.training.precision, device),
         count=count,
         plan=plan,
         start=start,
     )
+
+
+def in_float32(job: Job) -> Job:
+    """The job with its model as it is deployed: in float32, with what was trained on it, or with its start's adapter.
+
+    A model that was trained in bfloat16 has let go of the float32 weights that were not trained: they are read again.
+    So they are for a second training, with quantizers on, for which nothing may be left of the first.
+    """
+    if job.plan is None and job.precision.precision == "fp32":
+        return job
+    device = next(job.classifier.parameters()).device
+    if job.recipe.method == "full":  # whose weights are float32 whatever they were multiplied in
+        set_precision(job.classifier, "fp32")
+        return job
+    classifier = _load_base(job.recipe, job.base, job.dataset.label_names)
+    if job.start is not None:
+        load_adapter(classifier, job.start.adapter)
+    else:
+        apply_method(classifier, job.recipe, job.lora)
+        copy_trained(job.classifier, classifier)
+    _ready(classifier, job.recipe, device)
+    return replace(job, classifier=classifier)
+
+
+def _load_base(recipe: Recipe, base: BaseFiles, label_names: tuple[str, ...]) -> PackedClassifier:
+    classifier = load_base(base, label_names, recipe.training.seed)
+    if recipe.model.dropout is not None:
+        set_dropouts(classifier.model, recipe.model.dropout)
+    return classifier
+
+
+def _ready(classifier: PackedClassifier, recipe: Recipe, device: torch.device) -> None:
+    """Put an adapted model where it computes, in float32, and its activations where the recipe wants them; in place."""
+    set_precision(classifier.to(device), "fp32")
+    if recipe.training.checkpoint_activations:
+        checkpoint_activations(classifier)
 
 
 def _check_sharing(classifier: PackedClassifier) -> None:

@@ -10,14 +10,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import torch
-
 from feathertune.evaluation.inference import predict_logits
 from feathertune.evaluation.predictions import Predictions
-from feathertune.job import Job, apply_method
-from feathertune.model.adapt import trainable_state
-from feathertune.model.base import load_base
-from feathertune.model.peft_files import load_adapter
+from feathertune.job import Job, in_float32
 from feathertune.quantization.convert import convert, fake_quantize
 from feathertune.quantization.folder import Description, load_quantized, read_description, save_quantized
 from feathertune.quantization.scheme import Plan
@@ -42,7 +37,7 @@ def quantize(
     section, plan = job.recipe.quantize, job.plan
     assert section is not None
     assert plan is not None
-    job = _in_float32(job)
+    job = in_float32(job)
     stages = {"float": metrics_of(evaluate_stage(session, job, "float"))}
     second = None
     if section.training == "qat":
@@ -61,21 +56,6 @@ def quantize(
     after = evaluate_stage(session, replace(job, classifier=deployed), "after")
     described = _describe(section, plan, read_description(session.run.quantized), second)
     return outcome or second, after, stages | {"quantization": described}
-
-
-def _in_float32(job: Job) -> Job:
-    """The base afresh, in float32, with what was trained on it: the start's adapter, or the job's own weights."""
-    device = next(job.classifier.parameters()).device
-    classifier = load_base(job.base, job.dataset.label_names, job.recipe.training.seed)
-    if job.start is not None:
-        load_adapter(classifier, job.start.adapter)
-    else:
-        apply_method(classifier, job.recipe, job.lora)
-        state = trainable_state(job.classifier)
-        with torch.no_grad():
-            for name, parameter in trainable_state(classifier).items():
-                parameter.copy_(state[name])
-    return replace(job, classifier=classifier.to(device))
 
 
 def _teacher(job: Job, section: QuantizeSection) -> Teacher | None:

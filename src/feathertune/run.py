@@ -17,7 +17,8 @@ from feathertune.errors import UserError
 from feathertune.evaluation.errors import describe_errors
 from feathertune.evaluation.metrics import majority_baseline
 from feathertune.files import read_json, write_json, write_text
-from feathertune.job import Job, introduce, prepare
+from feathertune.job import Job, in_float32, introduce, prepare
+from feathertune.model.precision import set_precision
 from feathertune.quantize import quantize
 from feathertune.recipe import BASELINES, Recipe
 from feathertune.recipe_file import dump_recipe, load_recipe
@@ -67,6 +68,7 @@ def train(
     outcome = None if job.start is not None else _train(session, job)
     more: dict[str, Any] = {}
     if job.plan is None:
+        job = in_float32(job)
         after = evaluate_stage(session, job, "after")
         if session.writes:
             save_weights(run, job)
@@ -162,6 +164,7 @@ def _command(command: str | None) -> str:
 
 def _train(session: Session, job: Job) -> Outcome:
     training = job.recipe.training
+    set_precision(job.classifier, job.precision.precision)
     places = Places(session.run.metrics, session.run.checkpoints, fingerprint(job, session.accelerator.num_processes))
     return train_stage(session, job, places, epochs=training.epochs, learning_rate=training.learning_rate)
 

@@ -15,7 +15,7 @@ from feathertune.model.adapt import merge
 from feathertune.model.base import load_base
 from feathertune.model.classifier import PackedClassifier
 from feathertune.model.peft_files import load_adapter, read_labels
-from feathertune.model.precision import DTYPES, Precision, set_precision
+from feathertune.model.precision import Precision, set_precision
 from feathertune.model.sources import BaseFiles, find_base
 from feathertune.quantization.folder import load_quantized
 from feathertune.recipe import BASELINES, Recipe
@@ -47,17 +47,18 @@ class TrainedModel:
 
 
 def load_trained(
-    path: Path, base: str | None = None, precision: Precision | None = None, adapter: Path | None = None
+    path: Path, base: str | None = None, *, adapter: Path | None = None, precision: Precision = "fp32"
 ) -> TrainedModel:
     """Open the finished run at `path`.
 
     Args:
         base: where the base model is now, if it is no longer where the run found it (any model source).
-        precision: what a float model computes in; by default what the run did, as its answers were evaluated.
         adapter: read the adapter from this folder, and not from the run's own.
+        precision: fp32, as the run was evaluated whatever it was trained in; or bf16, where near-ties may turn.
 
     Raises:
-        UserError: no finished run there, the base cannot be found, or its weights are not those trained on.
+        UserError: no finished run there, the base cannot be found, or its weights are not those trained on; bf16 for
+            integers.
     """
     run = open_run(path)
     recipe = load_recipe(run.recipe)
@@ -74,6 +75,8 @@ def load_trained(
         raise UserError(f"{whole} holds the whole model", where="--base", fix="Leave --base out.")
     decision = read_decision(run.calibration, recipe.evaluation)
     if recipe.quantize is not None:
+        if precision != "fp32":
+            raise UserError("a quantized run computes with integers", where=f"precision {precision}")
         classifier = load_quantized(run.quantized).to(default_device())
         tokenizer = load_tokenizer(run.quantized)
         return TrainedModel(run, recipe, classifier, tokenizer, recipe.model.max_length, decision)
@@ -89,19 +92,10 @@ def load_trained(
     tokenizer = load_tokenizer(files.folder, files.gguf_file)
     if recipe.method != "full":  # whose folder has a tokenizer of its own, which asks with the prompt
         tokenizer = add_prompt(tokenizer, recipe.model.prompt, recipe.model.max_length)
-    set_precision(classifier.to(default_device()), precision or _precision(run))
+    set_precision(classifier.to(default_device()), precision)
     merge(classifier)
     classifier.eval()
     return TrainedModel(run, recipe, classifier, tokenizer, recipe.model.max_length, decision)
-
-
-def _precision(run: RunFolder) -> Precision:
-    """What the run computed in, so that the answers are those that were evaluated."""
-    value = read_json(run.summary).get("precision", "fp32")  # runs made before bf16 existed do not say
-    for precision in DTYPES:
-        if value == precision:
-            return precision
-    raise UserError(f"the precision is {value!r}", where=str(run.summary), fix=f"It is {' or '.join(DTYPES)}.")
 
 
 def _label_names(run: RunFolder) -> tuple[str, ...]:

@@ -77,7 +77,7 @@ def export_run(
         check_opset(opset)
     chosen = choose_precision(load_recipe(open_run(run).recipe), precision, to)
     target.require()
-    trained = load_trained(run, base, precision=target.computes_in)
+    trained = load_trained(run, base)
     split = own_split(trained, SPLIT)
     evaluated = _evaluated(trained, split)
     output.parent.mkdir(parents=True, exist_ok=True)

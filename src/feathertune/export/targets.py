@@ -20,7 +20,7 @@ from feathertune.export.single import SingleTextClassifier
 from feathertune.files import write_json, write_text
 from feathertune.model.base import load_base
 from feathertune.model.model_folder import save_model, write_config
-from feathertune.model.precision import Precision, set_precision
+from feathertune.model.precision import set_precision
 from feathertune.model.sources import find_base
 from feathertune.serving.exported import ExportedModel
 from feathertune.tokens.loading import load_tokenizer
@@ -38,7 +38,6 @@ class ExportTarget:
             artefacts that are no whole model.
         require: raises UserError where an extra is missing.
         precisions: that it can hold.
-        computes_in: the precision in which the float32 weights are loaded; None: the run's own.
         inputs: for a person: what the artefact takes and gives.
     """
 
@@ -46,7 +45,6 @@ class ExportTarget:
     ask: Callable[[ExportFolder, Sequence[str], TrainedModel, str | None], npt.NDArray[np.float32]]
     require: Callable[[], None]
     precisions: tuple[ExportPrecision, ...]
-    computes_in: Precision | None
     inputs: str
 
 
@@ -121,23 +119,21 @@ _PADDED = (
 
 TARGETS: dict[Target, ExportTarget] = {
     "adapter": ExportTarget(
-        _write_adapter, _ask_adapter, _need_nothing, ("fp32",), None, "peft.PeftModel.from_pretrained(base, FOLDER)"
+        _write_adapter, _ask_adapter, _need_nothing, ("fp32",), "peft.PeftModel.from_pretrained(base, FOLDER)"
     ),
     "merged": ExportTarget(
         _write_merged,
         _ask_merged,
         _need_nothing,
         ("fp32",),
-        "fp32",
         "transformers.AutoModelForSequenceClassification.from_pretrained(FOLDER)",
     ),
-    "onnx": ExportTarget(_write_onnx, _ask_exported, require_onnx, _ALL, "fp32", _PADDED),
+    "onnx": ExportTarget(_write_onnx, _ask_exported, require_onnx, _ALL, _PADDED),
     "executorch": ExportTarget(
         _write_executorch,
         _ask_exported,
         require_executorch,
         _ALL,
-        "fp32",
         "input_ids [1, sequence] int64, one text, not padded -> logits [1, classes]",
     ),
 }

@@ -119,6 +119,14 @@ def trainable_state(classifier: PackedClassifier) -> dict[str, torch.Tensor]:
     return {name: p for name, p in classifier.model.named_parameters() if p.requires_grad}
 
 
+def copy_trained(source: PackedClassifier, target: PackedClassifier) -> None:
+    """Give `target` what was trained in `source`, which is adapted as it is."""
+    state = trainable_state(source)
+    with torch.no_grad():
+        for name, parameter in trainable_state(target).items():
+            parameter.copy_(state[name])
+
+
 def count_parameters(classifier: PackedClassifier) -> ParameterCount:
     """Count as PEFT prints it, so that the figures can be compared.
 

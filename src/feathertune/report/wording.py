@@ -62,7 +62,7 @@ def trained(facts: RunFacts) -> str:
         f"learning rate {training.learning_rate:g} ({training.schedule})",
         f"weight decay {training.weight_decay:g}",
         f"seed {training.seed}",
-        f"{facts.summary.get('precision', 'fp32')}",
+        f"trained in {facts.summary.get('precision', 'fp32')}",
     ]
     return f"{model}: {how}. {', '.join(settings)[0].upper()}{', '.join(settings)[1:]}."
 

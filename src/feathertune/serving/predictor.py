@@ -17,6 +17,7 @@ from feathertune.evaluation.inference import predict_logits
 from feathertune.evaluation.predictions import Decision
 from feathertune.export.export_folder import is_export
 from feathertune.model.adapt import merge
+from feathertune.model.precision import Precision
 from feathertune.recipe import BASELINES, DataSection, Recipe
 from feathertune.recipe_file import load_recipe
 from feathertune.run_folder import RunFolder, open_run
@@ -76,17 +77,19 @@ class _BaselineModel:
         return baseline_logits(self._baseline, texts)
 
 
-def _open(path: Path, base: str | None) -> _Model:
+def _open(path: Path, base: str | None, precision: Precision) -> _Model:
     whole = "an export" if is_export(path) else None
     if whole is None:
         recipe = load_recipe(open_run(path).recipe)
         if recipe.method not in BASELINES:
-            trained = load_trained(path, base)
+            trained = load_trained(path, base, precision=precision)
             merge(trained.classifier)  # once, and not anew for every call
             return _RunModel(trained)
         whole = "a baseline's run"
     if base is not None:
         raise UserError(f"{whole} holds the whole model", where="--base", fix="Leave --base out.")
+    if precision != "fp32":
+        raise UserError(f"{whole} has a precision of its own", where=f"precision {precision}")
     return ExportedModel(path) if is_export(path) else _BaselineModel(RunFolder(path), recipe)
 
 
@@ -99,9 +102,11 @@ class Predictor:
     ```
     """
 
-    def __init__(self, run: str | Path | TrainedModel, *, base: str | None = None) -> None:
-        """Open the run folder or export folder `run` (see `load_trained` for `base` and the errors raised)."""
-        self._model: _Model = _RunModel(run) if isinstance(run, TrainedModel) else _open(Path(run), base)
+    def __init__(
+        self, run: str | Path | TrainedModel, *, base: str | None = None, precision: Precision = "fp32"
+    ) -> None:
+        """Open the run folder or export folder `run` (see `load_trained` for the options and the errors raised)."""
+        self._model: _Model = _RunModel(run) if isinstance(run, TrainedModel) else _open(Path(run), base, precision)
 
     @property
     def label_names(self) -> tuple[str, ...]:
