@@ -87,13 +87,16 @@ def train(
         raise UserError("--resume needs --output, the folder of the unfinished run")
     if output is None and int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UserError("several processes need one folder", fix="Give it with --output.")
-    from feathertune import job, run
-    from feathertune.environment import default_device
+    from feathertune import run
 
     if dry_run:
+        from feathertune.environment import default_device
+        from feathertune.introduction import outline
+        from feathertune.job import prepare
+
         if output is not None:
             run.check_output(output, loaded, resume=resume)
-        typer.echo(json.dumps(job.plan(job.prepare(loaded, default_device())), indent=2, ensure_ascii=False))
+        typer.echo(json.dumps(outline(prepare(loaded, default_device())), indent=2, ensure_ascii=False))
         return
     folder = output or Path("runs") / f"{path.stem}-{datetime.now():%Y%m%d-%H%M%S}"
     from feathertune.evaluation.summary_table import before_after_table

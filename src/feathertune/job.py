@@ -22,6 +22,7 @@ from feathertune.model.adapt import (
     find_targets,
     train_everything,
     train_head_only,
+    trainable_state,
 )
 from feathertune.model.base import load_base
 from feathertune.model.checkpointing import checkpoint_activations
@@ -129,18 +130,29 @@ def in_float32(job: Job) -> Job:
     """
     if job.plan is None and job.precision.precision == "fp32":
         return job
-    device = next(job.classifier.parameters()).device
     if job.recipe.method == "full":  # whose weights are float32 whatever they were multiplied in
         set_precision(job.classifier, "fp32")
         return job
-    classifier = _load_base(job.recipe, job.base, job.dataset.label_names)
-    if job.start is not None:
-        load_adapter(classifier, job.start.adapter)
+    if job.start is None:
+        classifier = afresh(job, job.recipe, job.lora)
+        copy_trained(trainable_state(job.classifier), classifier)
     else:
-        apply_method(classifier, job.recipe, job.lora)
-        copy_trained(job.classifier, classifier)
-    _ready(classifier, job.recipe, device)
+        classifier = _load_base(job.recipe, job.base, job.dataset.label_names)
+        load_adapter(classifier, job.start.adapter)
+        _ready(classifier, job.recipe, _device(job))
     return replace(job, classifier=classifier)
+
+
+def afresh(job: Job, recipe: Recipe, lora: LoraShape | None) -> PackedClassifier:
+    """The job's base read again, in float32, adapted as `recipe` and `lora` say, with nothing trained yet."""
+    classifier = _load_base(recipe, job.base, job.dataset.label_names)
+    apply_method(classifier, recipe, lora)
+    _ready(classifier, recipe, _device(job))
+    return classifier
+
+
+def _device(job: Job) -> torch.device:
+    return next(job.classifier.parameters()).device
 
 
 def _load_base(recipe: Recipe, base: BaseFiles, label_names: tuple[str, ...]) -> PackedClassifier:
@@ -228,60 +240,6 @@ def apply_method(classifier: PackedClassifier, recipe: Recipe, lora: LoraShape |
         lora = LoraShape(section.rank, section.alpha, section.dropout, section.rslora, names)
     add_lora(classifier, lora, recipe.training.seed)
     return lora
-
-
-def plan(job: Job) -> dict[str, Any]:
-    """What training would do, for --dry-run: JSON-ready."""
-    training = job.recipe.training
-    per_step = training.batch_size * training.accumulation
-    return {
-        "method": job.recipe.method,
-        "model": job.recipe.model.source,
-        "trainable_parameters": job.count.trainable,
-        "total_parameters": job.count.total,
-        "label_names": list(job.dataset.label_names),
-        "examples": {name: len(split) for name, split in job.dataset.splits.items()},
-        "tokens": {name: int(texts.offsets[-1]) for name, texts in job.texts.items()},
-        "truncated_texts": {name: texts.truncated for name, texts in job.texts.items()},
-        "precision": job.precision.precision,
-        "steps": -(-len(job.dataset.splits["train"]) // per_step) * _epochs(job.recipe),
-    }
-
-
-def _epochs(recipe: Recipe) -> int:
-    """Of all trainings of the run together."""
-    quantized = recipe.quantize.epochs if recipe.quantize is not None and recipe.quantize.training == "qat" else 0
-    return quantized + (0 if recipe.init_from is not None else recipe.training.epochs)
-
-
-def introduce(job: Job) -> list[str]:
-    """What a person should know before waiting: sizes, and whatever makes the data suspect."""
-    splits = ", ".join(f"{len(split):,} {name}" for name, split in job.dataset.splits.items())
-    lines = [f"{splits} examples; {job.count}", job.precision.reason]
-    lines += [f"note: {note}" for note in job.dataset.notes]
-    label = job.recipe.data.label
-    cut = label.at_least if label.above is None else label.above
-    if label.soft and label.raters is None and cut != 0.5:
-        lines.append(
-            f"note: soft labels teach the rating itself, and the label's cut is {cut}, not 0.5: choose the threshold "
-            "on validation and the epoch by roc_auc, or set data.label.raters"
-        )
-    lines += [
-        f"warning: {leak.rows} of {leak.second}'s texts are also in {leak.first}"
-        for leak in job.overlap.leaks
-        if leak.rows
-    ]
-    lines += [
-        f"warning: {count.conflicts} texts of {name} occur with different labels"
-        for name, count in job.overlap.duplicates.items()
-        if count.conflicts
-    ]
-    if job.dataset.bad_rows:
-        lines.append(f"warning: {len(job.dataset.bad_rows)} bad rows were left out (listed in data.json)")
-    cut = sum(texts.truncated for texts in job.texts.values())
-    if cut:
-        lines.append(f"warning: {cut} texts are longer than model.max_length and were cut")
-    return lines
 
 
 def _check_positions(classifier: PackedClassifier, max_length: int) -> None:

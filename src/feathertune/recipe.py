@@ -103,6 +103,9 @@ class LoraSection(_Section):
     dropout: float = Field(default=0.1, ge=0, lt=1)
     targets: Literal["attention", "all-linear"] | Annotated[tuple[str, ...], Field(min_length=1)] = "attention"
     rslora: bool = False
+    members: int = Field(
+        default=1, ge=1, le=100, description="so many adapters, of training.seed and those after it, averaged into one"
+    )
 
     @field_validator("targets", mode="wrap")
     @classmethod
@@ -269,6 +272,10 @@ class Recipe(_Section):
         if self.method != "qat" and self.quantize is not None and self.quantize.training == "qat":
             raise ValueError(
                 "quantize.training=qat goes with `method: qat`; other methods round afterwards: quantize.training=none"
+            )
+        if self.method != "lora" and self.lora.members > 1:
+            raise ValueError(
+                "lora.members goes with `method: lora`; what it averaged can be the `init_from` of a qat run"
             )
         if self.method != "qat" and self.init_from is not None:
             raise ValueError("`init_from` goes with `method: qat`")

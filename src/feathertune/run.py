@@ -12,23 +12,23 @@ from typing import Any
 
 from feathertune.baseline_run import train_baseline
 from feathertune.data.statistics import describe
+from feathertune.ensemble import train_ensemble
 from feathertune.environment import describe_environment, peak_memory_mib
 from feathertune.errors import UserError
 from feathertune.evaluation.errors import describe_errors
 from feathertune.evaluation.metrics import majority_baseline
 from feathertune.files import read_json, write_json, write_text
-from feathertune.job import Job, in_float32, introduce, prepare
-from feathertune.model.precision import set_precision
+from feathertune.introduction import introduce
+from feathertune.job import Job, in_float32, prepare
 from feathertune.quantize import quantize
 from feathertune.recipe import BASELINES, Recipe
 from feathertune.recipe_file import dump_recipe, load_recipe
 from feathertune.report.run_report import write_run_report
 from feathertune.run_folder import RunFolder
-from feathertune.stages import Session, evaluate_stage, fingerprint, metrics_of, save_weights, train_stage
+from feathertune.stages import Session, evaluate_stage, fingerprint, first_training, metrics_of, save_weights
 from feathertune.training.checkpoint import Progress, check_fingerprint, latest_checkpoint
 from feathertune.training.loop import Outcome
 from feathertune.training.progress import Reporter, SilentReporter
-from feathertune.training.record import Places
 
 
 def train(
@@ -65,15 +65,19 @@ def train(
     for line in introduce(job):
         reporter.say(line)
     before = evaluate_stage(session, job, "before")
-    outcome = None if job.start is not None else _train(session, job)
-    more: dict[str, Any] = {}
+    outcome, more = None, dict[str, Any]()
+    if recipe.lora.members > 1:
+        job, outcome, more["members"] = train_ensemble(session, job)
+    elif job.start is None:
+        outcome = first_training(session, job, run)
     if job.plan is None:
         job = in_float32(job)
         after = evaluate_stage(session, job, "after")
         if session.writes:
             save_weights(run, job)
     else:
-        outcome, after, more = quantize(session, job, outcome)
+        outcome, after, quantized = quantize(session, job, outcome)
+        more |= quantized
     train_labels = job.dataset.splits["train"].labels
     majority = {name: majority_baseline(train_labels, answers).to_json() for name, answers in after.items()}
     stages = {"majority": majority, "before": metrics_of(before), "after": metrics_of(after)}
@@ -130,7 +134,7 @@ def _begin(session: Session, job: Job, command: str | None) -> None:
     elif session.writes:
         _write_inputs(run, job, command)
     accelerator.wait_for_everyone()
-    if begun and checkpoint is None:
+    if begun and checkpoint is None and job.recipe.lora.members == 1:
         session.reporter.say(f"no checkpoint in {run.path}: starting from the beginning")
 
 
@@ -162,13 +166,6 @@ def _command(command: str | None) -> str:
     return command if command is not None else " ".join(sys.argv)
 
 
-def _train(session: Session, job: Job) -> Outcome:
-    training = job.recipe.training
-    set_precision(job.classifier, job.precision.precision)
-    places = Places(session.run.metrics, session.run.checkpoints, fingerprint(job, session.accelerator.num_processes))
-    return train_stage(session, job, places, epochs=training.epochs, learning_rate=training.learning_rate)
-
-
 def _summary(job: Job, outcome: Outcome | None) -> dict[str, Any]:
     """What was trained and what it cost; `outcome` is None where a finished run was only quantized."""
     progress, count = outcome.progress if outcome is not None else Progress(), job.count
@@ -179,7 +176,7 @@ def _summary(job: Job, outcome: Outcome | None) -> dict[str, Any]:
         "trainable_parameters": count.trainable,
         "total_parameters": count.total,
         "epochs": progress.epoch,
-        "best_epoch": progress.best_epoch,
+        "best_epoch": progress.best_epoch if job.recipe.lora.members == 1 else None,  # each member has its own
         "best_metric": job.recipe.training.best_metric,
         "precision": job.precision.precision,
         "stopped_early": outcome is not None and outcome.stopped_early,

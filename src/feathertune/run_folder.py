@@ -7,6 +7,7 @@ adapter/ (or model/ for a full fine-tune)   checkpoints/step-NNNNNN/
 figures/*.png   report.html   README.md (the model card)
 calibration.json                            evaluation/errors-{split}.json
 quantized/                                  metrics-qat.jsonl checkpoints-qat/
+members/seed-N/ (of lora.members): metrics.jsonl checkpoints/ adapter/ summary.json (of that training alone)
 baseline.json (the methods majority and words)   latency.json (where `compare` has measured it)
 ```
 A quantized run also has the stages `float` (the trained model before it was quantized) and, where it was trained with
@@ -94,6 +95,10 @@ class RunFolder:
     def qat_checkpoints(self) -> Path:
         """As checkpoints/, of that training."""
         return self.path / "checkpoints-qat"
+
+    def member(self, seed: int) -> RunFolder:
+        """What the training of one adapter left, of several that were averaged; no run of its own."""
+        return RunFolder(self.path / "members" / f"seed-{seed}")
 
     @property
     def baseline(self) -> Path:

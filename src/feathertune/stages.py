@@ -19,6 +19,7 @@ from feathertune.files import write_json
 from feathertune.job import Job
 from feathertune.model.model_folder import save_model
 from feathertune.model.peft_files import save_adapter
+from feathertune.model.precision import set_precision
 from feathertune.recipe_file import dump_recipe
 from feathertune.run_folder import RunFolder, Stage
 from feathertune.training.loop import LoopSettings, Outcome, Teacher, TrainingSet, train_loop
@@ -62,6 +63,14 @@ def evaluate_stage(session: Session, job: Job, stage: Stage) -> dict[str, Predic
 def metrics_of(predictions: dict[str, Predictions]) -> dict[str, Any]:
     """The metrics of each split, JSON-ready."""
     return {name: compute_metrics(answers).to_json() for name, answers in predictions.items()}
+
+
+def first_training(session: Session, job: Job, folder: RunFolder) -> Outcome:
+    """Train the job's model in place, in its precision, and leave log and checkpoints in `folder`."""
+    training = job.recipe.training
+    set_precision(job.classifier, job.precision.precision)
+    places = Places(folder.metrics, folder.checkpoints, fingerprint(job, session.accelerator.num_processes))
+    return train_stage(session, job, places, epochs=training.epochs, learning_rate=training.learning_rate)
 
 
 def train_stage(

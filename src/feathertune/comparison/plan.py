@@ -37,7 +37,15 @@ def plan_runs(recipe: Recipe, folder: ComparisonFolder) -> list[PlannedRun]:
     """The runs that the recipe's `compare` section asks for, seed by seed, in an order in which they can be made.
 
     The baselines know no chance, so that they have one run each. `qat` brings the `lora` it starts from.
+
+    Raises:
+        UserError: the recipe trains several adapters, which is no equal budget.
     """
+    if recipe.lora.members > 1:
+        raise UserError(
+            f"lora.members={recipe.lora.members} gives LoRA so many trainings, and the other methods one",
+            fix="Compare with lora.members=1.",
+        )
     section = recipe.compare or CompareSection()
     methods = list(dict.fromkeys(section.methods))
     if "qat" in methods and "lora" not in methods:

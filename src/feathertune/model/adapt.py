@@ -119,11 +119,10 @@ def trainable_state(classifier: PackedClassifier) -> dict[str, torch.Tensor]:
     return {name: p for name, p in classifier.model.named_parameters() if p.requires_grad}
 
 
-def copy_trained(source: PackedClassifier, target: PackedClassifier) -> None:
-    """Give `target` what was trained in `source`, which is adapted as it is."""
-    state = trainable_state(source)
+def copy_trained(state: dict[str, torch.Tensor], classifier: PackedClassifier) -> None:
+    """Give everything in the classifier that is trained the values in `state`, by name."""
     with torch.no_grad():
-        for name, parameter in trainable_state(target).items():
+        for name, parameter in trainable_state(classifier).items():
             parameter.copy_(state[name])
 
 

@@ -73,7 +73,7 @@ def load_adapter(classifier: PackedClassifier, folder: Path) -> LoraShape | None
             The classifier is then as it was.
     """
     config = read_adapter_config(folder)
-    tensors = _read_tensors(folder)
+    tensors = read_adapter(folder)
     shape = _shape_of(config, tensors, folder)
     _check_tensors(classifier, shape, tensors, folder)
     if shape is None:
@@ -88,7 +88,7 @@ def load_adapter(classifier: PackedClassifier, folder: Path) -> LoraShape | None
 
 def check_adapter(classifier: PackedClassifier, folder: Path) -> LoraShape | None:
     """Refuse (UserError) what `load_adapter` would; returns the adapter's shape and leaves the classifier alone."""
-    tensors = _read_tensors(folder)
+    tensors = read_adapter(folder)
     shape = _shape_of(read_adapter_config(folder), tensors, folder)
     _check_tensors(classifier, shape, tensors, folder)
     return shape
@@ -126,8 +126,8 @@ def read_adapter_config(folder: Path) -> dict[str, Any]:
     return dict(config)
 
 
-def _read_tensors(folder: Path) -> dict[str, torch.Tensor]:
-    """Our parameter name -> tensor, from PEFT's names."""
+def read_adapter(folder: Path) -> dict[str, torch.Tensor]:
+    """The tensors of an adapter, ours or PEFT's, by our parameters' names. Raises UserError where there are none."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 

@@ -34,6 +34,11 @@ class RunFacts:
         after = self.summary["after"]
         return next((name for name in ("test", "validation") if name in after), next(iter(after)))
 
+    @property
+    def members(self) -> list[dict[str, Any]]:
+        """The adapters that were averaged; none where one was trained."""
+        return list(self.summary.get("members", []))
+
     @cached_property
     def recipe(self) -> Recipe:
         """The recipe."""
@@ -61,8 +66,9 @@ class RunFacts:
 
     @cached_property
     def history(self) -> History:
-        """The training; empty for a baseline, which has no steps."""
-        return read_history(self.run.metrics) if self.run.metrics.is_file() else History((), ())
+        """The training; empty for a baseline, which has no steps. Of several adapters the first one's."""
+        path = self.run.metrics if not self.members else self.run.member(self.members[0]["seed"]).metrics
+        return read_history(path) if path.is_file() else History((), ())
 
     @cached_property
     def qat_history(self) -> History | None:

@@ -49,17 +49,19 @@ def _accuracy(facts: RunFacts) -> list[Picture]:
 
 def _training(facts: RunFacts, history: History, suffix: str) -> list[Picture]:
     pictures = []
-    with_quantizers = " with the quantizers on" if suffix else ""
+    which = " with the quantizers on" if suffix else ""
+    if facts.members and not suffix:
+        which = f" of the first of {len(facts.members)} adapters"
     if history.steps or history.epochs:
-        caption = f"Loss during training{with_quantizers}: lower is better, and validation is what counts."
+        caption = f"Loss during training{which}: lower is better, and validation is what counts."
         pictures.append(Picture(f"loss{suffix}", loss_figure(history), caption))
     if len(history.epochs) > 1:  # one is in the table
         summary = facts.summary
         majority = summary.get("majority", {}).get(SPLIT, {}).get("accuracy")
-        best = summary.get("best_epoch")
+        best = facts.members[0]["best_epoch"] if facts.members else summary.get("best_epoch")
         if suffix:
             best = (summary.get("quantization", {}).get("training") or {}).get("best_epoch")
-        caption = f"Scores on {SPLIT} at the end of each epoch{with_quantizers}."
+        caption = f"Scores on {SPLIT} at the end of each epoch{which}."
         pictures.append(Picture(f"metrics{suffix}", metrics_figure(history.epochs, best, majority), caption))
     return pictures
 

@@ -61,10 +61,24 @@ def trained(facts: RunFacts) -> str:
         f"{batch} examples a step",
         f"learning rate {training.learning_rate:g} ({training.schedule})",
         f"weight decay {training.weight_decay:g}",
-        f"seed {training.seed}",
+        f"seed {training.seed}" if not facts.members else f"seeds {training.seed} to {facts.members[-1]['seed']}",
         f"trained in {facts.summary.get('precision', 'fp32')}",
     ]
-    return f"{model}: {how}. {', '.join(settings)[0].upper()}{', '.join(settings)[1:]}."
+    return f"{model}: {how}. {', '.join(settings)[0].upper()}{', '.join(settings)[1:]}.{_averaged(facts)}"
+
+
+def _averaged(facts: RunFacts) -> str:
+    """What averaging several adapters brought, where that was done."""
+    members = facts.members
+    if not members:
+        return ""
+    rank = facts.recipe.lora.rank * len(members)
+    found = f" {len(members)} adapters were trained so and averaged into one of rank {rank}."
+    if facts.recipe.evaluation.temperature or any(member["loss"] is None for member in members):
+        return found
+    losses = ", ".join(f"{member['loss']:.3f}" for member in members)
+    averaged = facts.summary.get("float", facts.summary["after"])["validation"]["loss"]
+    return f"{found} Their losses on validation: {losses}; averaged: {averaged:.3f}."
 
 
 def environment_lines(facts: RunFacts) -> list[tuple[str, str]]:

@@ -12,9 +12,10 @@ from feathertune.recipe_file import dump_recipe, parse_recipe
 
 Space = Mapping[str, SearchRange | tuple[Any, ...]]
 
-# What a trial may change: how the model is trained. What it is judged by stays as it is: data, seed and metric.
+# What a trial may change: how the model is trained. What it is judged by stays as it is: data, seed and metric; and it
+# trains once, since it is judged by epochs.
 SEARCHED = ("model.", "lora.", "training.", "quantize.", "method", "data.label.soft", "data.label.raters")
-KEPT = ("training.seed", "training.best_metric")
+KEPT = ("training.seed", "training.best_metric", "lora.members")
 
 
 class Suggests(Protocol):
@@ -40,6 +41,11 @@ def check_space(recipe: Recipe) -> Space:
         raise UserError(
             "the recipe has no `search` section, so there is nothing to tune",
             fix="For example: search={training.learning_rate: {low: 1.0e-4, high: 0.01, log: true}, lora.rank: [4, 8]}",
+        )
+    if recipe.lora.members > 1:
+        raise UserError(
+            f"lora.members={recipe.lora.members}: trials are compared epoch by epoch, which takes one training each",
+            fix="Tune with lora.members=1, and set it in the recipe that was found.",
         )
     for key, values in recipe.search.items():
         if not key.startswith(SEARCHED) or key in KEPT:

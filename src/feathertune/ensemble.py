@@ -1,0 +1,143 @@
+"""Several adapters trained, seed after seed, and averaged into one: an ensemble at the price of a single model.
+
+Fine-tuned from one base, models stay so near each other that the mean of their weights answers much as the mean of
+their answers (Wortsman et al. 2022, 'Model soups', arXiv:2203.05482). The mean of W + s B A over LoRA's adapters is a
+LoRA update again, of as many times the rank.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import torch
+
+from feathertune.errors import UserError
+from feathertune.files import read_json, write_json
+from feathertune.job import Job, afresh
+from feathertune.model.adapt import LoraShape, copy_trained, count_parameters
+from feathertune.model.peft_files import read_adapter, save_adapter
+from feathertune.recipe import Recipe
+from feathertune.run_folder import RunFolder
+from feathertune.stages import Session, fingerprint, first_training
+from feathertune.training.checkpoint import Progress
+from feathertune.training.loop import Outcome
+
+
+@dataclass(frozen=True)
+class Member:
+    """One adapter of an ensemble, trained.
+
+    Attributes:
+        seed: of its factors, head, order and dropout.
+        epochs, best_epoch, stopped_early: as of any training.
+        value, loss: of its best epoch on validation: `training.best_metric`, and the loss in nats.
+        train_seconds, examples_seen: of training steps alone.
+    """
+
+    seed: int
+    epochs: int
+    best_epoch: int
+    stopped_early: bool
+    value: float | None
+    loss: float | None
+    train_seconds: float
+    examples_seen: int
+
+
+def train_ensemble(session: Session, job: Job) -> tuple[Job, Outcome, list[dict[str, Any]]]:
+    """Train the members that `lora.members` asks for, each into `members/seed-N/`; those that are there are kept.
+
+    Returns:
+        The job with the averaged model, in float32; what training cost in all; the members, JSON-ready.
+
+    Raises:
+        UserError: a member in the folder was made with another recipe, other data or another base.
+    """
+    first = job.recipe.training.seed
+    members, states = [], []
+    for seed in range(first, first + job.recipe.lora.members):
+        folder = session.run.member(seed)
+        members.append(_member(session, job, seed, folder))
+        states.append(read_adapter(folder.adapter))
+    assert job.lora is not None
+    shape = averaged_shape(job.lora, len(states))
+    classifier = afresh(job, job.recipe, shape)
+    copy_trained(average(states), classifier)
+    job = replace(job, classifier=classifier, lora=shape, count=count_parameters(classifier))
+    progress = Progress(
+        epoch=max(member.epochs for member in members),
+        train_seconds=sum(member.train_seconds for member in members),
+        examples_seen=sum(member.examples_seen for member in members),
+    )
+    outcome = Outcome(progress, stopped_early=any(member.stopped_early for member in members))
+    return job, outcome, [asdict(member) for member in members]
+
+
+def averaged_shape(shape: LoraShape, members: int) -> LoraShape:
+    """The shape of the mean of so many adapters of `shape`, which are laid side by side: s' = s / members."""
+    alpha = shape.alpha / members**0.5 if shape.rslora else shape.alpha
+    return replace(shape, rank=members * shape.rank, alpha=alpha)
+
+
+def average(states: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """What the mean of M adapters holds, for `averaged_shape`: A [M * R, I], B [O, M * R], the head's mean."""
+    averaged = {}
+    for name in states[0]:
+        tensors = [state[name] for state in states]
+        if name.endswith(".lora_A"):
+            averaged[name] = torch.cat(tensors, dim=0)
+        elif name.endswith(".lora_B"):
+            averaged[name] = torch.cat(tensors, dim=1)
+        else:
+            averaged[name] = torch.stack(tensors).mean(0)
+    return averaged
+
+
+def _member(session: Session, job: Job, seed: int, folder: RunFolder) -> Member:
+    """Train the adapter of one seed, or read that it was trained."""
+    recipe = member_recipe(job.recipe, seed)
+    mark = fingerprint(replace(job, recipe=recipe), session.accelerator.num_processes)
+    if session.resume and folder.summary.is_file():
+        return _read_member(folder, mark)
+    number, members = seed - job.recipe.training.seed + 1, job.recipe.lora.members
+    session.reporter.say(f"adapter {number} of {members}, seed {seed}")
+    job = replace(job, recipe=recipe, classifier=afresh(job, recipe, job.lora))
+    outcome = first_training(session, job, folder)
+    progress = outcome.progress
+    member = Member(
+        seed=seed,
+        epochs=progress.epoch,
+        best_epoch=progress.best_epoch,
+        stopped_early=outcome.stopped_early,
+        value=progress.best_value,
+        loss=progress.best_loss,
+        train_seconds=progress.train_seconds,
+        examples_seen=progress.examples_seen,
+    )
+    if session.writes:
+        save_adapter(job.classifier, folder.adapter, job.lora, base=job.base.source, revision=job.base.revision)
+        write_json(folder.summary, {"fingerprint": mark, "member": asdict(member)})  # last: a member that is whole
+    session.accelerator.wait_for_everyone()
+    return member
+
+
+def member_recipe(recipe: Recipe, seed: int) -> Recipe:
+    """The recipe of one member: of this seed, and alone."""
+    return recipe.model_copy(
+        update={
+            "lora": recipe.lora.model_copy(update={"members": 1}),
+            "training": recipe.training.model_copy(update={"seed": seed}),
+        }
+    )
+
+
+def _read_member(folder: RunFolder, mark: str) -> Member:
+    stored = read_json(folder.summary)
+    if stored["fingerprint"] != mark:
+        raise UserError(
+            "this adapter was trained with another recipe, other data or another base model",
+            where=str(folder.path),
+            fix="Resume with the recipe the run was started with, or train into another folder.",
+        )
+    return Member(**stored["member"])
