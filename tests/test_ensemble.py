@@ -15,7 +15,7 @@ from feathertune.errors import UserError
 from feathertune.evaluation.prediction_file import read_predictions
 from feathertune.export.exporting import export_run
 from feathertune.introduction import outline
-from feathertune.job import prepare
+from feathertune.job import afresh, prepare
 from feathertune.model.adapt import LoraShape, add_lora, copy_trained, merge, trainable_state
 from feathertune.model.classifier import PackedClassifier
 from feathertune.recipe import Recipe
@@ -94,11 +94,21 @@ def test_the_average_is_the_mean_of_the_merged_weights(name: str, rslora: bool) 
     assert not torch.allclose(packed_logits(mean, TEXTS), packed_logits(classifier, TEXTS), atol=1e-2)
 
 
-def test_each_member_is_the_run_of_its_seed(place: Path, tmp_path: Path) -> None:
-    train(recipe(place, "lora.members=1", "training.seed=6"), tmp_path / "alone")
-    alone, member = tensors_of(tmp_path / "alone"), tensors_of(place / "run" / "members" / "seed-6")
+def test_the_first_member_is_the_run_of_its_seed_alone(place: Path, tmp_path: Path) -> None:
+    train(recipe(place, "lora.members=1"), tmp_path / "alone")
+    alone, member = tensors_of(tmp_path / "alone"), tensors_of(place / "run" / "members" / "seed-5")
     assert alone.keys() == member.keys()
     assert all(torch.equal(alone[name], member[name]) for name in alone)
+
+
+@pytest.mark.parametrize("family", ["bert", "distilbert", "modernbert"])
+def test_members_begin_with_one_head_and_factors_of_their_own(place: Path, tmp_path: Path, family: str) -> None:
+    """Hidden layers of heads that were drawn apart have no mean that answers."""
+    save_tiny_base(tmp_path / "base", family)
+    job = prepare(recipe(place, f"model.source={tmp_path / 'base'}", "model.max_length=16"), torch.device("cpu"))
+    one, other = (afresh(job, job.lora, seed).model.state_dict() for seed in (5, 6))
+    differing = {name for name in one if not torch.equal(one[name], other[name])}
+    assert differing == {name for name in one if name.endswith("lora_A")}
 
 
 def test_what_the_run_holds_is_their_mean(place: Path) -> None:

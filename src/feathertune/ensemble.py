@@ -1,8 +1,8 @@
 """Several adapters trained, seed after seed, and averaged into one: an ensemble at the price of a single model.
 
-Fine-tuned from one base, models stay so near each other that the mean of their weights answers much as the mean of
+Fine-tuned from one start, models stay so near each other that the mean of their weights answers much as the mean of
 their answers (Wortsman et al. 2022, 'Model soups', arXiv:2203.05482). The mean of W + s B A over LoRA's adapters is a
-LoRA update again, of as many times the rank.
+LoRA update again, of as many times the rank. So that they have one start, all begin with the first one's new head.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import torch
 
 from feathertune.errors import UserError
 from feathertune.files import read_json, write_json
-from feathertune.job import Job, afresh
+from feathertune.job import Job, afresh, release
 from feathertune.model.adapt import LoraShape, copy_trained, count_parameters
-from feathertune.model.peft_files import read_adapter, save_adapter
+from feathertune.model.peft_files import read_adapter
 from feathertune.recipe import Recipe
 from feathertune.run_folder import RunFolder
-from feathertune.stages import Session, fingerprint, first_training
+from feathertune.stages import Session, fingerprint, first_training, save_weights
 from feathertune.training.checkpoint import Progress
 from feathertune.training.loop import Outcome
 
@@ -29,7 +29,7 @@ class Member:
     """One adapter of an ensemble, trained.
 
     Attributes:
-        seed: of its factors, head, order and dropout.
+        seed: of its factors, order and dropout; not of its head.
         epochs, best_epoch, stopped_early: as of any training.
         value, loss: of its best epoch on validation: `training.best_metric`, and the loss in nats.
         train_seconds, examples_seen: of training steps alone.
@@ -55,6 +55,7 @@ def train_ensemble(session: Session, job: Job) -> tuple[Job, Outcome, list[dict[
         UserError: a member in the folder was made with another recipe, other data or another base.
     """
     first = job.recipe.training.seed
+    release(job.classifier)
     members, states = [], []
     for seed in range(first, first + job.recipe.lora.members):
         folder = session.run.member(seed)
@@ -62,7 +63,7 @@ def train_ensemble(session: Session, job: Job) -> tuple[Job, Outcome, list[dict[
         states.append(read_adapter(folder.adapter))
     assert job.lora is not None
     shape = averaged_shape(job.lora, len(states))
-    classifier = afresh(job, job.recipe, shape)
+    classifier = afresh(job, shape, first)
     copy_trained(average(states), classifier)
     job = replace(job, classifier=classifier, lora=shape, count=count_parameters(classifier))
     progress = Progress(
@@ -102,7 +103,7 @@ def _member(session: Session, job: Job, seed: int, folder: RunFolder) -> Member:
         return _read_member(folder, mark)
     number, members = seed - job.recipe.training.seed + 1, job.recipe.lora.members
     session.reporter.say(f"adapter {number} of {members}, seed {seed}")
-    job = replace(job, recipe=recipe, classifier=afresh(job, recipe, job.lora))
+    job = replace(job, recipe=recipe, classifier=afresh(job, job.lora, seed))
     outcome = first_training(session, job, folder)
     progress = outcome.progress
     member = Member(
@@ -116,9 +117,10 @@ def _member(session: Session, job: Job, seed: int, folder: RunFolder) -> Member:
         examples_seen=progress.examples_seen,
     )
     if session.writes:
-        save_adapter(job.classifier, folder.adapter, job.lora, base=job.base.source, revision=job.base.revision)
+        save_weights(folder, job)
         write_json(folder.summary, {"fingerprint": mark, "member": asdict(member)})  # last: a member that is whole
     session.accelerator.wait_for_everyone()
+    release(job.classifier)
     return member
 
 

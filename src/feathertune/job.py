@@ -54,6 +54,7 @@ class Job:
         base_checksums: file of the base (weights, config, tokenizer) -> sha256.
         classifier: base and head, adapted as the method says, in float32.
         lora: what is adapted, or None.
+        device: where it is computed.
         precision: what the layers compute in when they are trained, and why.
         count: how many numbers the model has, and how many of them are trained.
         plan: what is quantized in the end, or None.
@@ -69,6 +70,7 @@ class Job:
     base_checksums: dict[str, str]
     classifier: PackedClassifier
     lora: LoraShape | None
+    device: torch.device
     precision: PrecisionChoice
     count: ParameterCount
     plan: Plan | None = None
@@ -95,7 +97,7 @@ def prepare(recipe: Recipe, device: torch.device) -> Job:
     }
     if recipe.evaluation.threshold != EvaluationSection().threshold:
         require_two_classes(dataset.label_names)
-    classifier = _load_base(recipe, base, dataset.label_names)
+    classifier = _load_base(recipe, base, dataset.label_names, recipe.training.seed)
     _check_positions(classifier, model.max_length)
     checksums = base.checksums()
     start = None if recipe.init_from is None else find_start(recipe, dataset.label_names, checksums)
@@ -115,6 +117,7 @@ def prepare(recipe: Recipe, device: torch.device) -> Job:
         base_checksums=checksums,
         classifier=classifier,
         lora=lora,
+        device=device,
         precision=choose_precision(recipe.training.precision, device),
         count=count,
         plan=plan,
@@ -134,29 +137,39 @@ def in_float32(job: Job) -> Job:
         set_precision(job.classifier, "fp32")
         return job
     if job.start is None:
-        classifier = afresh(job, job.recipe, job.lora)
-        copy_trained(trainable_state(job.classifier), classifier)
+        state = {name: tensor.detach().clone() for name, tensor in trainable_state(job.classifier).items()}
+        release(job.classifier)
+        classifier = afresh(job, job.lora, job.recipe.training.seed)
+        copy_trained(state, classifier)
     else:
-        classifier = _load_base(job.recipe, job.base, job.dataset.label_names)
+        release(job.classifier)
+        seed = load_recipe(job.start.recipe).training.seed  # of what is new in a base and not trained, such as a pooler
+        classifier = _load_base(job.recipe, job.base, job.dataset.label_names, seed)
         load_adapter(classifier, job.start.adapter)
-        _ready(classifier, job.recipe, _device(job))
+        _ready(classifier, job.recipe, job.device)
     return replace(job, classifier=classifier)
 
 
-def afresh(job: Job, recipe: Recipe, lora: LoraShape | None) -> PackedClassifier:
-    """The job's base read again, in float32, adapted as `recipe` and `lora` say, with nothing trained yet."""
-    classifier = _load_base(recipe, job.base, job.dataset.label_names)
-    apply_method(classifier, recipe, lora)
-    _ready(classifier, recipe, _device(job))
+def afresh(job: Job, lora: LoraShape | None, seed: int) -> PackedClassifier:
+    """The job's base read again, in float32, adapted by the recipe's method, with nothing trained yet.
+
+    Args:
+        lora: what LoRA adapts, and how.
+        seed: of LoRA's factors. What is new in the base, such as its head, is drawn by the recipe's.
+    """
+    classifier = _load_base(job.recipe, job.base, job.dataset.label_names, job.recipe.training.seed)
+    apply_method(classifier, job.recipe, lora, seed)
+    _ready(classifier, job.recipe, job.device)
     return classifier
 
 
-def _device(job: Job) -> torch.device:
-    return next(job.classifier.parameters()).device
+def release(classifier: PackedClassifier) -> None:
+    """Let the memory of a model go that is not used any more, whoever still holds it."""
+    classifier.to("meta")
 
 
-def _load_base(recipe: Recipe, base: BaseFiles, label_names: tuple[str, ...]) -> PackedClassifier:
-    classifier = load_base(base, label_names, recipe.training.seed)
+def _load_base(recipe: Recipe, base: BaseFiles, label_names: tuple[str, ...], seed: int) -> PackedClassifier:
+    classifier = load_base(base, label_names, seed)
     if recipe.model.dropout is not None:
         set_dropouts(classifier.model, recipe.model.dropout)
     return classifier
@@ -219,8 +232,12 @@ def _scheme(section: QuantizeSection) -> Scheme:
     return Scheme(section.weights, section.embeddings, section.head, section.exclude)
 
 
-def apply_method(classifier: PackedClassifier, recipe: Recipe, lora: LoraShape | None = None) -> LoraShape | None:
+def apply_method(
+    classifier: PackedClassifier, recipe: Recipe, lora: LoraShape | None = None, seed: int | None = None
+) -> LoraShape | None:
     """Freeze and adapt the classifier as the recipe's method says (or as `lora` does), in place.
+
+    LoRA's factors are drawn by `seed`, by default the recipe's.
 
     Returns what LoRA adapts.
 
@@ -238,7 +255,7 @@ def apply_method(classifier: PackedClassifier, recipe: Recipe, lora: LoraShape |
     if lora is None:
         section, names = recipe.lora, find_targets(classifier, recipe.lora.targets)
         lora = LoraShape(section.rank, section.alpha, section.dropout, section.rslora, names)
-    add_lora(classifier, lora, recipe.training.seed)
+    add_lora(classifier, lora, recipe.training.seed if seed is None else seed)
     return lora
 
 

@@ -152,6 +152,7 @@ def train_loop(
         reporter.stop()
     accelerator.wait_for_everyone()
     recorder.restore_best()
+    accelerator.free_memory()  # which holds the model and the optimizer as long as it lives
     return Outcome(progress, stopped_early=progress.step < stepper.total_steps)
 
 
