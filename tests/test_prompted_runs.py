@@ -112,17 +112,7 @@ def test_inspect_counts_the_prompt_s_tokens(place: Path, tmp_path: Path) -> None
     assert asked == plain + 7
 
 
-def test_a_prompt_without_its_place_is_one_clear_error(place: Path) -> None:
-    with pytest.raises(UserError, match=r"model.prompt.*must hold \{text\}"):
-        parse_recipe(recipe_text(place), ["model.prompt='no place'"], where="here")
-
-
-def test_a_text_that_is_asked_twice_and_cut_is_exported_as_evaluated(place: Path, tmp_path: Path) -> None:
-    """The longest have 8 words: of 14 tokens, 4 are around the text, so that each of the two has 5 at most."""
-    pytest.importorskip("onnx", reason="the onnx extra is not installed")
-    changes = ["model.prompt='sun {text} what {text}'", "model.max_length=14"]
-    train(parse_recipe(recipe_text(place), changes, where="here"), tmp_path / "run")
-    assert read_json(tmp_path / "run" / "data.json")["truncated_texts"]["validation"] > 0
-    for target in ("adapter", "onnx"):
-        parity = export_run(tmp_path / "run", target, tmp_path / target).parity  # type: ignore[arg-type]
-        assert parity.logit_difference["maximum"] < 1e-4
+@pytest.mark.parametrize("prompt", ["no place", "{text} and {text}"])
+def test_a_prompt_without_its_place_is_one_clear_error(place: Path, prompt: str) -> None:
+    with pytest.raises(UserError, match=r"model.prompt.*must hold \{text\} once"):
+        parse_recipe(recipe_text(place), [f"model.prompt={prompt!r}"], where="here")

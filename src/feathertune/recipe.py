@@ -41,9 +41,9 @@ class ModelSection(_Section):
 
     @field_validator("prompt")
     @classmethod
-    def _holds_the_text(cls, prompt: str | None) -> str | None:
-        if prompt is not None and "{text}" not in prompt:
-            raise ValueError("must hold {text}, where the text goes")
+    def _holds_the_text_once(cls, prompt: str | None) -> str | None:
+        if prompt is not None and prompt.count("{text}") != 1:
+            raise ValueError("must hold {text} once, where the text goes")
         return prompt
 
 

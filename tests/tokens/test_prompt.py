@@ -8,7 +8,7 @@ from tokenizers import Tokenizer, processors
 
 from feathertune.errors import UserError
 from feathertune.tokens.loading import load_tokenizer
-from feathertune.tokens.prompt import add_prompt, library_limit, with_prompt
+from feathertune.tokens.prompt import add_prompt, with_prompt
 from feathertune.tokens.tokenized import tokenize
 from tiny import SHARED, save_tiny_base, tiny_tokenizer
 
@@ -46,18 +46,6 @@ def test_what_is_cut_is_the_text_and_never_the_prompt() -> None:
     found = tokenize(asking, ["cat " * 30], 12)
     assert asking.decode(found[0]) == "[CLS] is the sun a moon ? cat cat cat what [SEP]"
     assert (found.truncated, found.whole_lengths.tolist()) == (1, [39])
-
-
-def test_a_text_may_be_asked_twice_and_is_cut_in_both_places() -> None:
-    asking = add_prompt(tiny_tokenizer(), "is {text} a moon ? {text}", 13)
-    assert asking.decode(tokenize(asking, ["the cat"], 13)[0]) == "[CLS] is the cat a moon ? the cat [SEP]"
-    found = tokenize(asking, ["cat the " * 30], 13)
-    assert (
-        asking.decode(found[0]) == "[CLS] is cat the cat a moon ? cat the cat [SEP]"
-    )  # 12 tokens; a 13th is of no use
-    assert library_limit(asking.backend_tokenizer, 13) == 6 + 3
-    with pytest.raises(UserError, match="leaves too few of 7"):
-        add_prompt(tiny_tokenizer(), "is {text} a moon ? {text}", 7)
 
 
 def test_a_prompt_that_leaves_no_room_is_one_clear_error() -> None:

@@ -24,7 +24,6 @@ from feathertune.model.precision import set_precision
 from feathertune.model.sources import find_base
 from feathertune.serving.exported import ExportedModel
 from feathertune.tokens.loading import load_tokenizer
-from feathertune.tokens.prompt import library_limit
 from feathertune.tokens.tokenized import tokenize
 from feathertune.trained import TrainedModel, load_trained
 
@@ -89,7 +88,7 @@ def write_tokenizer_and_labels(
 
     tokenizer: Any = Tokenizer.from_str(transformers_tokenizer.backend_tokenizer.to_str())
     tokenizer.no_padding()
-    tokenizer.enable_truncation(library_limit(tokenizer, max_length))
+    tokenizer.enable_truncation(max_length)
     write_text(folder.tokenizer, tokenizer.to_str(pretty=False))
     write_json(folder.labels, list(label_names))
 

@@ -3,10 +3,6 @@ r"""A prompt around every text, as a part of the tokenizer: whatever the tokeniz
 'Is this a well-formed question?\n{text}' tells a model that has learned to answer instructions what the labels are
 about. Its tokens are put around the text's own by the tokenizer's post-processor, as [CLS] and [SEP] are: they count
 towards the limit, and what is cut of a long text is never the prompt.
-
-A prompt may hold the text twice. Then a causal model, whose tokens see none that follow, has read all of the text when
-it reads it for the second time (Springer et al. 2024, 'Repetition Improves Language Model Embeddings',
-arXiv:2402.15449).
 """
 
 from __future__ import annotations
@@ -38,9 +34,9 @@ def add_prompt(tokenizer: Any, prompt: str | None, max_length: int) -> Any:
     from transformers import PreTrainedTokenizerFast
 
     asking = with_prompt(tokenizer.backend_tokenizer, prompt)
-    if library_limit(asking, max_length) <= (fixed := asking.num_special_tokens_to_add(False)):
+    if (fixed := asking.num_special_tokens_to_add(False)) >= max_length:
         raise UserError(
-            f"the prompt takes {fixed} tokens, which leaves too few of {max_length} for the text",
+            f"the prompt takes {fixed} tokens, which leaves none of {max_length} for the text",
             where="model.prompt",
             fix="Give a shorter prompt or a larger model.max_length.",
         )
@@ -64,7 +60,7 @@ def with_prompt(tokenizer: Tokenizer, prompt: str) -> Tokenizer:
     """The same for a tokenizer of the library `tokenizers`, which neither pads nor cuts.
 
     Args:
-        prompt: holds `{text}` at least once. Special tokens' names in it become those tokens, as in a chat's template.
+        prompt: holds `{text}` once. Names of special tokens in it become those tokens, as in a chat's template.
 
     Raises:
         UserError: the tokenizer puts something around texts in a way that is not known here.
@@ -74,33 +70,14 @@ def with_prompt(tokenizer: Tokenizer, prompt: str) -> Tokenizer:
     plain.no_truncation()
     described = json.loads(plain.to_str())
     template = _template(described["post_processor"])
-    around: list[Any] = []
-    for number, part in enumerate(prompt.split(PLACE)):
-        name = f"prompt {number}"
+    around = []
+    for name, part in zip(("before the text", "after the text"), prompt.split(PLACE), strict=True):
         encoded = plain.encode(part, add_special_tokens=False)
         template["special_tokens"][name] = {"id": name, "ids": encoded.ids, "tokens": encoded.tokens}
-        around += [*([_TEXT] if number else []), {"SpecialToken": {"id": name, "type_id": 0}}]
+        around.append({"SpecialToken": {"id": name, "type_id": 0}})
+    around.insert(1, _TEXT)
     template["single"] = [one for piece in template["single"] for one in (around if piece == _TEXT else [piece])]
     return Tokenizer.from_str(json.dumps(described | {"post_processor": template}))
-
-
-def library_limit(tokenizer: Tokenizer, max_length: int) -> int:
-    """The limit to tell the library `tokenizers`, so that a text that is cut has at most `max_length` tokens in all.
-
-    The library counts what is around a text, and the text once, even where the prompt holds it twice.
-    """
-    fixed, processor = tokenizer.num_special_tokens_to_add(False), tokenizer.post_processor
-    times = 1 if processor is None else _times(json.loads(processor.__getstate__()))
-    return fixed + (max_length - fixed) // times
-
-
-def _times(processor: dict[str, Any]) -> int:
-    """How often a text is put into the place of one."""
-    if processor["type"] == "Sequence":
-        return max((_times(one) for one in processor["processors"]), default=1)
-    if processor["type"] == "TemplateProcessing":
-        return sum("Sequence" in piece for piece in processor["single"])
-    return 1
 
 
 def _template(processor: dict[str, Any] | None) -> dict[str, Any]:

@@ -17,7 +17,6 @@ from tokenizers import Tokenizer
 
 from feathertune.errors import UserError
 from feathertune.spool import Spool
-from feathertune.tokens.prompt import library_limit
 
 _CHUNK = 1024  # texts tokenized at a time: enough to keep the Rust tokenizer's threads busy
 
@@ -74,8 +73,7 @@ def tokenize(tokenizer: Any, texts: Iterable[str], max_length: int) -> Tokenized
         if long:
             # The tokenizer cuts, not we: it knows to keep a closing [SEP].
             long_texts = [chunk[index] for index in long]
-            limit = library_limit(tokenizer.backend_tokenizer, max_length)
-            cut = tokenizer(long_texts, truncation=True, max_length=limit, padding=False)["input_ids"]
+            cut = tokenizer(long_texts, truncation=True, max_length=max_length, padding=False)["input_ids"]
             for index, row in zip(long, cut, strict=True):
                 rows[index] = row
             truncated += len(long)
