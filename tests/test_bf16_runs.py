@@ -21,6 +21,7 @@ from feathertune.recipe_file import parse_recipe
 from feathertune.run import train
 from feathertune.run_folder import RunFolder
 from feathertune.serving.predictor import Predictor
+from feathertune.trained import load_trained
 from tiny import save_tiny_base, write_tiny_data
 
 CPU = torch.device("cpu")
@@ -97,6 +98,13 @@ def test_exports_pass_the_parity_gate_to_the_last_digits(place: Path, method: st
             Predictor(tmp_path / "export", precision="bf16")
     else:
         assert exported.parity.logit_difference["maximum"] < 1e-5
+
+
+def test_a_precision_that_cannot_be_had_is_one_clear_error(place: Path) -> None:
+    with pytest.raises(UserError, match=r"no precision 'fp16'.*\n.*fp32 or bf16"):
+        Predictor(place / "lora", precision="fp16")  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="open already"):
+        Predictor(load_trained(place / "lora"), precision="bf16")
 
 
 def test_integers_are_not_asked_in_bf16(place: Path) -> None:

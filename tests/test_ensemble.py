@@ -151,6 +151,8 @@ def test_the_summary_tells_each_member_and_the_sum_of_the_costs(place: Path) -> 
     assert summary["best_epoch"] is None
     assert summary["train_seconds"] == pytest.approx(sum(one["train_seconds"] for one in summary["members"]))
     assert all(one["examples_seen"] == 192 for one in summary["members"])
+    counted = prepare(recipe(place), torch.device("cpu")).count
+    assert (summary["trainable_parameters"], summary["total_parameters"]) == (counted.trainable, counted.total)
     single = prepare(recipe(place, "lora.members=1"), torch.device("cpu")).count.trainable
     assert 2.5 * single < summary["trainable_parameters"] < 3 * single  # three times the factors, one head
 
@@ -158,9 +160,8 @@ def test_the_summary_tells_each_member_and_the_sum_of_the_costs(place: Path) -> 
 def test_the_report_says_what_averaging_brought(place: Path) -> None:
     write_run_report(RunFolder(place / "run"), summary_of(place / "run"))
     losses = [f"{member['loss']:.3f}" for member in summary_of(place / "run")["members"]]
-    said = (
-        f"3 adapters were trained so and averaged into one of rank 12. Their losses on validation: {', '.join(losses)}"
-    )
+    said = "3 adapters were trained so and averaged into one of rank 12. Their losses on validation, in training: "
+    said += ", ".join(losses)
     for page in ("README.md", "report.html"):
         text = (place / "run" / page).read_text()
         assert said in text
@@ -170,6 +171,7 @@ def test_the_report_says_what_averaging_brought(place: Path) -> None:
 def test_dry_run_counts_all_trainings(place: Path) -> None:
     one, three = (outline(prepare(recipe(place, f"lora.members={n}"), torch.device("cpu")))["steps"] for n in (1, 3))
     assert three == 3 * one
+    assert outline(prepare(recipe(place, "training.max_steps=2"), torch.device("cpu")))["steps"] == 3 * 2
 
 
 class Stop(Exception):
@@ -212,9 +214,11 @@ def test_a_member_of_other_data_is_not_taken(place: Path, tmp_path: Path) -> Non
         train(recipe(place), tmp_path / "run", reporter=Impatient())
     done = tmp_path / "run" / "members" / "seed-5" / "summary.json"
     done.write_text(json.dumps(json.loads(done.read_text()) | {"fingerprint": "another"}))
+    environment = (tmp_path / "run" / "environment.json").stat().st_mtime_ns
     with pytest.raises(UserError, match="other data") as error:
         train(recipe(place), tmp_path / "run", resume=True)
     assert "seed-5" in str(error.value)
+    assert (tmp_path / "run" / "environment.json").stat().st_mtime_ns == environment  # nothing is written over
 
 
 def test_it_can_be_rounded_and_trained_on_with_quantizers(place: Path, tmp_path: Path) -> None:

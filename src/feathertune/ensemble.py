@@ -15,12 +15,12 @@ import torch
 from feathertune.errors import UserError
 from feathertune.files import read_json, write_json
 from feathertune.job import Job, afresh, release
-from feathertune.model.adapt import LoraShape, copy_trained, count_parameters
+from feathertune.model.adapt import LoraShape, copy_trained
 from feathertune.model.peft_files import read_adapter
 from feathertune.recipe import Recipe
 from feathertune.run_folder import RunFolder
 from feathertune.stages import Session, fingerprint, first_training, save_weights
-from feathertune.training.checkpoint import Progress
+from feathertune.training.checkpoint import Progress, check_fingerprint, latest_checkpoint
 from feathertune.training.loop import Outcome
 
 
@@ -65,7 +65,7 @@ def train_ensemble(session: Session, job: Job) -> tuple[Job, Outcome, list[dict[
     shape = averaged_shape(job.lora, len(states))
     classifier = afresh(job, shape, first)
     copy_trained(average(states), classifier)
-    job = replace(job, classifier=classifier, lora=shape, count=count_parameters(classifier))
+    job = replace(job, classifier=classifier, lora=shape)
     progress = Progress(
         epoch=max(member.epochs for member in members),
         train_seconds=sum(member.train_seconds for member in members),
@@ -73,6 +73,19 @@ def train_ensemble(session: Session, job: Job) -> tuple[Job, Outcome, list[dict[
     )
     outcome = Outcome(progress, stopped_early=any(member.stopped_early for member in members))
     return job, outcome, [asdict(member) for member in members]
+
+
+def check_members(session: Session, job: Job) -> bool:
+    """Whether any member was begun. Raises UserError where one is another run's."""
+    first, begun = job.recipe.training.seed, False
+    for seed in range(first, first + job.recipe.lora.members):
+        folder, mark = session.run.member(seed), _mark(session, job, seed)
+        if folder.summary.is_file():
+            _read_member(folder, mark)
+        elif (checkpoint := latest_checkpoint(folder.checkpoints)) is not None:
+            check_fingerprint(checkpoint, mark)
+        begun = begun or folder.path.is_dir()
+    return begun
 
 
 def averaged_shape(shape: LoraShape, members: int) -> LoraShape:
@@ -97,8 +110,7 @@ def average(states: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
 
 def _member(session: Session, job: Job, seed: int, folder: RunFolder) -> Member:
     """Train the adapter of one seed, or read that it was trained."""
-    recipe = member_recipe(job.recipe, seed)
-    mark = fingerprint(replace(job, recipe=recipe), session.accelerator.num_processes)
+    recipe, mark = member_recipe(job.recipe, seed), _mark(session, job, seed)
     if session.resume and folder.summary.is_file():
         return _read_member(folder, mark)
     number, members = seed - job.recipe.training.seed + 1, job.recipe.lora.members
@@ -122,6 +134,11 @@ def _member(session: Session, job: Job, seed: int, folder: RunFolder) -> Member:
     session.accelerator.wait_for_everyone()
     release(job.classifier)
     return member
+
+
+def _mark(session: Session, job: Job, seed: int) -> str:
+    """What a member must have in common with the run that goes on from it."""
+    return fingerprint(replace(job, recipe=member_recipe(job.recipe, seed)), session.accelerator.num_processes)
 
 
 def member_recipe(recipe: Recipe, seed: int) -> Recipe:

@@ -11,7 +11,8 @@ from feathertune.recipe import Recipe
 def outline(job: Job) -> dict[str, Any]:
     """What training would do, for --dry-run: JSON-ready."""
     training = job.recipe.training
-    per_step = training.batch_size * training.accumulation
+    most = training.max_steps or 2**63
+    steps_per_epoch = -(-len(job.dataset.splits["train"]) // (training.batch_size * training.accumulation))
     return {
         "method": job.recipe.method,
         "model": job.recipe.model.source,
@@ -22,14 +23,15 @@ def outline(job: Job) -> dict[str, Any]:
         "tokens": {name: int(texts.offsets[-1]) for name, texts in job.texts.items()},
         "truncated_texts": {name: texts.truncated for name, texts in job.texts.items()},
         "precision": job.precision.precision,
-        "steps": -(-len(job.dataset.splits["train"]) // per_step) * _epochs(job.recipe),
+        "steps": sum(min(steps_per_epoch * epochs, most) for epochs in _epochs(job.recipe)),
     }
 
 
-def _epochs(recipe: Recipe) -> int:
-    """Of all trainings of the run together."""
-    quantized = recipe.quantize.epochs if recipe.quantize is not None and recipe.quantize.training == "qat" else 0
-    return quantized + (0 if recipe.init_from is not None else recipe.training.epochs * recipe.lora.members)
+def _epochs(recipe: Recipe) -> list[int]:
+    """Of each training of the run."""
+    first = [] if recipe.init_from is not None else [recipe.training.epochs] * recipe.lora.members
+    quantize = recipe.quantize
+    return [*first, *([quantize.epochs] if quantize is not None and quantize.training == "qat" else [])]
 
 
 def introduce(job: Job) -> list[str]:

@@ -56,7 +56,7 @@ class Job:
         lora: what is adapted, or None.
         device: where it is computed.
         precision: what the layers compute in when they are trained, and why.
-        count: how many numbers the model has, and how many of them are trained.
+        count: how many numbers the model has, and how many of them are trained, with all adapters that are averaged.
         plan: what is quantized in the end, or None.
         start: the finished run that training goes on from, or None.
     """
@@ -105,7 +105,7 @@ def prepare(recipe: Recipe, device: torch.device) -> Job:
     plan = None if recipe.quantize is None else plan_quantization(classifier, _scheme(recipe.quantize))
     if recipe.training.share_prefixes:
         _check_sharing(classifier)
-    count = count_parameters(classifier)
+    count = count_parameters(classifier, recipe.lora.members)
     _ready(classifier, recipe, device)
     return Job(
         recipe=recipe,

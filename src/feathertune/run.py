@@ -12,7 +12,7 @@ from typing import Any
 
 from feathertune.baseline_run import train_baseline
 from feathertune.data.statistics import describe
-from feathertune.ensemble import train_ensemble
+from feathertune.ensemble import check_members, train_ensemble
 from feathertune.environment import describe_environment, peak_memory_mib
 from feathertune.errors import UserError
 from feathertune.evaluation.errors import describe_errors
@@ -70,8 +70,8 @@ def train(
         job, outcome, more["members"] = train_ensemble(session, job)
     elif job.start is None:
         outcome = first_training(session, job, run)
+        job = job if job.plan is not None else in_float32(job)
     if job.plan is None:
-        job = in_float32(job)
         after = evaluate_stage(session, job, "after")
         if session.writes:
             save_weights(run, job)
@@ -128,14 +128,22 @@ def _begin(session: Session, job: Job, command: str | None) -> None:
     """Write what is known beforehand, unless the run goes on from a checkpoint. Raises UserError for another run's."""
     run, accelerator = session.run, session.accelerator
     begun = session.resume and run.metrics.is_file()
-    checkpoint = latest_checkpoint(run.checkpoints) if session.resume else None
-    if checkpoint is not None:  # another run's is refused before anything of it is written over
-        check_fingerprint(checkpoint, fingerprint(job, accelerator.num_processes))
-    elif session.writes:
+    found = session.resume and _check_begun(session, job)  # another run is refused before anything is written over
+    if session.writes and not found:
         _write_inputs(run, job, command)
     accelerator.wait_for_everyone()
-    if begun and checkpoint is None and job.recipe.lora.members == 1:
+    if begun and not found:
         session.reporter.say(f"no checkpoint in {run.path}: starting from the beginning")
+
+
+def _check_begun(session: Session, job: Job) -> bool:
+    """Whether there is something to go on from. Raises UserError where it is another run's."""
+    if job.recipe.lora.members > 1:
+        return check_members(session, job)
+    checkpoint = latest_checkpoint(session.run.checkpoints)
+    if checkpoint is not None:
+        check_fingerprint(checkpoint, fingerprint(job, session.accelerator.num_processes))
+    return checkpoint is not None
 
 
 def _write_inputs(run: RunFolder, job: Job, command: str | None) -> None:

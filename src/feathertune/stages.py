@@ -20,7 +20,6 @@ from feathertune.job import Job
 from feathertune.model.model_folder import save_model
 from feathertune.model.peft_files import save_adapter
 from feathertune.model.precision import set_precision
-from feathertune.recipe_file import dump_recipe
 from feathertune.run_folder import RunFolder, Stage
 from feathertune.training.loop import LoopSettings, Outcome, Teacher, TrainingSet, train_loop
 from feathertune.training.optimizer import build_optimizer
@@ -130,7 +129,10 @@ def save_weights(run: RunFolder, job: Job) -> None:
 
 def fingerprint(job: Job, num_processes: int) -> str:
     """What a checkpoint must have in common with the run that resumes it."""
-    parts = [dump_recipe(job.recipe), json.dumps(job.base_checksums, sort_keys=True)]
+    recipe = job.recipe.model_dump_json(
+        exclude_defaults=True
+    )  # so that a key that a later version adds changes nothing
+    parts = [recipe, json.dumps(job.base_checksums, sort_keys=True)]
     parts += [json.dumps(job.dataset.origin, sort_keys=True, default=str), str(num_processes), job.precision.precision]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 

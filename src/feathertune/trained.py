@@ -15,7 +15,7 @@ from feathertune.model.adapt import merge
 from feathertune.model.base import load_base
 from feathertune.model.classifier import PackedClassifier
 from feathertune.model.peft_files import load_adapter, read_labels
-from feathertune.model.precision import Precision, set_precision
+from feathertune.model.precision import DTYPES, Precision, set_precision
 from feathertune.model.sources import BaseFiles, find_base
 from feathertune.quantization.folder import load_quantized
 from feathertune.recipe import BASELINES, Recipe
@@ -60,6 +60,8 @@ def load_trained(
         UserError: no finished run there, the base cannot be found, or its weights are not those trained on; bf16 for
             integers.
     """
+    if precision not in DTYPES:
+        raise UserError(f"there is no precision {precision!r}", fix=f"Give {' or '.join(DTYPES)}.")
     run = open_run(path)
     recipe = load_recipe(run.recipe)
     if recipe.method in BASELINES:

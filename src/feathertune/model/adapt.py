@@ -126,8 +126,8 @@ def copy_trained(state: dict[str, torch.Tensor], classifier: PackedClassifier) -
             parameter.copy_(state[name])
 
 
-def count_parameters(classifier: PackedClassifier) -> ParameterCount:
-    """Count as PEFT prints it, so that the figures can be compared.
+def count_parameters(classifier: PackedClassifier, members: int = 1) -> ParameterCount:
+    """Count as PEFT prints it, so that the figures can be compared, with so many adapters side by side.
 
     With a frozen base, PEFT keeps the head twice, as it was and as it is trained, and counts both.
     """
@@ -137,7 +137,10 @@ def count_parameters(classifier: PackedClassifier) -> ParameterCount:
     if trainable < total:
         head = (model.get_parameter(name) for name in head_parameters(model, classifier.family))
         total += sum(p.numel() for p in head)
-    return ParameterCount(trainable, total)
+    further = (members - 1) * sum(
+        module.lora_A.numel() + module.lora_B.numel() for module in model.modules() if isinstance(module, AdaptedLinear)
+    )
+    return ParameterCount(trainable + further, total + further)
 
 
 def _ends(name: str, ending: str) -> bool:

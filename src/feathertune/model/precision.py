@@ -40,7 +40,7 @@ def choose_precision(requested: Precision | Literal["auto"], device: torch.devic
 
 
 def set_precision(classifier: PackedClassifier, precision: Precision) -> None:
-    """Make every linear of the model's layers compute in `precision`, in place; call it once method and device are set.
+    """Make every linear of the model's layers compute in `precision`, in place; call it when method and device are set.
 
     Frozen weights are then held in that precision alone. Embeddings, norms, softmax, the head, the loss, LoRA's
     factors and the weights of a full fine-tune stay float32.

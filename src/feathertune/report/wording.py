@@ -78,7 +78,7 @@ def _averaged(facts: RunFacts) -> str:
         return found
     losses = ", ".join(f"{member['loss']:.3f}" for member in members)
     averaged = facts.summary.get("float", facts.summary["after"])["validation"]["loss"]
-    return f"{found} Their losses on validation: {losses}; averaged: {averaged:.3f}."
+    return f"{found} Their losses on validation, in training: {losses}; averaged: {averaged:.3f}."
 
 
 def environment_lines(facts: RunFacts) -> list[tuple[str, str]]:

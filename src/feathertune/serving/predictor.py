@@ -106,6 +106,8 @@ class Predictor:
         self, run: str | Path | TrainedModel, *, base: str | None = None, precision: Precision = "fp32"
     ) -> None:
         """Open the run folder or export folder `run` (see `load_trained` for the options and the errors raised)."""
+        if isinstance(run, TrainedModel) and (base is not None or precision != "fp32"):
+            raise UserError("the model is open already: base and precision are those it was opened with")
         self._model: _Model = _RunModel(run) if isinstance(run, TrainedModel) else _open(Path(run), base, precision)
 
     @property
