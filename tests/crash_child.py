@@ -19,8 +19,31 @@ def train_run(recipe: Path, output: Path, threads: int) -> None:
     run.train(load_recipe(recipe), output, resume=True)
 
 
+def train_run_together(rank: int, world_size: int, port: int, recipe: Path, output: Path) -> None:
+    """One process of several that make a whole run together."""
+    _join(rank, world_size, port)
+    from feathertune import run
+    from feathertune.recipe_file import load_recipe
+
+    run.train(load_recipe(recipe), output)
+    torch.distributed.destroy_process_group()
+
+
 def train_share(rank: int, world_size: int, port: int, output: Path) -> None:
-    """One process of several that train together; the first writes what came out."""
+    """One process of several that train together; each writes what came out."""
+    _join(rank, world_size, port)
+    from short_training import lora_classifier, random_set, train, weights_of
+
+    classifier = lora_classifier()
+    # 21 examples: steps of 2 x 2 x 3 = 12 and 9, where one process has five examples and the other four.
+    outcome = train(output / "shared", classifier, random_set(21), batch_size=2, accumulation=3, epochs=2)
+    assert outcome.progress.examples_seen == 42
+    torch.save(weights_of(classifier), output / f"{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+def _join(rank: int, world_size: int, port: int) -> None:
+    """What torchrun tells a process of itself."""
     os.environ |= {
         "RANK": str(rank),
         "LOCAL_RANK": str(rank),
@@ -30,12 +53,4 @@ def train_share(rank: int, world_size: int, port: int, output: Path) -> None:
         "MASTER_PORT": str(port),
         "ACCELERATE_USE_CPU": "true",
     }
-    from short_training import lora_classifier, random_set, train, weights_of
-
     torch.set_num_threads(1)
-    classifier = lora_classifier()
-    # 21 examples: steps of 2 x 2 x 3 = 12 and 9, where one process has five examples and the other four.
-    outcome = train(output / "shared", classifier, random_set(21), batch_size=2, accumulation=3, epochs=2)
-    assert outcome.progress.examples_seen == 42
-    torch.save(weights_of(classifier), output / f"{rank}.pt")
-    torch.distributed.destroy_process_group()

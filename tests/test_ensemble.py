@@ -1,5 +1,6 @@
 """`lora.members`: several adapters, trained seed after seed, and averaged into one."""
 
+import gc
 import json
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from feathertune import run, stages
 from feathertune.comparison.plan import plan_runs
 from feathertune.ensemble import average, averaged_shape
 from feathertune.errors import UserError
 from feathertune.evaluation.prediction_file import read_predictions
 from feathertune.export.exporting import export_run
 from feathertune.introduction import outline
-from feathertune.job import afresh, prepare
+from feathertune.job import Job, afresh, prepare
 from feathertune.model.adapt import LoraShape, add_lora, copy_trained, merge, trainable_state
 from feathertune.model.classifier import PackedClassifier
 from feathertune.recipe import Recipe
@@ -166,6 +168,29 @@ def test_the_report_says_what_averaging_brought(place: Path) -> None:
         text = (place / "run" / page).read_text()
         assert said in text
         assert "of the first of 3 adapters" in text
+
+
+def models() -> list[PackedClassifier]:
+    """Those that have their weights."""
+    gc.collect()
+    found = [one for one in gc.get_objects() if type(one) is PackedClassifier]
+    return [one for one in found if next(one.parameters()).device.type != "meta"]
+
+
+@pytest.mark.parametrize("changes", [(), ("lora.members=1",)])
+def test_one_model_is_in_memory_when_training_is_over(
+    place: Path, tmp_path: Path, changes: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluate, alive = stages.evaluate_stage, dict[str, int]()
+
+    def counting(session: stages.Session, job: Job, stage: Any) -> Any:
+        alive[stage] = len(models()) - others
+        return evaluate(session, job, stage)
+
+    others = len(models())
+    monkeypatch.setattr(run, "evaluate_stage", counting)
+    train(recipe(place, "training.precision=bf16", *changes), tmp_path / "run")
+    assert alive == {"before": 1, "after": 1}
 
 
 def test_dry_run_counts_all_trainings(place: Path) -> None:
