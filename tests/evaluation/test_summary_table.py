@@ -73,6 +73,15 @@ def test_the_table_fits_100_columns_and_shows_names_as_they_are(names: tuple[str
     assert f"no better than always answering {names[0]}" in words
 
 
+def test_a_threshold_in_the_title_cuts_no_number() -> None:
+    chosen = summary()
+    chosen["after"]["validation"]["threshold"] = 0.49
+    text = "\n".join(rendered(chosen))
+    assert "POSITIVE" in text
+    assert "from 0.490" in text
+    assert "…" not in text
+
+
 def accuracy(value: float, low: float, high: float) -> dict[str, Any]:
     return {"accuracy": value, "intervals": {"accuracy": [low, high]}}
 

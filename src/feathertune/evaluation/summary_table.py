@@ -34,10 +34,10 @@ class Block:
 
 
 def before_after_table(summary: Mapping[str, Any]) -> Table:
-    """A rich table that fits 100 columns: for each split the metrics, then a caption with costs and verdicts."""
+    """A rich table for 100 columns, of which titles give way first: each split's metrics, then costs and verdicts."""
     table = Table(caption=Text("\n".join(_caption(summary))), caption_justify="left", title_justify="left")
     for header in HEADERS:
-        table.add_column(header, justify="right" if header else "left", no_wrap=True)
+        table.add_column(header, justify="right" if header else "left", no_wrap=bool(header))
     for block in blocks(summary):
         table.add_row(Text(block.title, style="bold"))
         for row in block.rows:
@@ -53,7 +53,7 @@ def metrics_table(metrics: Mapping[str, Any]) -> Table:
     caption = Text(note) if note else None
     table = Table(title=Text(title), title_justify="left", caption=caption, caption_justify="left")
     for header in ("", "value", "95% interval"):
-        table.add_column(header, justify="right" if header else "left", no_wrap=True)
+        table.add_column(header, justify="right" if header else "left", no_wrap=bool(header))
     for name in ROWS:
         interval = _interval(name, metrics["intervals"].get(name))
         table.add_row(*(Text(cell) for cell in (metric_title(name, metrics), _value(name, metrics[name]), interval)))
