@@ -54,16 +54,15 @@ def train_ensemble(session: Session, job: Job) -> tuple[Job, Outcome, list[dict[
     Raises:
         UserError: a member in the folder was made with another recipe, other data or another base.
     """
-    first = job.recipe.training.seed
     release(job.classifier)
     members, states = [], []
-    for seed in range(first, first + job.recipe.lora.members):
+    for seed in _seeds(job.recipe):
         folder = session.run.member(seed)
         members.append(_member(session, job, seed, folder))
         states.append(read_adapter(folder.adapter))
     assert job.lora is not None
     shape = averaged_shape(job.lora, len(states))
-    classifier = afresh(job, shape, first)
+    classifier = afresh(job, shape, job.recipe.training.seed)
     copy_trained(average(states), classifier)
     job = replace(job, classifier=classifier, lora=shape)
     progress = Progress(
@@ -77,8 +76,8 @@ def train_ensemble(session: Session, job: Job) -> tuple[Job, Outcome, list[dict[
 
 def check_members(session: Session, job: Job) -> bool:
     """Whether any member was begun. Raises UserError where one is another run's."""
-    first, begun = job.recipe.training.seed, False
-    for seed in range(first, first + job.recipe.lora.members):
+    begun = False
+    for seed in _seeds(job.recipe):
         folder, mark = session.run.member(seed), _mark(session, job, seed)
         if folder.summary.is_file():
             _read_member(folder, mark)
@@ -113,8 +112,8 @@ def _member(session: Session, job: Job, seed: int, folder: RunFolder) -> Member:
     recipe, mark = member_recipe(job.recipe, seed), _mark(session, job, seed)
     if session.resume and folder.summary.is_file():
         return _read_member(folder, mark)
-    number, members = seed - job.recipe.training.seed + 1, job.recipe.lora.members
-    session.reporter.say(f"adapter {number} of {members}, seed {seed}")
+    seeds = _seeds(job.recipe)
+    session.reporter.say(f"adapter {seeds.index(seed) + 1} of {len(seeds)}, seed {seed}")
     job = replace(job, recipe=recipe, classifier=afresh(job, job.lora, seed))
     outcome = first_training(session, job, folder)
     progress = outcome.progress
@@ -134,6 +133,10 @@ def _member(session: Session, job: Job, seed: int, folder: RunFolder) -> Member:
     session.accelerator.wait_for_everyone()
     release(job.classifier)
     return member
+
+
+def _seeds(recipe: Recipe) -> range:
+    return range(recipe.training.seed, recipe.training.seed + recipe.lora.members)
 
 
 def _mark(session: Session, job: Job, seed: int) -> str:
