@@ -10,7 +10,7 @@ turns, round after round, each turn in a process of its own that imports what it
   torch-fp32        transformers' own model in torch, merged, as its pipeline runs it: batches of 32, padded.
   onnx-fp32         the same forward pass in ONNX, as optimum exports it, run by onnxruntime.
   onnx-dynamic      that after onnxruntime's quantize_dynamic: int8 weights; activations quantized a tensor at a time.
-  ours-onnx-*       `feathertune export --to onnx`.
+  ours-onnx-*       `feathertune export --to onnx`; '-symmetric' of quantize.activations=symmetric, as elsewhere.
   ours-pte-*        `feathertune export --to executorch`, by executorch's Python runtime, if installed.
   ours-torch-*      Feathertune's predictor in torch, packed: float32, and the integers.
 
@@ -35,7 +35,7 @@ from typing import Any
 
 import numpy as np
 
-from deployment_artefacts import CONTENDERS, Contender, Subject, evaluated, make, size_mib
+from deployment_artefacts import CONTENDERS, SCHEMES, Contender, Subject, evaluated, make, size_mib
 from feathertune.duration import duration
 from feathertune.environment import describe_environment
 from feathertune.evaluation.metrics import compute_metrics
@@ -45,9 +45,11 @@ from measuring import in_columns, in_own_process, spread, tell
 from shapes import SHAPES, read_texts
 
 _TURN = Path(__file__).parent / "deployment_turn.py"
-_PRECISIONS = ("fp32", "int8", "int4")
+_PRECISIONS = ("fp32", *SCHEMES)
 _METRICS = ("accuracy", "f1", "roc_auc")
 _SETTINGS = ("models", "contenders", "data", "queries", "warm_up", "bulk", "repeats", "rounds", "threads")
+
+_SYMMETRIC = "ours-onnx-int8-symmetric"
 
 # What, contender, figure, contender it is held against, whether the ratio should be at most or at least the goal.
 GOALS: tuple[tuple[str, str, str, str, str, float], ...] = (
@@ -55,6 +57,7 @@ GOALS: tuple[tuple[str, str, str, str, str, float], ...] = (
     ("int4 size, of fp32", "ours-onnx-int4", "size_mib", "torch-fp32", "at most", 0.18),
     ("int8 bulk, x ONNX fp32", "ours-onnx-int8", "texts_per_second", "onnx-fp32", "at least", 2.5),
     ("int8 bulk, x quantize_dynamic", "ours-onnx-int8", "texts_per_second", "onnx-dynamic", "at least", 1.0),
+    ("symmetric bulk, x quantize_dynamic", _SYMMETRIC, "texts_per_second", "onnx-dynamic", "at least", 1.0),
     ("int8 query p50, torch fp32's x", "ours-onnx-int8", "queries_per_second", "torch-fp32", "at least", 2.5),
 )
 MOST_POINTS = 0.3  # of accuracy, between the fp32 run and int8

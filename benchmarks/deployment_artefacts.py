@@ -36,6 +36,11 @@ from measuring import quieten
 from shapes import MAX_LENGTH, Shape, find_tokenizer
 
 LABELS = ("NEGATIVE", "POSITIVE")
+SCHEMES = {  # of the precisions that are not fp32
+    "int8": Scheme("int8"),
+    "int8-symmetric": Scheme("int8", activations="symmetric"),
+    "int4": Scheme("int4"),
+}
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,7 @@ class Subject:
             return trained.classifier, trained.tokenizer, trained.max_length
         classifier = build_random(self.shape.config(0), LABELS, 0)
         if precision != "fp32":
-            convert(classifier, plan_quantization(classifier, Scheme(precision)))  # type: ignore[arg-type]
+            convert(classifier, plan_quantization(classifier, SCHEMES[precision]))
         return classifier, find_tokenizer(self.shape, self.tokenizer), MAX_LENGTH
 
 
@@ -65,7 +70,7 @@ class Contender:
         title: for a person.
         kind: how it is loaded (see deployment_turn.py).
         made_by: what makes its folder: merged, ours, optimum, dynamic, executorch, integers.
-        precision: of the model it is made of.
+        precision: of the model it is made of: fp32, or one of SCHEMES.
         size_of: the files that count as its size.
     """
 
@@ -82,12 +87,18 @@ CONTENDERS: dict[str, Contender] = {
     "onnx-dynamic": Contender("that by quantize_dynamic, int8", "exported", "dynamic", "fp32", "model.onnx"),
     "ours-onnx-fp32": Contender("Feathertune in ONNX, fp32", "exported", "ours", "fp32", "model.onnx"),
     "ours-onnx-int8": Contender("Feathertune in ONNX, int8", "exported", "ours", "int8", "model.onnx"),
+    "ours-onnx-int8-symmetric": Contender(
+        "Feathertune in ONNX, int8, symmetric", "exported", "ours", "int8-symmetric", "model.onnx"
+    ),
     "ours-onnx-int4": Contender("Feathertune in ONNX, int4", "exported", "ours", "int4", "model.onnx"),
     "ours-pte-fp32": Contender("Feathertune in ExecuTorch, fp32", "exported", "executorch", "fp32", "model.pte"),
     "ours-pte-int8": Contender("Feathertune in ExecuTorch, int8", "exported", "executorch", "int8", "model.pte"),
     "ours-pte-int4": Contender("Feathertune in ExecuTorch, int4", "exported", "executorch", "int4", "model.pte"),
     "ours-torch-fp32": Contender("Feathertune in torch, fp32", "packed", "merged", "fp32", "*.safetensors"),
     "ours-torch-int8": Contender("Feathertune in torch, int8", "quantized", "integers", "int8", "*.safetensors"),
+    "ours-torch-int8-symmetric": Contender(
+        "Feathertune in torch, int8, symmetric", "quantized", "integers", "int8-symmetric", "*.safetensors"
+    ),
     "ours-torch-int4": Contender("Feathertune in torch, int4", "quantized", "integers", "int4", "*.safetensors"),
 }
 
@@ -126,7 +137,7 @@ def _write(subject: Subject, contender: Contender, path: Path, optimum: Path) ->
     else:
         _export_transformers(classifier, tokenizer, folder, max_length)
     target = "executorch" if contender.made_by == "executorch" else "onnx"
-    write_description(folder, _description(target, contender.precision, max_length))
+    write_description(folder, _description(target, contender.precision.removesuffix("-symmetric"), max_length))
 
 
 def _export_transformers(classifier: PackedClassifier, tokenizer: Any, folder: ExportFolder, max_length: int) -> None:

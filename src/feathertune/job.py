@@ -229,7 +229,7 @@ def _adapter_shape(classifier: PackedClassifier, start: RunFolder) -> LoraShape:
 
 
 def _scheme(section: QuantizeSection) -> Scheme:
-    return Scheme(section.weights, section.embeddings, section.head, section.exclude)
+    return Scheme(section.weights, section.embeddings, section.head, section.exclude, section.activations)
 
 
 def apply_method(

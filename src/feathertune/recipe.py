@@ -153,6 +153,9 @@ class QuantizeSection(_Section):
     """The integers of the deployed model, and whether it is trained with them in view. See docs/NUMERICS.md."""
 
     weights: Literal["int8", "int4"] = "int8"
+    activations: Literal["asymmetric", "symmetric"] = Field(
+        default="asymmetric", description="symmetric: faster in ONNX, and not for executorch"
+    )
     embeddings: Literal["int8", "fp32"] = "int8"
     head: Literal["int8", "fp32"] = "int8"
     exclude: tuple[str, ...] = Field(default=(), description="name endings of layers that stay in fp32")

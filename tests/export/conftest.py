@@ -1,4 +1,4 @@
-"""Finished tiny runs, each trained once: of a family, with float32, int8 or int4 weights."""
+"""Finished tiny runs, each trained once: of a family, with float32, int8 or int4 weights, or symmetric activations."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +13,8 @@ _CHANGES = {
     "fp32": (),
     "int8": ("method=qat", "quantize={weights: int8, training: none}"),
     "int4": ("method=qat", "quantize={weights: int4, training: none}"),
+    "int8-symmetric": ("method=qat", "quantize={weights: int8, activations: symmetric, training: none}"),
+    "int4-symmetric": ("method=qat", "quantize={weights: int4, activations: symmetric, training: none}"),
 }
 
 

@@ -22,7 +22,7 @@ pytest.importorskip("onnx", reason="the onnx extra is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 
 TrainedRun = Callable[[str, str], Path]
-METHODS = ("fp32", "int8", "int4")
+METHODS = ("fp32", "int8", "int4", "int8-symmetric", "int4-symmetric")
 
 
 @pytest.mark.parametrize("weights", METHODS)
@@ -100,6 +100,8 @@ def test_what_cannot_be_exported_is_said_before_anything_is_written(trained_run:
         export_run(int8, "merged", tmp_path / "out")
     with pytest.raises(UserError, match="--to adapter writes fp32 weights"):
         export_run(plain, "adapter", tmp_path / "out", precision="int4")
+    with pytest.raises(UserError, match=r"are asymmetric, and this run's are symmetric\n.*--to onnx"):
+        export_run(trained_run("bert", "int8-symmetric"), "executorch", tmp_path / "out")
     with pytest.raises(UserError, match=r"opset 17 is not supported[^$]*21 to 23"):
         export_run(plain, "onnx", tmp_path / "out", opset=17)
     with pytest.raises(UserError, match="--to merged has no ONNX operators"):

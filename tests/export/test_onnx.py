@@ -17,6 +17,7 @@ from feathertune.serving import exported
 from feathertune.serving.exported import OnnxRuntime, session_options
 
 onnx = pytest.importorskip("onnx", reason="the onnx extra is not installed")
+onnx_operators = pytest.importorskip("feathertune.export.onnx_operators")
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 
@@ -99,9 +100,10 @@ EXTREMES = {"with VNNI": frozenset({"avx512_vnni"}), "without": frozenset({"avx2
 
 
 @pytest.mark.parametrize("processor", EXTREMES)
+@pytest.mark.parametrize("activations", ["asymmetric", "symmetric"])
 @pytest.mark.parametrize("inputs", [64, 3072])
 def test_products_near_the_limits_do_not_saturate(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processor: str, inputs: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processor: str, inputs: int, activations: Any
 ) -> None:
     """255 x 127 + 255 x 127 is beyond 16 bits, in which x86 without VNNI adds pairs unless it is told not to.
 
@@ -116,7 +118,7 @@ def test_products_near_the_limits_do_not_saturate(
     signs_O = torch.tensor([1, -1, 1, -1], dtype=torch.int8)
     weight_OI = (127 * signs_O)[:, None].repeat(1, inputs)
     weight_OI[2:, ::2] *= -1
-    linear = IntegerLinear(weight_OI, torch.full((4,), 0.01), None, 8)
+    linear = IntegerLinear(weight_OI, torch.full((4,), 0.01), None, 8, activations)
     ones_I, ramp_I = torch.ones(inputs), torch.linspace(-1, 1, inputs)
     x_TI = torch.stack([ones_I, -ones_I, ramp_I, ramp_I.sign()])
     session = _session_of(linear, x_TI, tmp_path / "model.onnx")
@@ -132,12 +134,28 @@ def _session_of(linear: IntegerLinear, x_TI: torch.Tensor, path: Path) -> Any:
         input_names=["x"],
         dynamic_shapes=({0: torch.export.Dim("rows")},),
         opset_version=21,
-        custom_translation_table=onnx_layers.translations(),
+        custom_translation_table=onnx_operators.translations(),
         dynamo=True,
         verbose=False,
     )
     path.write_bytes(program.model_proto.SerializeToString())
-    return onnxruntime.InferenceSession(path, session_options(1), providers=["CPUExecutionProvider"])
+    options = session_options(1)
+    options.optimized_model_filepath = str(path.with_name("optimized.onnx"))
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+@pytest.mark.parametrize("inputs", [64, 384, 3072])
+def test_a_symmetric_layer_is_one_fused_product_and_the_torch_layer_bit_for_bit(tmp_path: Path, inputs: int) -> None:
+    """Product, conversion and weights' scales are one kernel of onnxruntime's, which is what makes it the fast one."""
+    generator = torch.Generator().manual_seed(0)
+    weight_OI, x_TI = torch.randn(48, inputs, generator=generator), torch.randn(200, inputs, generator=generator)
+    x_TI[0], x_TI[1] = 0, 1e-36 * x_TI[1]
+    linear = IntegerLinear.of(weight_OI, torch.randn(48, generator=generator), 8, "symmetric")
+    session = _session_of(linear, x_TI, tmp_path / "model.onnx")
+    np.testing.assert_array_equal(session.run(None, {"x": x_TI.numpy()})[0], linear(x_TI).numpy())
+    kinds = Counter(node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node)
+    assert kinds["MatMulIntegerToFloat"] == 1
+    assert kinds["MatMulInteger"] == 0
 
 
 def test_column_sums_are_float32_only_where_that_is_exact() -> None:

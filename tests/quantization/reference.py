@@ -51,6 +51,18 @@ def activations(x_TI: Floats) -> tuple[Integers, Floats, Integers]:
     return q_TI.astype(np.int64), s_T, z_T.astype(np.int64)
 
 
+def symmetric_activations(x_TI: Floats) -> tuple[Integers, Floats]:
+    """q [T, I], s [T]."""
+    s_T = np.maximum(np.abs(_finite(x_TI)).max(1), SMALLEST) / F(127)
+    return np.rint(x_TI / s_T[:, None]).astype(np.int64), s_T
+
+
+def symmetric_linear_int8(x_TI: Floats, q_OI: Integers, s_O: Floats, b_O: Floats | None) -> Floats:
+    q_TI, s_T = symmetric_activations(x_TI)
+    y_TO = ((q_TI @ q_OI.T).astype(F) * s_O) * s_T[:, None]
+    return y_TO if b_O is None else y_TO + b_O
+
+
 def linear_int8(x_TI: Floats, q_OI: Integers, s_O: Floats, b_O: Floats | None) -> Floats:
     q_TI, s_T, z_T = activations(x_TI)
     n_TO = q_TI @ q_OI.T - z_T[:, None] * q_OI.sum(1)

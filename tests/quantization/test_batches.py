@@ -36,11 +36,13 @@ def differing(classifier: PackedClassifier, texts: TokenizedTexts) -> tuple[floa
     return tuple(float((x != together_NC).any(1).mean()) for x in (alone_NC, sevens_NC))  # type: ignore[return-value]
 
 
-@pytest.mark.parametrize("weights", ["int8", "int4"])
+@pytest.mark.parametrize(
+    ("weights", "activations"), [("int8", "asymmetric"), ("int4", "asymmetric"), ("int8", "symmetric")]
+)
 @pytest.mark.parametrize("name", [name for name in FAMILIES if name != "modernbert"])
-def test_bit_for_bit(name: str, weights: Any) -> None:
+def test_bit_for_bit(name: str, weights: Any, activations: Any) -> None:
     classifier = lively_classifier(name)
-    convert(classifier, plan_quantization(classifier, Scheme(weights)))
+    convert(classifier, plan_quantization(classifier, Scheme(weights, activations=activations)))
     lengths = np.random.default_rng(0).integers(2, 30, 40).tolist()
     assert differing(classifier, random_texts([*lengths, 130, 140])) == (0.0, 0.0)
 

@@ -14,6 +14,7 @@ from feathertune.model.adapted_linear import AdaptedLinear
 from feathertune.quantization import numerics
 from feathertune.quantization.convert import convert, fake_quantize
 from feathertune.quantization.fake import FakeQuantizedLinear
+from feathertune.quantization.numerics import Activations
 from feathertune.quantization.scheme import Scheme, plan_quantization
 from lively import adapt, lively_classifier, packed_logits
 from tiny import FAMILIES, random_texts
@@ -38,22 +39,24 @@ def dequantized(weight_OI: torch.Tensor, bits: int) -> torch.Tensor:
     return q_OI.float() * scale_O[:, None]
 
 
-def plainly(module: AdaptedLinear, x: torch.Tensor, bits: int) -> torch.Tensor:
+def plainly(module: AdaptedLinear, x: torch.Tensor, bits: int, activations: Activations) -> torch.Tensor:
     """The layer spelt out in autograd, which builds the gradient of the merged weight."""
-    rows = numerics.quantize_rows(x.detach())
-    x_TI = rounded(x, (rows.q_TI.float() - rows.zero_T1) * rows.scale_T1)
+    rows = numerics.quantize_rows(x.detach(), activations)
+    zero_T1 = 0 if rows.zero_T1 is None else rows.zero_T1
+    x_TI = rounded(x, (rows.q_TI.float() - zero_T1) * rows.scale_T1)
     weight_OI = module.weight + module.scaling * module.lora_B @ module.lora_A
     return functional.linear(x_TI, rounded(weight_OI, dequantized(weight_OI, bits)), module.bias)
 
 
 @pytest.mark.parametrize("inputs", [64, 70])
+@pytest.mark.parametrize("activations", ["asymmetric", "symmetric"])
 @pytest.mark.parametrize("bits", [8, 4])
-def test_gradients_are_straight_through(bits: Any, inputs: int) -> None:
+def test_gradients_are_straight_through(bits: Any, activations: Activations, inputs: int) -> None:
     module = adapted(inputs)
-    fake = FakeQuantizedLinear(copy.deepcopy(module), bits, torch.float32)
+    fake = FakeQuantizedLinear(copy.deepcopy(module), bits, torch.float32, activations)
     x = torch.randn(3, 5, inputs)
     mine, other = x.clone().requires_grad_(), x.clone().requires_grad_()
-    answer, wanted = fake(mine), plainly(module, other.reshape(15, -1), bits).view(3, 5, -1)
+    answer, wanted = fake(mine), plainly(module, other.reshape(15, -1), bits, activations).view(3, 5, -1)
     torch.testing.assert_close(answer, wanted, rtol=0, atol=2e-5)
     weights = torch.randn(answer.shape)
     (answer * weights).sum().backward()
@@ -102,13 +105,14 @@ def test_a_rounded_weight_is_refused() -> None:
         FakeQuantizedLinear(module, 8, torch.float32)
 
 
+@pytest.mark.parametrize("activations", ["asymmetric", "symmetric"])
 @pytest.mark.parametrize("weights", ["int8", "int4"])
 @pytest.mark.parametrize("name", FAMILIES)
-def test_fake_merged_and_converted_models_answer_alike(name: str, weights: Any) -> None:
+def test_fake_merged_and_converted_models_answer_alike(name: str, weights: Any, activations: Activations) -> None:
     """The fake-quantized model, its integers, and the float model merged and quantized: one answer, bit for bit."""
     fake = lively_classifier(name)
     adapt(fake, "all-linear")
-    plan = plan_quantization(fake, Scheme(weights))
+    plan = plan_quantization(fake, Scheme(weights, activations=activations))
     converted, texts = copy.deepcopy(fake), random_texts(list(range(2, 24)))
     float_BC = packed_logits(fake, texts)
     fake_quantize(fake, plan, "fp32")

@@ -25,7 +25,16 @@ def saved(folder: Path, name: str = "bert", scheme: Scheme | None = None) -> Any
     return classifier
 
 
-@pytest.mark.parametrize("scheme", [Scheme("int8"), Scheme("int4"), Scheme("int4", "fp32", "fp32", ("dense",))])
+@pytest.mark.parametrize(
+    "scheme",
+    [
+        Scheme("int8"),
+        Scheme("int4"),
+        Scheme("int8", activations="symmetric"),
+        Scheme("int4", activations="symmetric"),
+        Scheme("int4", "fp32", "fp32", ("dense",)),
+    ],
+)
 @pytest.mark.parametrize("name", FAMILIES)
 def test_what_is_read_answers_as_what_was_written(name: str, scheme: Scheme, tmp_path: Path) -> None:
     if scheme.exclude and name not in ("bert", "roberta", "electra"):
@@ -46,7 +55,16 @@ def test_the_files_stand_alone(tmp_path: Path) -> None:
     assert described["weights_bytes"] == (tmp_path / "weights.safetensors").stat().st_size
     assert described["linears"]["classifier"] == {"bits": 8, "group": None, "inputs": 32}
     assert described["linears"]["bert.encoder.layer.0.output.dense"] == {"bits": 4, "group": 32, "inputs": 64}
+    assert described["activations"] == "int8, asymmetric, one scale and zero point a token"
     assert load_tokenizer(tmp_path)("the cat")["input_ids"]
+
+
+def test_a_version_that_knows_no_symmetric_activations_would_refuse_them(tmp_path: Path) -> None:
+    """It takes no entry with a key that it does not know. Of asymmetric ones it knows every key."""
+    saved(tmp_path, scheme=Scheme("int8", activations="symmetric"))
+    described = json.loads((tmp_path / "quantization.json").read_text())
+    assert described["activations"] == "int8, symmetric, one scale a token"
+    assert all(entry["activations"] == "symmetric" for entry in described["linears"].values())
 
 
 def test_int4_weights_take_half_a_byte_and_their_scales_two(tmp_path: Path) -> None:

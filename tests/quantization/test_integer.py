@@ -6,7 +6,7 @@ import reference
 import torch
 
 from feathertune.quantization.integer import IntegerEmbedding, IntegerLinear
-from feathertune.quantization.numerics import Bits
+from feathertune.quantization.numerics import Activations, Bits
 
 F = np.float32
 
@@ -30,6 +30,9 @@ def test_int8_is_the_reference_bit_for_bit(inputs: int, bias: bool) -> None:
     wanted_TO = reference.linear_int8(x_TI, *reference.weight_int8(w_OI), b_O)
     np.testing.assert_array_equal(layer(x).numpy(), wanted_TO)
     np.testing.assert_array_equal(layer(x.view(3, 7, inputs)).numpy(), wanted_TO.reshape(3, 7, 48))
+    symmetric = IntegerLinear.of(weight, b, 8, "symmetric")
+    wanted_TO = reference.symmetric_linear_int8(x_TI, *reference.weight_int8(w_OI), b_O)
+    np.testing.assert_array_equal(symmetric(x).numpy(), wanted_TO)
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -42,12 +45,14 @@ def test_int4_is_the_reference_to_the_order_of_a_float_sum(inputs: int, bias: bo
     np.testing.assert_allclose(IntegerLinear.of(weight, b, 4)(x).numpy(), wanted_TO, rtol=0, atol=1e-6 * largest)
 
 
+@pytest.mark.parametrize("activations", ["asymmetric", "symmetric"])
 @pytest.mark.parametrize(("bits", "within"), [(8, 0.012), (4, 0.12)])
-def test_it_is_near_the_float_layer(bits: int, within: float) -> None:
+def test_it_is_near_the_float_layer(bits: Bits, within: float, activations: Activations) -> None:
     w_OI, b_O, x_TI = layer_and_rows(384)
     weight, b, x = tensors(w_OI, b_O, x_TI)
     exact_TO = x_TI @ w_OI.T + b_O
-    error = np.linalg.norm(IntegerLinear.of(weight, b, bits)(x).numpy() - exact_TO) / np.linalg.norm(exact_TO)
+    near_TO = IntegerLinear.of(weight, b, bits, activations)(x).numpy()
+    error = np.linalg.norm(near_TO - exact_TO) / np.linalg.norm(exact_TO)
     assert 0 < error < within
 
 

@@ -45,6 +45,17 @@ def test_activations_equal_the_reference(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", list(rows()))
+def test_symmetric_activations_equal_the_reference(name: str) -> None:
+    x_TI = rows()[name]
+    ours = numerics.quantize_rows(torch.from_numpy(x_TI), "symmetric")
+    q_TI, s_T = reference.symmetric_activations(x_TI)
+    np.testing.assert_array_equal(ours.q_TI.numpy(), q_TI)
+    np.testing.assert_array_equal(ours.scale_T1[:, 0].numpy(), s_T)
+    assert ours.zero_T1 is None
+    assert np.abs(q_TI).max() == (0 if name in ("zeros", "subnormal", "too small") else 127)
+
+
+@pytest.mark.parametrize("name", list(rows()))
 def test_weights_equal_the_reference(name: str) -> None:
     w_OI = rows()[name]
     for ours, theirs in (
@@ -68,6 +79,10 @@ def test_any_finite_matrix_equals_the_reference(x: np.ndarray) -> None:
     np.testing.assert_array_equal(ours.q_TI.numpy(), q_TI)
     np.testing.assert_array_equal(ours.scale_T1[:, 0].numpy(), s_T)
     np.testing.assert_array_equal(ours.zero_T1[:, 0].numpy(), z_T)
+    symmetric = numerics.quantize_rows(torch.from_numpy(x), "symmetric")
+    q_TI, s_T = reference.symmetric_activations(x)
+    np.testing.assert_array_equal(symmetric.q_TI.numpy(), q_TI)
+    np.testing.assert_array_equal(symmetric.scale_T1[:, 0].numpy(), s_T)
     for quantize, wanted in (
         (numerics.quantize_int8, reference.weight_int8(x)),
         (numerics.quantize_int4, reference.weight_int4(x)),
@@ -141,15 +156,16 @@ def test_int4_packs_two_a_byte_and_back(inputs: int) -> None:
     assert torch.equal(numerics.unpack_int4(packed, inputs), q_OI)
 
 
+@pytest.mark.parametrize("activations", ["asymmetric", "symmetric"])
 @pytest.mark.parametrize("broken", [float("nan"), float("inf"), float("-inf")])
-def test_what_is_not_finite_is_refused_or_shows(broken: float) -> None:
+def test_what_is_not_finite_is_refused_or_shows(broken: float, activations: numerics.Activations) -> None:
     x_TI = np.ones((2, 8), F)
     x_TI[1, 3] = broken
     with pytest.raises(ValueError, match="not finite"):
         reference.activations(x_TI)
     from feathertune.quantization.integer import IntegerLinear
 
-    y_TO = IntegerLinear.of(torch.ones(4, 8), None, 8)(torch.from_numpy(x_TI))
+    y_TO = IntegerLinear.of(torch.ones(4, 8), None, 8, activations)(torch.from_numpy(x_TI))
     assert torch.isfinite(y_TO[0]).all(), "the other row is as it was"
     assert not torch.isfinite(y_TO[1]).any()
 

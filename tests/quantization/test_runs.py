@@ -152,6 +152,16 @@ def test_ptq_is_what_qat_starts_from(runs: Runs) -> None:
     assert summary_of(runs.run("qat", *QAT))["ptq"] == summary_of(ptq)["after"]
 
 
+@pytest.mark.parametrize("training", ["qat", "none"])
+def test_symmetric_activations(runs: Runs, training: str) -> None:
+    quantize = f"quantize={{weights: int8, activations: symmetric, training: {training}, epochs: 1}}"
+    run = runs.run(f"symmetric-{training}", "method=qat", f"init_from={runs.run('lora')}", quantize)
+    layers = [m for m in load_trained(run).classifier.modules() if isinstance(m, IntegerLinear)]
+    assert {layer.activations for layer in layers} == {"symmetric"}
+    assert summary_of(run)["quantization"]["activations"] == "int8, symmetric, one scale a token"
+    assert evaluate_run(run).to_json() == summary_of(run)["after"]["validation"]
+
+
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_distillation_and_bf16(runs: Runs, precision: str) -> None:
     run = runs.run(f"distilled-{precision}", *QAT, "quantize.distill={}", f"training.precision={precision}")

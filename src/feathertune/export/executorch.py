@@ -38,6 +38,8 @@ class XnnpackLinear(nn.Module):
 
     def __init__(self, linear: IntegerLinear) -> None:
         super().__init__()
+        if linear.activations != "asymmetric":
+            raise ValueError("XNNPACK quantizes activations asymmetrically, and this layer's are symmetric")
         self.bits = linear.bits
         scale = linear.scale_O if self.bits == 8 else linear.scale_OG
         # XNNPACK's int4 kernels need whole groups. Zeros change no row's range, which includes 0 anyway.

@@ -62,8 +62,8 @@ def export_run(
         The export. If the parity gate refused it, it is not in `output` but in `output` + `.refused`.
 
     Raises:
-        UserError: `output` exists, a precision or opset that the run or target does not have, an extra that is not
-            installed, the run's data or base cannot be found.
+        UserError: `output` exists, a precision, opset or kind of activations that the run or target does not have, an
+            extra that is not installed, the run's data or base cannot be found.
     """
     run, output = Path(run), Path(output)
     aside = output.with_name(output.name + ".refused")
@@ -75,7 +75,9 @@ def export_run(
         if to != "onnx":
             raise UserError(f"--to {to} has no ONNX operators", where="--opset", fix="Leave --opset out.")
         check_opset(opset)
-    chosen = choose_precision(load_recipe(open_run(run).recipe), precision, to)
+    recipe = load_recipe(open_run(run).recipe)
+    chosen = choose_precision(recipe, precision, to)
+    check_activations(recipe, to)
     target.require()
     trained = load_trained(run, base)
     split = own_split(trained, SPLIT)
@@ -124,6 +126,16 @@ def choose_precision(recipe: Recipe, asked: ExportPrecision | None, to: Target) 
         where=f"--precision {asked}",
         fix=f"Leave --precision out, or export a run that has {asked} weights.",
     )
+
+
+def check_activations(recipe: Recipe, to: Target) -> None:
+    """Raise a UserError where the target's kernels quantize activations otherwise than the run was evaluated with."""
+    if recipe.quantize is not None and (how := recipe.quantize.activations) not in TARGETS[to].activations:
+        others = " or ".join(TARGETS[to].activations)
+        raise UserError(
+            f"--to {to} quantizes activations in its own kernels, which are {others}, and this run's are {how}",
+            fix=f"Export it with --to onnx, or quantize again with quantize.activations={others}.",
+        )
 
 
 def _evaluated(trained: TrainedModel, split: Split) -> Predictions:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from feathertune.errors import UserError
-from feathertune.export.onnx_layers import replace_integer_layers, translations
+from feathertune.export.onnx_layers import replace_integer_layers
 from feathertune.export.padded import PaddedClassifier
 from feathertune.files import atomic_path
 
@@ -35,6 +35,8 @@ def write_onnx(classifier: PaddedClassifier, path: Path, max_length: int, opset:
         UserError: the extra is not installed, an opset that is not supported, or the model is too large for one file.
     """
     require_onnx()
+    from feathertune.export.onnx_operators import translations
+
     check_opset(opset)
     replace_integer_layers(classifier.model)
     classifier.eval()

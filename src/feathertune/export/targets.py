@@ -22,6 +22,7 @@ from feathertune.model.base import load_base
 from feathertune.model.model_folder import save_model, write_config
 from feathertune.model.precision import set_precision
 from feathertune.model.sources import find_base
+from feathertune.quantization.numerics import Activations
 from feathertune.serving.exported import ExportedModel
 from feathertune.tokens.loading import load_tokenizer
 from feathertune.tokens.tokenized import tokenize
@@ -39,6 +40,7 @@ class ExportTarget:
         require: raises UserError where an extra is missing.
         precisions: that it can hold.
         inputs: for a person: what the artefact takes and gives.
+        activations: of quantized runs, that it can compute with.
     """
 
     write: Callable[..., None]
@@ -46,6 +48,7 @@ class ExportTarget:
     require: Callable[[], None]
     precisions: tuple[ExportPrecision, ...]
     inputs: str
+    activations: tuple[Activations, ...] = ("asymmetric", "symmetric")
 
 
 def _write_adapter(trained: TrainedModel, folder: ExportFolder) -> None:
@@ -135,5 +138,6 @@ TARGETS: dict[Target, ExportTarget] = {
         require_executorch,
         _ALL,
         "input_ids [1, sequence] int64, one text, not padded -> logits [1, classes]",
+        activations=("asymmetric",),
     ),
 }

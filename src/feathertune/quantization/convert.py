@@ -27,7 +27,7 @@ def fake_quantize(classifier: PackedClassifier, plan: Plan, precision: Precision
     for name, bits in plan.all_linears.items():
         compute = DTYPES[precision] if name in layers else torch.float32
         linear: Any = classifier.model.get_submodule(name)
-        classifier.model.set_submodule(name, FakeQuantizedLinear(linear, bits, compute))
+        classifier.model.set_submodule(name, FakeQuantizedLinear(linear, bits, compute, plan.activations))
     _quantize_embeddings(classifier, plan)
     for name in plan.excluded:
         linear = classifier.model.get_submodule(name)
@@ -43,7 +43,8 @@ def convert(classifier: PackedClassifier, plan: Plan) -> None:
         if isinstance(module, nn.Linear):
             if module.weight.dtype != torch.float32:
                 raise TypeError("what is quantized is the float32 weight, not a rounded one")
-            classifier.model.set_submodule(name, IntegerLinear.of(module.weight, module.bias, bits))
+            integer = IntegerLinear.of(module.weight, module.bias, bits, plan.activations)
+            classifier.model.set_submodule(name, integer)
     _quantize_embeddings(classifier, plan)
     classifier.requires_grad_(False)
     classifier.eval()

@@ -18,7 +18,7 @@ from feathertune.model.adapted_linear import AdaptedLinear
 from feathertune.model.product import product
 from feathertune.quantization import numerics
 from feathertune.quantization.integer import Int4Product, Int8Product, IntegerLinear
-from feathertune.quantization.numerics import Bits
+from feathertune.quantization.numerics import Activations, Bits, QuantizedRows
 
 
 class FakeQuantizedLinear(nn.Module):
@@ -31,13 +31,20 @@ class FakeQuantizedLinear(nn.Module):
         linear: the layer to replace, in float32.
         bits: of the weight.
         compute: dtype of the answer and of the products of the backward pass.
+        activations: how its inputs are quantized.
     """
 
-    def __init__(self, linear: nn.Linear | AdaptedLinear, bits: Bits, compute: torch.dtype) -> None:
+    def __init__(
+        self,
+        linear: nn.Linear | AdaptedLinear,
+        bits: Bits,
+        compute: torch.dtype,
+        activations: Activations = "asymmetric",
+    ) -> None:
         super().__init__()
         if linear.weight.dtype != torch.float32:
             raise TypeError("what is quantized is the float32 weight, not a rounded one")
-        self.bits, self.compute = bits, compute
+        self.bits, self.compute, self.activations = bits, compute, activations
         self.bias: Tensor | None = linear.bias
         self.lora_A: nn.Parameter | None = None
         self.lora_B: nn.Parameter | None = None
@@ -67,6 +74,7 @@ class FakeQuantizedLinear(nn.Module):
             self.lora_B,
             self.scaling,
             self.compute,
+            self.activations,
         )
         return y
 
@@ -74,8 +82,8 @@ class FakeQuantizedLinear(nn.Module):
         """The integer layer that answers just so (for int4 in bfloat16: to the rounding of that)."""
         bias_O = None if self.bias is None else self.bias.detach()
         if self._frozen is not None:
-            return IntegerLinear(*self._frozen[:2], bias_O, self.bits)
-        return IntegerLinear.of(self._weight_now(), bias_O, self.bits)
+            return IntegerLinear(*self._frozen[:2], bias_O, self.bits, self.activations)
+        return IntegerLinear.of(self._weight_now(), bias_O, self.bits, self.activations)
 
     def _product(self) -> Int8Product | Int4Product:
         if self._frozen is not None:
@@ -95,7 +103,9 @@ class FakeQuantizedLinear(nn.Module):
 
     def extra_repr(self) -> str:
         """For print(model)."""
-        return f"bits={self.bits}" + (f", scaling={self.scaling:g}" if self.lora_A is not None else "")
+        return f"bits={self.bits}, activations={self.activations}" + (
+            f", scaling={self.scaling:g}" if self.lora_A is not None else ""
+        )
 
 
 class _FakeQuantized(torch.autograd.Function):
@@ -112,9 +122,10 @@ class _FakeQuantized(torch.autograd.Function):
         b_OR: Tensor | None,
         scaling: float,
         compute: torch.dtype,
+        activations: Activations,
     ) -> Tensor:
         """[..., I] -> [..., O] in `compute`: what the integers answer."""
-        rows = numerics.quantize_rows(x.reshape(-1, x.shape[-1]).float())
+        rows = numerics.quantize_rows(x.reshape(-1, x.shape[-1]).float(), activations)
         y_TO = weights.answer(rows)
         ctx.save_for_backward(rows.q_TI, rows.scale_T1, rows.zero_T1, a_RI, b_OR)
         ctx.weights, ctx.scaling, ctx.compute, ctx.shape, ctx.dtype = weights, scaling, compute, x.shape, x.dtype
@@ -130,7 +141,8 @@ class _FakeQuantized(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             gradient_x = ctx.weights.gradient(gradient_TO).to(ctx.dtype).view(ctx.shape)
         if a_RI is not None or ctx.needs_input_grad[2]:
-            x_TI = q_TI.float().sub_(zero_T1).mul_(scale_T1).to(ctx.compute)
+            rows = QuantizedRows(q_TI, scale_T1, zero_T1)
+            x_TI = rows.centred(torch.float32).mul_(scale_T1).to(ctx.compute)
         if a_RI is not None:
             low_gradient_TR = product(gradient_TO, b_OR.to(ctx.compute).T).mul_(ctx.scaling)
             low_TR = product(x_TI, a_RI.to(ctx.compute)).mul_(ctx.scaling)
@@ -140,4 +152,4 @@ class _FakeQuantized(torch.autograd.Function):
             gradient_weight = (gradient_TO.T @ x_TI).float()
         if ctx.needs_input_grad[3]:
             gradient_bias = gradient_TO.sum(0, dtype=torch.float32)
-        return gradient_x, None, gradient_weight, gradient_bias, gradient_a, gradient_b, None, None
+        return gradient_x, None, gradient_weight, gradient_bias, gradient_a, gradient_b, None, None, None

@@ -26,10 +26,14 @@ from feathertune.model.model_folder import write_config
 from feathertune.model.peft_files import read_labels, write_labels
 from feathertune.quantization import numerics
 from feathertune.quantization.integer import IntegerEmbedding, IntegerLinear
-from feathertune.quantization.numerics import Bits
+from feathertune.quantization.numerics import Activations, Bits
 
 _WEIGHTS, _DESCRIPTION = "weights.safetensors", "quantization.json"
 _FORMAT = 1
+_IN_WORDS: dict[Activations, str] = {
+    "asymmetric": "int8, asymmetric, one scale and zero point a token",
+    "symmetric": "int8, symmetric, one scale a token",
+}
 
 
 class _Entry(BaseModel):
@@ -37,11 +41,20 @@ class _Entry(BaseModel):
 
 
 class LinearEntry(_Entry):
-    """A linear layer of `bits`, of `inputs` inputs, in groups of `group` inputs (None: one a channel)."""
+    """A linear layer of `bits`, of `inputs` inputs, in groups of `group` inputs (None: one a channel).
+
+    `activations` is written where it is not the default, without which a version that does not know it would answer.
+    """
 
     bits: Bits
     group: int | None
     inputs: int
+    activations: Activations = "asymmetric"
+
+    @classmethod
+    def of(cls, linear: IntegerLinear) -> LinearEntry:
+        """What describes this layer."""
+        return cls(bits=linear.bits, group=linear.group, inputs=linear.in_features, activations=linear.activations)
 
 
 class EmbeddingEntry(_Entry):
@@ -91,18 +104,18 @@ def save_quantized(classifier: PackedClassifier, folder: Path, tokenizer: Any, m
     description = Description(
         format=_FORMAT,
         specification="docs/NUMERICS.md of Feathertune",
-        activations="int8, asymmetric, one scale and zero point a token",
+        activations=" and ".join(sorted({_IN_WORDS[m.activations] for m in linears.values()})) or "float32",
         max_length=max_length,
         weights_bytes=(folder / _WEIGHTS).stat().st_size,
         float32_bytes=4 * numbers,
-        linears={n: LinearEntry(bits=m.bits, group=m.group, inputs=m.in_features) for n, m in linears.items()},
+        linears={n: LinearEntry.of(m) for n, m in linears.items()},
         embeddings={n: EmbeddingEntry(factor=m.factor) for n, m in embeddings.items()},
         float32=tuple(floats),
     )
     write_config(classifier, folder / "config.json")
     write_labels(classifier, folder)
     tokenizer.save_pretrained(folder)
-    write_json(folder / _DESCRIPTION, description.model_dump(mode="json"))
+    write_json(folder / _DESCRIPTION, description.model_dump(mode="json", exclude_defaults=True))
     return description
 
 
@@ -158,5 +171,7 @@ def load_quantized(folder: Path) -> PackedClassifier:
 def _linear(tensors: dict[str, torch.Tensor], name: str, entry: LinearEntry) -> IntegerLinear:
     weight, bias_O = tensors.pop(f"{name}.weight_OI"), tensors.pop(f"{name}.bias_O", None)
     if entry.bits == 8:
-        return IntegerLinear(weight, tensors.pop(f"{name}.scale_O"), bias_O, 8)
-    return IntegerLinear(numerics.unpack_int4(weight, entry.inputs), tensors.pop(f"{name}.scale_OG").float(), bias_O, 4)
+        scale = tensors.pop(f"{name}.scale_O")
+    else:
+        weight, scale = numerics.unpack_int4(weight, entry.inputs), tensors.pop(f"{name}.scale_OG").float()
+    return IntegerLinear(weight, scale, bias_O, entry.bits, entry.activations)

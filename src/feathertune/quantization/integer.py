@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from feathertune.model.product import product
 from feathertune.quantization import numerics
-from feathertune.quantization.numerics import GROUP, Bits, QuantizedRows
+from feathertune.quantization.numerics import GROUP, Activations, Bits, QuantizedRows
 
 _LEAST = 16  # rows of a float product: fewer go to another kernel (one alone in oneDNN), which adds in another order
 _FEW = 512  # rows whose [T, O] stays in the cache between the integer product and its rescaling
@@ -45,7 +45,7 @@ class Int8Product:
             part = slice(begin, begin + _FEW)
             few, part_TO = rows.some(part), y_TO[part]
             part_TO.copy_(numerics.integer_product(few, self.weight_OI, self.sums_O))
-            numerics.rescale(part_TO, few.scale_T1, self.scale_O, self.bias_O)
+            numerics.rescale(part_TO, few, self.scale_O, self.bias_O)
         return y_TO
 
     def gradient(self, gradient_TO: Tensor) -> Tensor:
@@ -73,7 +73,7 @@ class Int4Product:
 
     def answer(self, rows: QuantizedRows) -> Tensor:
         """[T, O] float32."""
-        centred_TI = rows.q_TI.to(self.float_OI.dtype).sub_(rows.zero_T1)  # 8 significant bits, exact in bfloat16 too
+        centred_TI = rows.centred(self.float_OI.dtype)
         count = len(centred_TI)
         if 0 < count < _LEAST:
             centred_TI = functional.pad(centred_TI, (0, 0, 0, _LEAST - count))
@@ -97,6 +97,7 @@ class IntegerLinear(nn.Module):
     Attributes:
         bits: 8 or 4.
         group: 32 for int4, None for int8.
+        activations: how its inputs are quantized.
     """
 
     weight_OI: Tensor
@@ -106,9 +107,16 @@ class IntegerLinear(nn.Module):
     bias_O: Tensor | None
     float_OI: Tensor  # scale * integer for int4, exact; in memory alone
 
-    def __init__(self, weight_OI: Tensor, scale: Tensor, bias_O: Tensor | None, bits: Bits) -> None:
+    def __init__(
+        self,
+        weight_OI: Tensor,
+        scale: Tensor,
+        bias_O: Tensor | None,
+        bits: Bits,
+        activations: Activations = "asymmetric",
+    ) -> None:
         super().__init__()
-        self.bits, self.group = bits, None if bits == 8 else GROUP
+        self.bits, self.group, self.activations = bits, None if bits == 8 else GROUP, activations
         self.register_buffer("weight_OI", weight_OI)
         self.register_buffer("bias_O", bias_O)
         if bits == 8:
@@ -119,10 +127,12 @@ class IntegerLinear(nn.Module):
             self.register_buffer("float_OI", numerics.dequantize_int4(weight_OI, scale), persistent=False)
 
     @classmethod
-    def of(cls, weight_OI: Tensor, bias_O: Tensor | None, bits: Bits) -> IntegerLinear:
+    def of(
+        cls, weight_OI: Tensor, bias_O: Tensor | None, bits: Bits, activations: Activations = "asymmetric"
+    ) -> IntegerLinear:
         """Quantize a float32 weight."""
         quantize = numerics.quantize_int8 if bits == 8 else numerics.quantize_int4
-        return cls(*quantize(weight_OI.detach()), None if bias_O is None else bias_O.detach(), bits)
+        return cls(*quantize(weight_OI.detach()), None if bias_O is None else bias_O.detach(), bits, activations)
 
     @property
     def in_features(self) -> int:
@@ -148,12 +158,12 @@ class IntegerLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., I] -> [..., O], float32."""
-        rows = numerics.quantize_rows(x.reshape(-1, self.in_features))
+        rows = numerics.quantize_rows(x.reshape(-1, self.in_features), self.activations)
         return self.product.answer(rows).view(*x.shape[:-1], self.out_features)
 
     def extra_repr(self) -> str:
         """For print(model)."""
-        return f"in={self.in_features}, out={self.out_features}, bits={self.bits}"
+        return f"in={self.in_features}, out={self.out_features}, bits={self.bits}, activations={self.activations}"
 
 
 class IntegerEmbedding(nn.Module):

@@ -14,12 +14,14 @@ from torch import Tensor
 from torch.nn import functional
 
 Bits = Literal[8, 4]
+Activations = Literal["asymmetric", "symmetric"]
 
 GROUP = 32  # inputs that share one scale of an int4 weight
 WEIGHT_RANGE: dict[Bits, tuple[int, int]] = {8: (-127, 127), 4: (-8, 7)}
 ACTIVATION_RANGE = (-128, 127)
 UINT8_OFFSET = 128  # the uint8 form of an activation or zero point is the int8 one plus this
 SMALLEST = 2.0**-100  # a range below this counts as zero: its scale's reciprocal would overflow
+_LARGEST = 127  # integer of symmetric activations
 
 
 @dataclass(frozen=True)
@@ -29,23 +31,41 @@ class QuantizedRows:
     Attributes:
         q_TI: [T, I] int8.
         scale_T1: [T, 1] float32.
-        zero_T1: [T, 1] int32, the integer that stands for 0, in [-128, 127].
+        zero_T1: [T, 1] int32, the integer that stands for 0, in [-128, 127]; None of symmetric rows, where it is 0.
     """
 
     q_TI: Tensor
     scale_T1: Tensor
-    zero_T1: Tensor
+    zero_T1: Tensor | None
 
     def some(self, rows: slice) -> QuantizedRows:
         """A part of the rows."""
-        return QuantizedRows(self.q_TI[rows], self.scale_T1[rows], self.zero_T1[rows])
+        zero_T1 = None if self.zero_T1 is None else self.zero_T1[rows]
+        return QuantizedRows(self.q_TI[rows], self.scale_T1[rows], zero_T1)
+
+    def centred(self, dtype: torch.dtype) -> Tensor:
+        """[T, I]: q - z, which has 8 significant bits and so is exact in bfloat16 too."""
+        q_TI = self.q_TI.to(dtype)
+        return q_TI if self.zero_T1 is None else q_TI.sub_(self.zero_T1)
 
 
-def quantize_rows(x_TI: Tensor) -> QuantizedRows:
-    """Asymmetric int8 with one scale and zero point a row: what XNNPACK's conversion from f32 to qd8 does.
+def quantize_rows(x_TI: Tensor, activations: Activations = "asymmetric") -> QuantizedRows:
+    """int8 with one scale a row, and if they are asymmetric a zero point.
 
     A row that is not finite gets a scale that is not, so that what is computed from it is not finite either.
     """
+    return _quantize_asymmetric(x_TI) if activations == "asymmetric" else _quantize_symmetric(x_TI)
+
+
+def _quantize_symmetric(x_TI: Tensor) -> QuantizedRows:
+    """Integers from -127 to 127, by a division, as ONNX's QuantizeLinear has it."""
+    largest_T1 = torch.maximum(x_TI.amax(1, keepdim=True), -x_TI.amin(1, keepdim=True)).clamp_(min=SMALLEST)
+    scale_T1 = largest_T1 / _LARGEST
+    return QuantizedRows((x_TI / scale_T1).round_().to(torch.int8), scale_T1, None)
+
+
+def _quantize_asymmetric(x_TI: Tensor) -> QuantizedRows:
+    """What XNNPACK's conversion from f32 to qd8 does."""
     low_T1 = x_TI.amin(1, keepdim=True).clamp_(max=0.0)  # many times faster than torch's aminmax
     high_T1 = x_TI.amax(1, keepdim=True).clamp_(min=0.0)
     range_T1 = high_T1 - low_T1
@@ -126,12 +146,16 @@ def integer_product(rows: QuantizedRows, weight_OI: Tensor, sums_O: Tensor) -> T
         dots_TO = torch._int_mm(rows.q_TI, weight_OI.T)
     else:
         dots_TO = (rows.q_TI.double() @ weight_OI.double().T).to(torch.int32)  # 53 bits hold every sum
-    return dots_TO.addcmul_(rows.zero_T1, sums_O, value=-1)
+    return dots_TO if rows.zero_T1 is None else dots_TO.addcmul_(rows.zero_T1, sums_O, value=-1)
 
 
-def rescale(y_TO: Tensor, scale_T1: Tensor, scale_O: Tensor, bias_O: Tensor | None) -> Tensor:
-    """((y * s_a) * s_w) + b, each operation rounded, in y's place; y [T, O] float32 is the integer product."""
-    y_TO.mul_(scale_T1).mul_(scale_O)
+def rescale(y_TO: Tensor, rows: QuantizedRows, scale_O: Tensor, bias_O: Tensor | None) -> Tensor:
+    """((y * s_a) * s_w) + b, each operation rounded, in y's place; y [T, O] float32 is the integer product.
+
+    Of symmetric rows ((y * s_w) * s_a) + b: kernels that need no correction multiply by the weights' scales at once.
+    """
+    first, second = (scale_O, rows.scale_T1) if rows.zero_T1 is None else (rows.scale_T1, scale_O)
+    y_TO.mul_(first).mul_(second)
     return y_TO if bias_O is None else y_TO.add_(bias_O)
 
 

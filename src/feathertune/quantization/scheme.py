@@ -10,7 +10,7 @@ from torch import nn
 from feathertune.errors import UserError, nearest
 from feathertune.model.adapted_linear import AdaptedLinear
 from feathertune.model.classifier import PackedClassifier
-from feathertune.quantization.numerics import Bits
+from feathertune.quantization.numerics import Activations, Bits
 
 Width = Literal["int8", "int4"]
 
@@ -24,12 +24,14 @@ class Scheme:
         embeddings: int8 per row, or left in float32.
         head: int8 (also where the weights are int4), or left in float32.
         exclude: name endings of linears and embeddings that stay float32.
+        activations: of all linear layers that are quantized.
     """
 
     weights: Width
     embeddings: Literal["int8", "fp32"] = "int8"
     head: Literal["int8", "fp32"] = "int8"
     exclude: tuple[str, ...] = ()
+    activations: Activations = "asymmetric"
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class Plan:
     head: dict[str, Bits]
     embeddings: tuple[str, ...]
     excluded: tuple[str, ...]
+    activations: Activations
 
     @property
     def all_linears(self) -> dict[str, Bits]:
@@ -81,7 +84,7 @@ def plan_quantization(classifier: PackedClassifier, scheme: Scheme) -> Plan:
                 "layer that can be quantized",
                 fix="Train this model without `quantize`.",
             )
-    return Plan(linears, head, tuple(embeddings), tuple(excluded))
+    return Plan(linears, head, tuple(embeddings), tuple(excluded), scheme.activations)
 
 
 def _require_used(exclude: tuple[str, ...], used: set[str | None], names: list[str]) -> None:
