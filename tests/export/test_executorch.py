@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from feathertune.errors import UserError
 from feathertune.evaluation.prediction_file import read_predictions
-from feathertune.export.executorch import ExecutorchRuntime
+from feathertune.export.executorch import ExecutorchRuntime, XnnpackLinear
 from feathertune.export.exporting import Export, export_run
+from feathertune.quantization.integer import IntegerLinear
 from feathertune.serving.predictor import Predictor
 
 pytest.importorskip("executorch", reason="the executorch extra is not installed")
@@ -67,6 +69,12 @@ def test_the_shortest_text_and_the_longest(exported: Callable[[str, str], Export
         logits_BC = runtime.logits(np.full((1, length), 5, dtype=np.int64))
         assert logits_BC.shape == (1, 2)
         assert np.isfinite(logits_BC).all()
+
+
+def test_a_layer_that_xnnpack_would_compute_otherwise_is_not_written() -> None:
+    linear = IntegerLinear.of(torch.randn(4, 64), None, 8, "symmetric")
+    with pytest.raises(ValueError, match="quantizes activations asymmetrically"):
+        XnnpackLinear(linear)
 
 
 def test_a_damaged_program_is_one_clear_error(tmp_path: Path) -> None:

@@ -158,6 +158,16 @@ def test_a_symmetric_layer_is_one_fused_product_and_the_torch_layer_bit_for_bit(
     assert kinds["MatMulInteger"] == 0
 
 
+@pytest.mark.parametrize("activations", ["asymmetric", "symmetric"])
+def test_the_exported_layers_compute_in_torch_what_they_replace(activations: Any) -> None:
+    generator = torch.Generator().manual_seed(0)
+    weight_OI, x = torch.randn(48, 96, generator=generator), torch.randn(3, 7, 96, generator=generator)
+    bias_O = torch.randn(48, generator=generator)
+    eight, four = (IntegerLinear.of(weight_OI, bias_O, bits, activations) for bits in (8, 4))
+    assert torch.equal(onnx_layers.OnnxLinear8(eight)(x), eight(x))
+    torch.testing.assert_close(onnx_layers.OnnxLinear4(four)(x), four(x), rtol=0, atol=1e-5)
+
+
 def test_column_sums_are_float32_only_where_that_is_exact() -> None:
     narrow = IntegerLinear.of(torch.randn(4, 64), None, 8)
     wide = IntegerLinear(torch.full((4, 3072), 127, dtype=torch.int8), torch.ones(4), None, 8)

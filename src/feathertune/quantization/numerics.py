@@ -140,13 +140,16 @@ def group_sums(q_OI: Tensor) -> Tensor:
     return grouped(q_OI).sum(2, dtype=torch.int32)
 
 
-def integer_product(rows: QuantizedRows, weight_OI: Tensor, sums_O: Tensor) -> Tensor:
-    """[T, O] int32, exact: sum q_a q_w - z_a sum q_w."""
+def integer_product(rows: QuantizedRows, weight_OI: Tensor, sums_O: Tensor | None) -> Tensor:
+    """[T, O] int32, exact: sum q_a q_w - z_a sum q_w. Symmetric rows need no sums."""
     if weight_OI.device.type == "cpu":
         dots_TO = torch._int_mm(rows.q_TI, weight_OI.T)
     else:
         dots_TO = (rows.q_TI.double() @ weight_OI.double().T).to(torch.int32)  # 53 bits hold every sum
-    return dots_TO if rows.zero_T1 is None else dots_TO.addcmul_(rows.zero_T1, sums_O, value=-1)
+    if rows.zero_T1 is None:
+        return dots_TO
+    assert sums_O is not None
+    return dots_TO.addcmul_(rows.zero_T1, sums_O, value=-1)
 
 
 def rescale(y_TO: Tensor, rows: QuantizedRows, scale_O: Tensor, bias_O: Tensor | None) -> Tensor:
