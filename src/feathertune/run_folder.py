@@ -213,6 +213,10 @@ class TuningFolder:
         """Optuna's database (SQLite)."""
         return self.path / "study.db"
 
+    def databases(self) -> list[Path]:
+        """Optuna's database, and what SQLite has beside it."""
+        return sorted(self.path.glob(f"{self.study.name}*"))
+
     @property
     def result(self) -> Path:
         """Every trial so far, the best of them, and how much each key mattered."""

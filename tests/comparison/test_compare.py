@@ -25,7 +25,7 @@ from feathertune.comparison import making
 from feathertune.comparison.table import comparison_markdown, comparison_table
 from feathertune.errors import UserError
 from feathertune.recipe import Recipe
-from feathertune.recipe_file import load_recipe
+from feathertune.recipe_file import dump_recipe, load_recipe
 from feathertune.report.run_report import write_run_report
 from feathertune.run_folder import RunFolder
 from tiny import save_tiny_base, write_tiny_data
@@ -292,6 +292,30 @@ def test_a_recipe_that_cannot_run_leaves_nothing_behind(
     assert not (tmp_path / "compared").exists()
     with pytest.raises(UserError, match="cannot compare this"):
         feathertune.compare(wrong, tmp_path / "compared", seeds=0)
+
+
+def test_what_is_no_comparison_is_left_as_it_is(place: Path, recipe: Recipe, tmp_path: Path) -> None:
+    wrong = load_recipe(place / "recipe.yaml", ["data.source=./nowhere"])
+    run = place / "compared" / "runs" / "majority-seed3"  # its recipe.yaml is as a comparison's would be
+    shutil.copytree(run, tmp_path / "run")
+    search = tmp_path / "search"
+    search.mkdir()
+    (search / "recipe.yaml").write_text(dump_recipe(wrong), encoding="utf-8")
+    (search / "study.db").write_bytes(b"")
+    for folder, found in ((tmp_path / "run", "run"), (search, "search")):
+        before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        for mine in (wrong, load_recipe(folder / "recipe.yaml")):
+            with pytest.raises(UserError, match=f"holds a {found}, no comparison"):
+                feathertune.compare(mine, folder)
+        assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_a_recipe_beside_which_the_output_shall_be_is_not_written_over(place: Path, tmp_path: Path) -> None:
+    mine = (place / "recipe.yaml").read_text(encoding="utf-8") + "# what I know of it"
+    (tmp_path / "recipe.yaml").write_text(mine, encoding="utf-8")
+    with pytest.raises(UserError, match="one that somebody wrote"):
+        feathertune.compare(load_recipe(tmp_path / "recipe.yaml"), tmp_path)
+    assert (tmp_path / "recipe.yaml").read_text(encoding="utf-8") == mine
 
 
 def start(recipe: Path, folder: Path) -> subprocess.Popen[bytes]:

@@ -74,6 +74,7 @@ def test_a_trial_never_reads_the_test_split() -> None:
         ("{training.best_metric: [f1, accuracy]}", "training.best_metric says what"),
         ("{lora.rnk: [4]}", "did you mean 'rank'"),
         ("{lora.rank: [0, 4]}", "lora.rank"),
+        ("{lora.rank: {low: 4, high: 16.0}}", "lora.rank"),
         ("{training.learning_rate: {low: -1.0, high: 1.0}}", "training.learning_rate"),
         ("{}", "nothing to tune"),
         ("null", "nothing to tune"),

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from feathertune.errors import UserError
+from feathertune.files import write_text
 from feathertune.recipe import Recipe
-from feathertune.recipe_file import load_recipe, parse_recipe
+from feathertune.recipe_file import dump_recipe, load_recipe, parse_recipe
 from feathertune.run import train
 from feathertune.run_folder import TuningFolder
 from feathertune.training.progress import SilentReporter
 from feathertune.tuning import tune as tuning
-from feathertune.tuning.study import StoppingReporter, open_study
+from feathertune.tuning.study import StoppingReporter, give_up_interrupted, open_study
 from feathertune.tuning.table import trials_table
 from feathertune.tuning.tune import tune
 from tiny import save_tiny_base, write_tiny_data
@@ -99,6 +100,34 @@ def test_an_interrupted_trial_is_tried_again(inputs: Path, tmp_path: Path, monke
     assert [trial["state"] for trial in result["trials"]] == ["complete", "interrupted", "complete", "complete"]
     assert result["trials"][2]["params"] == result["trials"][1]["params"]
     assert not folder.trial(1).path.exists()
+
+
+def test_a_trial_that_is_killed_twice_does_not_hold_up_the_search(tmp_path: Path) -> None:
+    study = open_study(tmp_path / "study.db", maximize=True, seed=0)
+    killed = study.ask()
+    values = {"rate": killed.suggest_float("rate", 0.0, 1.0)}
+    assert give_up_interrupted(study) == [(0, True)]
+    again = study.ask()
+    assert again.suggest_float("rate", 0.0, 1.0) == values["rate"]
+    assert give_up_interrupted(study) == [(1, False)]
+    assert study.ask().suggest_float("rate", 0.0, 1.0) != values["rate"]
+
+
+def test_values_that_do_not_go_together_fail_and_the_search_goes_on(inputs: Path, tmp_path: Path) -> None:
+    search = "{method: [lora, qat], quantize.training: [none, qat]}"  # LoRA alone has no second training
+    recipe = recipe_of(inputs, search, "method=qat", "quantize={training: none}", "training.epochs=1")
+    result = tune(recipe, tmp_path / "tuned", trials=6)
+    states = {tuple(trial["params"].values()): trial["state"] for trial in result["trials"]}
+    assert set(states.values()) == {"complete", "failed"}
+    reasons = {trial["reason"] for trial in result["trials"] if trial["state"] == "failed"}
+    assert reasons
+    assert None not in reasons
+
+
+def test_a_search_that_was_killed_before_its_first_trial_goes_on(inputs: Path, tmp_path: Path) -> None:
+    recipe, folder = recipe_of(inputs, RATES, "training.epochs=1"), TuningFolder(tmp_path / "tuned")
+    write_text(folder.recipe, dump_recipe(recipe))
+    assert tune(recipe, folder.path, trials=1)["best"] is not None
 
 
 def test_a_trial_that_diverges_fails_and_the_search_goes_on(inputs: Path, tmp_path: Path) -> None:

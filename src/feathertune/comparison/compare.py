@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,9 @@ from feathertune.comparison.plan import check_comparison, plan_runs
 from feathertune.comparison.table import comparison_markdown
 from feathertune.errors import UserError
 from feathertune.files import write_json, write_text
+from feathertune.output_folder import take_back
 from feathertune.recipe import CompareSection, Method, Recipe
-from feathertune.recipe_file import dump_recipe, load_recipe
+from feathertune.recipe_file import dump_recipe
 from feathertune.report.comparison_report import write_comparison_report
 from feathertune.run_folder import ComparisonFolder
 from feathertune.training.progress import Reporter, SilentReporter
@@ -51,12 +51,13 @@ def compare(
     folder = ComparisonFolder(Path(output))
     recipe = _asked(recipe, methods, seeds)
     runs = plan_runs(recipe, folder)
-    check_comparison(folder, recipe, load_recipe(folder.recipe) if folder.recipe.is_file() else None)
+    check_comparison(folder, recipe)
     write_text(folder.recipe, dump_recipe(recipe))
     try:
         make_runs(runs, reporter or SilentReporter(), show=reporter is not None)
     except UserError:
-        _leave_nothing(folder)
+        if not any(folder.runs.glob("*")):  # the recipe that was refused should not bind the next one
+            take_back(folder.path, folder.recipe.name, folder.runs.name)
         raise
     comparison = collect(runs)
     write_text(folder.markdown, comparison_markdown(comparison))
@@ -76,9 +77,3 @@ def _asked(recipe: Recipe, methods: Sequence[Method] | None, seeds: int | None) 
         return recipe.model_copy(update={"compare": CompareSection.model_validate(section)})
     except ValidationError as error:
         raise UserError(f"cannot compare this: {error.errors()[0]['msg']}", where="methods or seeds") from None
-
-
-def _leave_nothing(folder: ComparisonFolder) -> None:
-    """Take the folder away again where not one run has begun: the recipe that was refused should not bind the next."""
-    if not any(folder.runs.glob("*")):
-        shutil.rmtree(folder.path)

@@ -10,7 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from feathertune.errors import UserError
-from feathertune.recipe import BASELINES, CompareSection, Method, MethodSection, QuantizeSection, Recipe
+from feathertune.output_folder import stored_recipe
+from feathertune.recipe import (
+    BASELINES,
+    CompareSection,
+    EvaluationSection,
+    Method,
+    MethodSection,
+    QuantizeSection,
+    Recipe,
+)
 from feathertune.run_folder import ComparisonFolder, RunFolder
 
 # What a method's learning rate is to LoRA's where the recipe does not say. A tenth for all weights: what Schulman et
@@ -92,29 +101,18 @@ def comparison_recipe(recipe: Recipe, method: Method, seed: int, start: RunFolde
                 update={"head_learning_rate": head_rate} | given | {"learning_rate": rate, "seed": seed}
             ),
             "quantize": quantize,
+            "evaluation": EvaluationSection() if method == "majority" else recipe.evaluation,  # as it is evaluated
             "init_from": None if start is None else str(start.path.resolve()),
             "compare": None,
         }
     )
 
 
-def check_comparison(folder: ComparisonFolder, recipe: Recipe, stored: Recipe | None) -> None:
-    """Refuse a folder that holds anything but this comparison, with fewer or more methods and seeds. Raises UserError.
-
-    Args:
-        stored: the recipe that is in the folder, or None.
-    """
-    path = folder.path
-    if path.exists() and not path.is_dir():
-        raise UserError("the output is a file, not a folder", where=str(path))
-    if stored is None:
-        if path.is_dir() and any(path.iterdir()):
-            raise UserError(
-                "the output folder is not empty and holds no comparison", where=str(path), fix="Give another --output."
-            )
-        return
-    if _core(stored) != _core(recipe):
-        raise _other_recipe(str(path), "the comparison in this folder")
+def check_comparison(folder: ComparisonFolder, recipe: Recipe) -> None:
+    """Raise a UserError where the folder holds anything but this comparison, with fewer or more methods and seeds."""
+    stored = stored_recipe(folder.path, "comparison")
+    if stored is not None and _core(stored) != _core(recipe):
+        raise _other_recipe(str(folder.path), "the comparison in this folder")
 
 
 def check_same_recipe(run: PlannedRun, stored: Recipe) -> None:

@@ -38,14 +38,16 @@ def budget(recipes: Mapping[Method, Recipe]) -> list[str]:
         training = trained[0].training
         patience = training.early_stopping
         stop = "no early stopping" if patience is None else f"a stop after {patience} epochs that are no better"
+        epochs = "1 epoch" if training.epochs == 1 else f"{training.epochs} epochs"
+        most = "" if training.max_steps is None else f", at most {training.max_steps:,} steps,"
         sentences.append(
-            f"Each trains {training.epochs} epochs in steps of {training.batch_size * training.accumulation} examples, "
+            f"Each trains {epochs}{most} in steps of {training.batch_size * training.accumulation} examples, "
             f"with the {training.schedule} schedule and {stop}, and keeps the epoch of the best "
             f"{TITLES[training.best_metric]} on validation; so figures on validation are a little too good."
         )
     rates = {method: learning_rate(recipe) for method, recipe in recipes.items()}
     if shown := [f"{NAMES[method]} {rate:g}" for method, rate in rates.items() if rate is not None]:
-        sentences.append(f"Learning rates were given, not searched: {', '.join(shown)}.")
+        sentences.append(f"Learning rates were given or derived from the recipe's, not searched: {', '.join(shown)}.")
     if "qat" in recipes and (section := recipes["qat"].quantize) is not None:
         epochs = "1 more epoch" if section.epochs == 1 else f"{section.epochs} more epochs"
         more = epochs if section.training == "qat" else "no further training"
@@ -53,7 +55,7 @@ def budget(recipes: Mapping[Method, Recipe]) -> list[str]:
             f"{NAMES['qat']} goes on from the same seed's LoRA run, with {more}, to {section.weights} weights; its "
             "training time includes that run's."
         )
-    if next(iter(recipes.values())).evaluation.chooses:
+    if any(recipe.evaluation.chooses for recipe in recipes.values()):
         sentences.append(
             "Each method's temperature or threshold was chosen on validation; there every half of the examples is "
             "answered by what was chosen on the other."

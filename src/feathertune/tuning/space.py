@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -53,8 +54,7 @@ def check_space(recipe: Recipe) -> Space:
                 f"search: {key} says what trials are judged by, or is no key, so it cannot be searched",
                 fix=f"Search keys that begin with {', '.join(SEARCHED)}; not {' or '.join(KEPT)}.",
             )
-        ends = (values.low, values.high) if isinstance(values, SearchRange) else values
-        for value in ends:
+        for value in _examples(values):
             trial_recipe(recipe, {key: value})
     return recipe.search
 
@@ -71,10 +71,22 @@ def trial_recipe(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
     return parse_recipe(dump_recipe(plain), changes, where="search")
 
 
+def _examples(values: SearchRange | tuple[Any, ...]) -> tuple[Any, ...]:
+    """All choices; or the ends of a range, and where it is not of whole numbers one that is none."""
+    if not isinstance(values, SearchRange):
+        return values
+    ends = (values.low, values.high)
+    return ends if _whole(values) else (*ends, values.low + (values.high - values.low) / math.pi)
+
+
+def _whole(values: SearchRange) -> bool:
+    return isinstance(values.low, int) and isinstance(values.high, int)
+
+
 def _suggest_one(trial: Suggests, key: str, values: SearchRange | tuple[Any, ...]) -> Any:
     if isinstance(values, SearchRange):
-        if isinstance(values.low, int) and isinstance(values.high, int):
-            return trial.suggest_int(key, values.low, values.high, log=values.log)
+        if _whole(values):
+            return trial.suggest_int(key, int(values.low), int(values.high), log=values.log)
         return trial.suggest_float(key, values.low, values.high, log=values.log)
     if all(value is None or isinstance(value, bool | int | float | str) for value in values):
         return trial.suggest_categorical(key, list(values))

@@ -32,8 +32,9 @@ def require_optuna() -> None:
 def open_study(path: Path, *, maximize: bool, seed: int) -> optuna.Study:
     """The study in the file `path`, made where there is none.
 
-    Proposals come from TPE (Bergstra et al. 2011), seeded by `seed` and how many trials there are: a resumed study does
-    not propose its first points again. A trial is stopped at an epoch that is worse than the median of the others'.
+    Proposals come from TPE (Bergstra et al. 2011), seeded by `seed` and how many trials there are: a resumed study
+    does not propose its first points again. A trial is stopped at an epoch where its best one so far is worse than
+    the median of the finished trials at that epoch.
     """
     import optuna
 
@@ -48,17 +49,23 @@ def open_study(path: Path, *, maximize: bool, seed: int) -> optuna.Study:
     return study
 
 
-def give_up_interrupted(study: optuna.Study) -> list[int]:
-    """End the trials that a kill left open, and put what they tried first in the queue. Returns their numbers."""
+def give_up_interrupted(study: optuna.Study) -> list[tuple[int, bool]]:
+    """End the trials that a kill left open, and put what they tried first in the queue, unless that is its second time.
+
+    What was killed twice with the same values, as for want of memory, would end every call. Returns the numbers of the
+    trials, and whether each is tried again.
+    """
     import optuna
 
-    numbers = []
+    found = []
+    killed = [trial["params"] for trial in describe_trials(study) if trial["state"] == INTERRUPTED]
     for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
         study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-        if trial.params:
+        again = trial.params not in killed
+        if again and trial.params:
             study.enqueue_trial(trial.params)
-        numbers.append(trial.number)
-    return numbers
+        found.append((trial.number, again))
+    return found
 
 
 def count_done(study: optuna.Study) -> int:
@@ -113,7 +120,7 @@ def importances(study: optuna.Study) -> dict[str, float]:
 
 
 class StoppingReporter:
-    """Tells Optuna each epoch's value, and raises its TrialPruned where that is worse than the median; else passes on.
+    """Tells Optuna each epoch's value, and raises its TrialPruned where it says to stop; else passes on.
 
     Attributes:
         started: whether training has begun, so that an error is the trial's and not the whole search's.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from feathertune.errors import UserError
 from feathertune.files import read_json, write_json, write_text
+from feathertune.output_folder import stored_recipe, take_back
 from feathertune.recipe import Recipe
 from feathertune.recipe_file import dump_recipe, load_recipe
 from feathertune.report.search_report import write_search_report
@@ -52,16 +53,21 @@ def tune(recipe: Recipe, output: Path | str, *, trials: int = 20, reporter: Repo
     _check_folder(folder, recipe)
     write_text(folder.recipe, dump_recipe(recipe))
     study = open_study(folder.study, maximize=recipe.training.best_metric != "loss", seed=recipe.training.seed)
-    for number in give_up_interrupted(study):
-        again = ": it is tried again" if count_done(study) < trials else ""
-        reporter.say(f"trial {number} was interrupted{again}")
+    for number, again in give_up_interrupted(study):
+        then = "" if count_done(study) >= trials else ": it is tried again" if again else " twice: others are tried"
+        reporter.say(f"trial {number} was interrupted{then}")
         shutil.rmtree(folder.trial(number).path, ignore_errors=True)
     while (done := count_done(study)) < trials:
         trial = study.ask()
         values = suggest(trial, space)
         shown = ", ".join(f"{key}={value}" for key, value in values.items())
         reporter.say(f"trial {trial.number} ({done + 1} of {trials}): {shown}")
-        _try(study, trial, trial_recipe(recipe, values), folder, reporter)
+        try:
+            own = trial_recipe(recipe, values)
+        except UserError as error:  # each of these values is right, but not with the others
+            _fail(study, trial, error, reporter)
+        else:
+            _try(study, trial, own, folder, reporter)
         _write(folder, study, recipe)
     result = _write(folder, study, recipe)
     if result["best"] is not None:
@@ -78,18 +84,17 @@ def _try(study: optuna.Study, trial: optuna.Trial, recipe: Recipe, folder: Tunin
     try:
         summary = train(recipe, run.path, reporter=hears, command=f"trial {trial.number} of feathertune tune")
     except optuna.TrialPruned:
-        trial.set_user_attr(WHY, "worse than the median of the other trials at this epoch")
+        trial.set_user_attr(WHY, "its best epoch is worse than the median of the finished trials so far")
         study.tell(trial, state=optuna.trial.TrialState.PRUNED)
     except UserError as error:
         if not hears.started:  # data or model: no trial would fare better
             study.tell(trial, state=optuna.trial.TrialState.FAIL)
             shutil.rmtree(run.path, ignore_errors=True)
             if not folder.result.is_file():  # the first: a recipe that was refused should not bind the next one
-                shutil.rmtree(folder.path)
+                names = (folder.recipe.name, folder.trials.name, *(path.name for path in folder.databases()))
+                take_back(folder.path, *names)
             raise
-        trial.set_user_attr(WHY, error.what)  # it diverged
-        study.tell(trial, state=optuna.trial.TrialState.FAIL)
-        reporter.say(f"trial {trial.number} failed: {error.what}")
+        _fail(study, trial, error, reporter)  # it diverged
     else:
         _check_data(run, folder)
         validation = summary["after"]["validation"]
@@ -97,6 +102,15 @@ def _try(study: optuna.Study, trial: optuna.Trial, recipe: Recipe, folder: Tunin
         study.tell(trial, fair.get(metric, validation[metric]))
     for checkpoints in (run.checkpoints, run.qat_checkpoints):
         shutil.rmtree(checkpoints, ignore_errors=True)
+
+
+def _fail(study: optuna.Study, trial: optuna.Trial, error: UserError, reporter: Reporter) -> None:
+    """End a trial that has no value, and let the search go on."""
+    import optuna
+
+    trial.set_user_attr(WHY, error.what)
+    study.tell(trial, state=optuna.trial.TrialState.FAIL)
+    reporter.say(f"trial {trial.number} failed: {error.what}")
 
 
 def _write(folder: TuningFolder, study: optuna.Study, recipe: Recipe) -> dict[str, Any]:
@@ -126,18 +140,13 @@ def _write(folder: TuningFolder, study: optuna.Study, recipe: Recipe) -> dict[st
 
 def _check_folder(folder: TuningFolder, recipe: Recipe) -> None:
     """Refuse a folder that holds anything but this very search. Raises UserError."""
-    path = folder.path
-    if path.exists() and not path.is_dir():
-        raise UserError("the output is a file, not a folder", where=str(path))
-    if folder.recipe.is_file():
-        if not folder.study.is_file() or load_recipe(folder.recipe) != recipe:
-            raise UserError(
-                "what is in this folder was made with another recipe or another search",
-                where=str(path),
-                fix="Go on with its recipe.yaml, or give another --output.",
-            )
-    elif path.is_dir() and any(path.iterdir()):
-        raise UserError("the output folder is not empty and holds no search", where=str(path), fix="Give another one.")
+    stored = stored_recipe(folder.path, "search")
+    if stored is not None and stored != recipe:
+        raise UserError(
+            "what is in this folder was made with another recipe or another search",
+            where=str(folder.path),
+            fix="Go on with its recipe.yaml, or give another --output.",
+        )
 
 
 def _check_data(run: RunFolder, folder: TuningFolder) -> None:
