@@ -65,6 +65,10 @@ def test_what_is_measured_before_training_is_what_train_measures(recipe: Path, t
     before = feathertune.evaluate_untrained(loaded, split="dev")
     summary = feathertune.train(loaded, tmp_path / "run")
     assert before.to_json() == summary["before"]["validation"]
+    decided = feathertune.load_recipe(recipe, ["evaluation={temperature: true, threshold: {maximize: f1}}"])
+    again = feathertune.train(decided, tmp_path / "decided")["before"]
+    for split in again:
+        assert feathertune.evaluate_untrained(decided, split=split).to_json() == again[split]
     assert "majority" in printed(show.summary(summary))
     assert "accuracy" in printed(show.metrics(before))
     answers = feathertune.Predictor(tmp_path / "run").predict(["the cat", "the dog"])

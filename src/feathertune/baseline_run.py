@@ -18,25 +18,25 @@ from feathertune.evaluation.baselines import (
     load_baseline,
     save_baseline,
 )
-from feathertune.evaluation.calibration import describe_calibration, settle
+from feathertune.evaluation.calibration import check_threshold, describe_calibration, settle
 from feathertune.evaluation.errors import describe_errors
 from feathertune.evaluation.metrics import compute_metrics, majority_baseline
 from feathertune.evaluation.prediction_file import write_predictions
 from feathertune.evaluation.predictions import Predictions
 from feathertune.files import write_json, write_text
-from feathertune.recipe import Recipe
+from feathertune.recipe import EvaluationSection, Recipe
 from feathertune.recipe_file import dump_recipe
 from feathertune.report.run_report import write_run_report
 from feathertune.run_folder import RunFolder
 from feathertune.training.progress import Reporter
 
 
-def train_baseline(recipe: Recipe, run: RunFolder, reporter: Reporter, command: str) -> dict[str, Any]:
+def train_baseline(recipe: Recipe, run: RunFolder, reporter: Reporter, command: str | None) -> dict[str, Any]:
     """Fit the recipe's baseline and leave a finished run folder. Returns the content of its summary.json.
 
     There is nothing before training, and no checkpoint: it takes seconds. What answers is what was read from the file.
     """
-    dataset = load_dataset(recipe.data, recipe.training.seed)
+    dataset = load_baseline_data(recipe)
     _write_inputs(run, recipe, dataset, command)
     train = dataset.splits["train"]
     reporter.say(f"fitting the baseline {recipe.method!r} to {len(train):,} examples")
@@ -46,8 +46,10 @@ def train_baseline(recipe: Recipe, run: RunFolder, reporter: Reporter, command: 
     save_baseline(run.baseline, fitted)
     baseline = load_baseline(run.baseline)
     raw = {name: _answer(baseline, split) for name, split in dataset.splits.items() if name != "train"}
-    decided = settle(raw, recipe.evaluation)
-    write_json(run.calibration, describe_calibration(raw, decided, recipe.evaluation))
+    # A threshold would make the majority class answer another one.
+    section = EvaluationSection() if recipe.method == "majority" else recipe.evaluation
+    decided = settle(raw, section)
+    write_json(run.calibration, describe_calibration(raw, decided, section))
     after, majority = {}, {}
     for name, answers in decided.items():
         after[name] = compute_metrics(answers).to_json()
@@ -79,6 +81,13 @@ def train_baseline(recipe: Recipe, run: RunFolder, reporter: Reporter, command: 
     return summary
 
 
+def load_baseline_data(recipe: Recipe) -> Dataset:
+    """The splits, checked before anything is written. Raises UserError for what is wrong with data or recipe."""
+    dataset = load_dataset(recipe.data, recipe.training.seed)
+    check_threshold(recipe.evaluation, dataset.label_names)
+    return dataset
+
+
 def _fit(recipe: Recipe, train: Split, label_names: tuple[str, ...]) -> Baseline:
     if recipe.method == "majority":
         return MajorityBaseline.fit(train.labels, label_names)
@@ -89,7 +98,7 @@ def _answer(baseline: Baseline, split: Split) -> Predictions:
     return Predictions.of_split(split, baseline.label_names, baseline_logits(baseline, split.texts.to_pylist()))
 
 
-def _write_inputs(run: RunFolder, recipe: Recipe, dataset: Dataset, command: str) -> None:
+def _write_inputs(run: RunFolder, recipe: Recipe, dataset: Dataset, command: str | None) -> None:
     run.path.mkdir(parents=True, exist_ok=True)
     write_text(run.recipe, dump_recipe(recipe))
     write_text(run.metrics, "")  # it has no steps

@@ -4,12 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
-from feathertune.job import Job
-from feathertune.recipe import Recipe
+from feathertune.baseline_run import load_baseline_data
+from feathertune.environment import default_device
+from feathertune.job import Job, prepare
+from feathertune.recipe import BASELINES, Recipe
 
 
-def outline(job: Job) -> dict[str, Any]:
-    """What training would do, for --dry-run: JSON-ready."""
+def outline(recipe: Recipe) -> dict[str, Any]:
+    """What training by the recipe would do, for --dry-run: JSON-ready. Raises UserError where it could not begin."""
+    if recipe.method in BASELINES:
+        dataset = load_baseline_data(recipe)
+        return {
+            "method": recipe.method,
+            "model": None,
+            "label_names": list(dataset.label_names),
+            "examples": {name: len(split) for name, split in dataset.splits.items()},
+        }
+    return _outline_job(prepare(recipe, default_device()))
+
+
+def _outline_job(job: Job) -> dict[str, Any]:
+    """The same of a job that is loaded."""
     training = job.recipe.training
     most = training.max_steps or 2**63
     steps_per_epoch = -(-len(job.dataset.splits["train"]) // (training.batch_size * training.accumulation))

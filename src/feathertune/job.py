@@ -12,8 +12,8 @@ from feathertune.data.loading import load_dataset
 from feathertune.data.overlap import Overlap, find_overlap
 from feathertune.data.texts import iterate
 from feathertune.errors import UserError
-from feathertune.evaluation.calibration import require_two_classes
-from feathertune.files import expanded, read_json
+from feathertune.evaluation.calibration import check_threshold
+from feathertune.files import read_json
 from feathertune.model.adapt import (
     LoraShape,
     add_lora,
@@ -28,13 +28,14 @@ from feathertune.model.base import load_base
 from feathertune.model.checkpointing import checkpoint_activations
 from feathertune.model.classifier import PackedClassifier, ParameterCount
 from feathertune.model.dropout import drops, set_dropouts
-from feathertune.model.peft_files import check_adapter, load_adapter, read_labels
+from feathertune.model.peft_files import load_adapter
 from feathertune.model.precision import PrecisionChoice, choose_precision, set_precision
 from feathertune.model.sources import BaseFiles, find_base
 from feathertune.quantization.scheme import Plan, Scheme, plan_quantization
-from feathertune.recipe import BASELINES, EvaluationSection, QuantizeSection, Recipe
+from feathertune.recipe import BASELINES, DataSection, QuantizeSection, Recipe
 from feathertune.recipe_file import load_recipe
-from feathertune.run_folder import RunFolder, open_run
+from feathertune.run_folder import RunFolder
+from feathertune.start import adapter_shape, find_start
 from feathertune.tokens.loading import load_tokenizer
 from feathertune.tokens.prompt import add_prompt
 from feathertune.tokens.tokenized import TokenizedTexts, tokenize
@@ -82,26 +83,29 @@ class Job:
         return [split for name, split in self.dataset.splits.items() if name != "train"]
 
 
-def prepare(recipe: Recipe, device: torch.device) -> Job:
+def prepare(recipe: Recipe, device: torch.device, begun: RunFolder | None = None) -> Job:
     """Load and check everything that can be without training, the model onto `device`. Writes nothing.
+
+    Args:
+        begun: the folder of a run that is resumed; data and base come from the Hub's commits that it began with.
 
     Raises:
         UserError: anything wrong with data, model or recipe.
     """
-    dataset = load_dataset(recipe.data, recipe.training.seed)
-    base = find_base(recipe.model.source, recipe.model.revision)
+    data, revision = (recipe.data, recipe.model.revision) if begun is None else _as_begun(recipe, begun)
+    dataset = load_dataset(data, recipe.training.seed)
+    base = find_base(recipe.model.source, revision)
     model = recipe.model
     tokenizer = add_prompt(load_tokenizer(base.folder, base.gguf_file), model.prompt, model.max_length)
     texts = {
         name: tokenize(tokenizer, iterate(split.texts), model.max_length) for name, split in dataset.splits.items()
     }
-    if recipe.evaluation.threshold != EvaluationSection().threshold:
-        require_two_classes(dataset.label_names)
+    check_threshold(recipe.evaluation, dataset.label_names)
     classifier = _load_base(recipe, base, dataset.label_names, recipe.training.seed)
     _check_positions(classifier, model.max_length)
     checksums = base.checksums()
-    start = None if recipe.init_from is None else find_start(recipe, dataset.label_names, checksums)
-    lora = apply_method(classifier, recipe, None if start is None else _adapter_shape(classifier, start))
+    start = None if recipe.init_from is None else find_start(recipe, dataset, checksums)
+    lora = apply_method(classifier, recipe, None if start is None else adapter_shape(classifier, start))
     plan = None if recipe.quantize is None else plan_quantization(classifier, _scheme(recipe.quantize))
     if recipe.training.share_prefixes:
         _check_sharing(classifier)
@@ -123,6 +127,15 @@ def prepare(recipe: Recipe, device: torch.device) -> Job:
         plan=plan,
         start=start,
     )
+
+
+def _as_begun(recipe: Recipe, run: RunFolder) -> tuple[DataSection, str | None]:
+    """The recipe's data and its base's revision, at the Hub's commits of a run that was begun: branches move on."""
+    data, revision = recipe.data, recipe.model.revision
+    if not (run.data.is_file() and run.base.is_file()):
+        return data, revision
+    commit = read_json(run.data)["origin"].get("revision", data.revision)
+    return data.model_copy(update={"revision": commit}), read_json(run.base)["revision"] or revision
 
 
 def in_float32(job: Job) -> Job:
@@ -194,38 +207,6 @@ def _check_sharing(classifier: PackedClassifier) -> None:
             "training.share_prefixes: with dropout, texts that begin alike are computed differently",
             fix="Set model.dropout=0 and lora.dropout=0, or training.share_prefixes=false.",
         )
-
-
-def find_start(recipe: Recipe, label_names: tuple[str, ...], checksums: dict[str, str]) -> RunFolder:
-    """The finished run at `init_from`, to go on from. Raises UserError where base, prompt or classes are others."""
-    path = str(recipe.init_from)
-    run = open_run(expanded(path))
-    earlier = load_recipe(run.recipe)
-    method = earlier.method
-    if method not in ("lora", "qat"):
-        raise UserError(f"the run was made with method {method}, not lora", where=path, fix="Start from a lora run.")
-    if read_json(run.base)["sha256"] != checksums:
-        raise UserError(
-            "the run to start from was trained on another base model",
-            where=path,
-            fix="Give the same model.source as that run's recipe.yaml.",
-        )
-    if earlier.model.prompt != recipe.model.prompt:
-        raise UserError(
-            f"the run to start from was trained with the prompt {earlier.model.prompt!r}",
-            where=path,
-            fix="Give the same model.prompt as that run's recipe.yaml.",
-        )
-    if (names := read_labels(run.adapter)) != label_names:
-        raise UserError(f"the run to start from has the classes {names}, the data {label_names}", where=path)
-    return run
-
-
-def _adapter_shape(classifier: PackedClassifier, start: RunFolder) -> LoraShape:
-    shape = check_adapter(classifier, start.adapter)
-    if shape is None:
-        raise UserError("the run to start from has no LoRA factors", where=str(start.adapter))
-    return shape
 
 
 def _scheme(section: QuantizeSection) -> Scheme:

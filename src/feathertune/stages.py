@@ -15,10 +15,10 @@ from feathertune.evaluation.metrics import compute_metrics
 from feathertune.evaluation.prediction_file import write_predictions
 from feathertune.evaluation.predictions import Decision, Predictions
 from feathertune.evaluation.selection import require_selectable
-from feathertune.files import write_json
+from feathertune.files import sha256, write_json
 from feathertune.job import Job
 from feathertune.model.model_folder import save_model
-from feathertune.model.peft_files import save_adapter
+from feathertune.model.peft_files import TENSORS, save_adapter
 from feathertune.model.precision import set_precision
 from feathertune.run_folder import RunFolder, Stage
 from feathertune.training.loop import LoopSettings, Outcome, Teacher, TrainingSet, train_loop
@@ -134,6 +134,8 @@ def fingerprint(job: Job, num_processes: int) -> str:
     )  # so that a key that a later version adds changes nothing
     parts = [recipe, json.dumps(job.base_checksums, sort_keys=True)]
     parts += [json.dumps(job.dataset.origin, sort_keys=True, default=str), str(num_processes), job.precision.precision]
+    if job.start is not None:  # which may have been trained anew, in the same folder
+        parts.append(sha256(job.start.adapter / TENSORS))
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 

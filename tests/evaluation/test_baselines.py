@@ -19,8 +19,9 @@ from feathertune.evaluation.baselines import (
 )
 from feathertune.evaluation.evaluate import evaluate_run
 from feathertune.evaluation.prediction_file import read_predictions
+from feathertune.introduction import outline
 from feathertune.recipe import Recipe
-from feathertune.recipe_file import parse_recipe
+from feathertune.recipe_file import dump_recipe, parse_recipe
 from feathertune.trained import load_trained
 from tiny import write_tiny_data
 
@@ -97,6 +98,44 @@ def test_a_run_of_a_baseline_is_a_run_folder(method: str, least: float, tmp_path
         np.testing.assert_array_equal(shown, file.probabilities_NC)
         assert (run / "evaluation" / f"errors-{split}.json").is_file()
     assert train(recipe, run, resume=True) == summary
+
+
+@pytest.mark.parametrize("threshold", ["0.7", "{maximize: f1}"])
+def test_no_threshold_makes_the_majority_answer_another_class(threshold: str, tmp_path: Path) -> None:
+    data = write_tiny_data(tmp_path / "data", test=20)
+    lines = (data / "train.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    few = [line for line in lines if '"no"' in line][: len(lines) // 3]
+    (data / "train.jsonl").write_text("".join([*few, *(line for line in lines if '"yes"' in line)]), encoding="utf-8")
+    recipe = recipe_of(data, "majority")
+    recipe = parse_recipe(dump_recipe(recipe), [f"evaluation.threshold={threshold}"], where="here")
+    summary = train(recipe, tmp_path / "run")
+    for split, metrics in summary["after"].items():
+        assert metrics["accuracy"] == summary["majority"][split]["accuracy"]
+        assert metrics["recall"] == 1.0
+
+
+def test_dry_run_tells_what_a_baseline_would_be_fitted_to(tmp_path: Path) -> None:
+    recipe = recipe_of(write_tiny_data(tmp_path / "data", test=20), "words")
+    assert outline(recipe) == {
+        "method": "words",
+        "model": None,
+        "label_names": ["no", "yes"],
+        "examples": {"train": 96, "validation": 32, "test": 20},
+    }
+
+
+@pytest.mark.parametrize("method", ["majority", "words"])
+@pytest.mark.parametrize("threshold", ["0.3", "{maximize: f1}"])
+def test_a_threshold_for_three_classes_is_refused_before_anything_is_written(
+    method: str, threshold: str, tmp_path: Path
+) -> None:
+    data = write_tiny_data(tmp_path / "data")
+    with (data / "train.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"text": "perhaps a cat", "label": "maybe"}\n')
+    recipe = parse_recipe(dump_recipe(recipe_of(data, method)), [f"evaluation.threshold={threshold}"], where="here")
+    with pytest.raises(UserError, match="a threshold decides between two classes, and the data has 3"):
+        train(recipe, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_what_needs_a_transformer_says_that_a_baseline_is_none(tmp_path: Path) -> None:

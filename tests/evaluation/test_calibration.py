@@ -156,6 +156,35 @@ def test_the_interval_of_the_calibration_error_holds_the_truth(factor: float, co
     assert covered / 200 >= 0.88
 
 
+@pytest.mark.parametrize(("claim", "true", "count"), [(0.99, 0.99, 100), (0.97, 0.99, 100), (0.98, 0.98, 300)])
+def test_so_it_does_for_a_sure_model_of_which_nearly_all_comes_true(claim: float, true: float, count: int) -> None:
+    covered = 0
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        says_yes = rng.random(count) < 0.5
+        labels = np.where(rng.random(count) < true, says_yes, ~says_yes).astype(np.int64)
+        positive = np.where(says_yes, claim, 1 - claim)
+        low, high = ece_interval(calibration_residuals(labels, np.stack([1 - positive, positive], axis=1)))
+        covered += low <= abs(claim - true) + 1e-9 and abs(claim - true) - 1e-9 <= high
+    assert covered / 200 >= 0.93
+
+
+@pytest.mark.parametrize("claim", [0.503, 0.5])
+def test_an_error_below_what_chance_leaves_may_be_as_large_as_that(claim: float) -> None:
+    labels, positive = np.arange(10) % 2, np.full(10, claim)
+    probabilities = np.stack([1 - positive, positive], axis=1)
+    assert expected_calibration_error(labels, probabilities) == pytest.approx(claim - 0.5, abs=1e-6)
+    low, high = ece_interval(calibration_residuals(labels, probabilities))
+    assert low == 0
+    of_a_fair_coin = np.sqrt(0.25 / 10) * np.sqrt(2 / np.pi)  # the mean distance of its share from a half
+    assert high == pytest.approx(of_a_fair_coin, rel=0.1)
+
+
+def test_where_nothing_but_certainty_was_claimed_and_came_true_there_is_no_interval() -> None:
+    labels = np.arange(10) % 2
+    assert ece_interval(calibration_residuals(labels, np.eye(2)[labels])) is None
+
+
 def test_the_stored_decision_is_read_strictly(tmp_path: Path) -> None:
     path = tmp_path / "calibration.json"
     assert read_decision(path, EvaluationSection()) == Decision()  # a run of before there was one

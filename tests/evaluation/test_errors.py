@@ -36,6 +36,13 @@ def test_planted_label_errors_lead_the_list() -> None:
     assert [entry["quality"] for entry in found] == sorted(entry["quality"] for entry in found)
 
 
+def test_a_model_that_says_the_same_of_all_accuses_no_label() -> None:
+    labels = np.array([0] * 11 + [1] * 9)
+    same = np.zeros((20, 2), dtype=np.float32)
+    constant = Predictions("validation", ("no", "yes"), np.arange(20), [""] * 20, labels, None, same)
+    assert describe_errors(constant)["likely_label_errors"] == []
+
+
 def test_the_most_confident_mistakes_come_first_and_can_be_found() -> None:
     some = some_predictions()
     found = describe_errors(some)

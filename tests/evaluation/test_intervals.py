@@ -83,10 +83,17 @@ def test_no_trials_prove_nothing() -> None:
 def test_one_class_alone_one_example_and_equal_losses_are_no_trouble() -> None:
     alone = confidence_intervals(predictions(np.zeros(30, dtype=np.int64), np.ones((30, 2))))
     assert alone["roc_auc"] is None
-    assert alone["loss"] == pytest.approx((np.log(2), np.log(2)))
+    assert alone["loss"] is None  # all have lost ln 2, which says nothing about others
     single = confidence_intervals(predictions(np.array([1]), np.array([[0.0, 1.0, 2.0]])))
     assert single["roc_auc"] is None
     assert single["accuracy"] == pytest.approx(wilson_interval(0, 1))
+
+
+def test_of_three_classes_all_right_only_the_accuracy_has_an_interval() -> None:
+    labels = np.repeat([0, 1, 2], [10, 6, 4])
+    found = confidence_intervals(predictions(labels, 5 * np.eye(3)[labels]))
+    assert found["accuracy"] == pytest.approx(wilson_interval(20, 20))
+    assert (found["precision"], found["recall"], found["f1"]) == (None, None, None)
 
 
 def test_a_resample_without_a_class_is_left_out_of_roc_auc() -> None:

@@ -146,6 +146,29 @@ def test_equal_answers_prove_no_equality() -> None:
     assert low < 0.98
 
 
+@pytest.mark.parametrize("metric", METRIC_NAMES)
+def test_one_example_shows_no_difference(metric: str) -> None:
+    labels = np.array([1])
+    if metric == "roc_auc":
+        labels = np.array([0, 1])  # one pair
+    right, wrong = (answers(labels, np.full((2, len(labels)), said)) for said in (True, False))
+    found = compare_pair(right, wrong, metric=metric)
+    assert found.p_value >= 0.5
+    assert found.low <= 0 <= found.high
+    assert in_words("right", "wrong", found).startswith("no difference")
+
+
+def test_the_same_seed_again_is_no_further_evidence() -> None:
+    labels = np.arange(200) % 2
+    all_right = np.ones((1, 200), dtype=bool)
+    four_wrong = all_right & (np.arange(200) > 3)
+    for seeds in (1, 2, 3):
+        pair = (answers(labels, np.repeat(right, seeds, axis=0)) for right in (all_right, four_wrong))
+        found = compare_pair(*pair)
+        assert found.p_value == pytest.approx(binomtest(4, 4).pvalue)
+        assert found.low <= 0
+
+
 def test_what_cannot_be_compared_is_refused() -> None:
     with pytest.raises(ValueError, match="not answers for the same examples"):
         compare_pair(some_answers(100), some_answers(120))

@@ -1,6 +1,7 @@
 """Whole runs: LoRA and then its quantized self, trained with that in view or rounded as it is."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from feathertune.errors import UserError
 from feathertune.evaluation.evaluate import evaluate_run
 from feathertune.evaluation.prediction_file import read_predictions
+from feathertune.job import prepare
 from feathertune.model.adapt import adapted_names
 from feathertune.quantization.fake import FakeQuantizedLinear
 from feathertune.quantization.integer import IntegerLinear
@@ -18,6 +20,7 @@ from feathertune.recipe import Recipe
 from feathertune.recipe_file import parse_recipe
 from feathertune.run import train
 from feathertune.serving.predictor import Predictor
+from feathertune.stages import fingerprint
 from feathertune.trained import load_trained
 from tiny import save_tiny_base, write_tiny_data
 
@@ -128,6 +131,16 @@ def test_starting_from_a_run_trains_no_lora_again(runs: Runs) -> None:
     assert not (run / "metrics-qat.jsonl").exists(), "the only training's record has the usual name"
     assert summary["epochs"] == 2
     assert json.loads((run / "adapter" / "adapter_config.json").read_text())["r"] == 4, "the run's rank"
+
+
+def test_what_began_with_another_adapter_is_not_resumed(runs: Runs, tmp_path: Path) -> None:
+    start = shutil.copytree(runs.run("lora"), tmp_path / "lora")
+    recipe = runs.recipe(*QAT, f"init_from={start}")
+    began = fingerprint(prepare(recipe, torch.device("cpu")), 1)
+    assert fingerprint(prepare(recipe, torch.device("cpu")), 1) == began
+    shutil.rmtree(start)
+    train(runs.recipe("training.seed=1"), start)
+    assert fingerprint(prepare(recipe, torch.device("cpu")), 1) != began
 
 
 @pytest.mark.parametrize("method", ["head", "full", "lora"])

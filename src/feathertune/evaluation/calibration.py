@@ -88,12 +88,17 @@ def choose_threshold(predictions: Predictions, metric: ThresholdMetric) -> float
     Raises UserError for the test split, and where there are more than two classes.
     """
     require_selectable(predictions.split, "a threshold")
-    require_two_classes(predictions.label_names)
+    _require_two_classes(predictions.label_names)
     return _threshold(predictions.labels, predictions.probabilities_NC[:, 1], metric)
 
 
-def require_two_classes(label_names: tuple[str, ...]) -> None:
-    """Raise a UserError where there are more: a threshold says nothing there."""
+def check_threshold(section: EvaluationSection, label_names: tuple[str, ...]) -> None:
+    """Raise a UserError where a threshold is wanted for more than two classes."""
+    if section.threshold != EvaluationSection().threshold:
+        _require_two_classes(label_names)
+
+
+def _require_two_classes(label_names: tuple[str, ...]) -> None:
     if len(label_names) != 2:
         raise UserError(
             f"a threshold decides between two classes, and the data has {len(label_names)}",

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from feathertune.evaluation.intervals import wilson_interval
+from feathertune.evaluation.intervals import NO_WIDTH, wilson_interval
 from feathertune.evaluation.predictions import Predictions
 from feathertune.evaluation.raters import rater_ceiling
 
@@ -96,13 +96,14 @@ def likely_label_errors(predictions: Predictions) -> list[dict[str, Any]]:
 
     By confident learning (Northcutt, Jiang & Chuang, JAIR 2021; cleanlab): an example is listed where its label is
     given less than the probability that examples of that class usually get, and another class at least what its
-    own get, for as many examples as the estimated noise says. `quality` is the probability of the given label.
+    own get, for as many examples as the estimated noise says. `quality` is the probability of the given label. A model
+    that says the same of every text, as the majority class does, accuses none.
     """
-    if len(np.unique(predictions.labels)) < 2:
+    probabilities_NC = predictions.probabilities_NC
+    if len(np.unique(predictions.labels)) < 2 or np.ptp(probabilities_NC, axis=0).max() < NO_WIDTH:
         return []
     from cleanlab.filter import find_label_issues
 
-    probabilities_NC = predictions.probabilities_NC
     found = find_label_issues(
         predictions.labels, probabilities_NC, return_indices_ranked_by="self_confidence", n_jobs=1
     )

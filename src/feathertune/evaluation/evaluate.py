@@ -10,7 +10,7 @@ from feathertune.data.loading import load_dataset, load_split
 from feathertune.data.texts import iterate
 from feathertune.environment import default_device
 from feathertune.errors import UserError
-from feathertune.evaluation.calibration import cross_fit
+from feathertune.evaluation.calibration import cross_fit, settle
 from feathertune.evaluation.inference import predict_split
 from feathertune.evaluation.metrics import Metrics, compute_metrics
 from feathertune.files import expanded, read_json
@@ -58,7 +58,13 @@ def evaluate_untrained(recipe: Recipe, *, split: str = "validation") -> Metrics:
     name = {"dev": "validation"}.get(split, split)
     if name not in job.dataset.splits:
         raise UserError(f"there is no split {name!r}", fix=f"The splits: {', '.join(job.dataset.splits)}.")
-    return compute_metrics(predict_split(job.classifier, job.dataset.splits[name], job.texts[name]))
+    needed = {name, "validation"}  # where a threshold or temperature is chosen
+    raw = {
+        split.name: predict_split(job.classifier, split, job.texts[split.name])
+        for split in job.evaluated
+        if split.name in needed
+    }
+    return compute_metrics(settle(raw, recipe.evaluation)[name])
 
 
 def own_split(trained: TrainedModel, name: str) -> Split:

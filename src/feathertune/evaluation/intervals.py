@@ -40,6 +40,7 @@ from feathertune.evaluation.weighted import (
 Interval = tuple[float, float]
 RESAMPLES = 2000
 Z95 = float(ndtri(0.975))
+NO_WIDTH = 1e-9  # an interval this narrow is rounding
 
 
 def confidence_intervals(
@@ -112,11 +113,11 @@ def _collect(statistics: Statistics, chunks: Iterator[Weights]) -> dict[str, Flo
 def bca_interval(itself: float, drawn_B: Floats, accelerated: float) -> Interval | None:
     """One BCa interval from the estimate, its bootstrap values and its acceleration (Efron 1987, eq. 2.3).
 
-    None where every resample gives the same value, as for a perfect ROC AUC: what does not vary in resamples tells
-    nothing about other examples, and an interval of no width would claim certainty.
+    None where resamples give the same value, but for rounding and few of them, as for a perfect ROC AUC: what does not
+    vary in resamples tells nothing about other examples, and an interval of no width would claim certainty.
     """
     drawn_B = drawn_B[np.isfinite(drawn_B)]
-    if not np.isfinite(itself) or len(drawn_B) == 0 or drawn_B.min() == drawn_B.max():
+    if not np.isfinite(itself) or len(drawn_B) == 0:
         return None
     # ties count half: a metric on a coarse grid is not biased for that
     below = ((drawn_B < itself).sum() + (drawn_B == itself).sum() / 2) / len(drawn_B)
@@ -124,7 +125,7 @@ def bca_interval(itself: float, drawn_B: Floats, accelerated: float) -> Interval
     shifted = bias + np.array([-Z95, Z95])
     levels = ndtr(bias + shifted / (1 - accelerated * shifted))
     low, high = np.quantile(drawn_B, levels)
-    return float(low), float(high)
+    return (float(low), float(high)) if high - low > NO_WIDTH else None
 
 
 def acceleration(left_out_G: Floats) -> float:

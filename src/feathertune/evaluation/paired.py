@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from scipy.stats import binomtest
 from scipy.stats import t as student_t
 
 from feathertune.evaluation.intervals import (
+    NO_WIDTH,
     RESAMPLES,
     Z95,
     Interval,
@@ -52,7 +54,8 @@ class PairedDifference:
         metric: one of METRIC_NAMES.
         difference: of the means over the seeds.
         low, high: the 95% interval.
-        p_value: of no difference. For accuracy of one seed each McNemar's, else twice the bootstrap's smaller tail.
+        p_value: of no difference. For accuracy of one seed each McNemar's, else twice the bootstrap's smaller tail, but
+            no less than so few different answers can have; where that is 5% or more, the interval holds 0.
         mcnemar: for each pair of runs; a method that was run once is compared with each run of the other.
         seeds: how many runs each method has.
     """
@@ -86,11 +89,14 @@ def compare_pair(
     low, high = np.quantile(drawn_B, [LEVEL / 2, 1 - LEVEL / 2])
     below, above = (drawn_B <= 0).sum(), (drawn_B >= 0).sum()
     p_value = min(1.0, float(2 * (min(below, above) + 1) / (len(drawn_B) + 1)))
-    if drawn_B.min() == drawn_B.max():
-        # The same answers everywhere: that no example sets them apart does not mean that none would. As if one of two
-        # further ones did (Agresti & Min, Statistics in Medicine 2005).
+    if high - low < NO_WIDTH:
+        # The same difference everywhere: that no example tells otherwise does not mean that none would. As if one of
+        # two further ones did (Agresti & Min, Statistics in Medicine 2005).
         half = Z95 / (len(first.label_N) + 2)
         low, high = value - half, value + half
+    p_value = max(p_value, least := _least_p(first, second, metric))
+    if least >= LEVEL:
+        low, high = min(low, 0.0), max(high, 0.0)
     tests = _mcnemar_by_seed(first, second)
     if metric == "accuracy" and len(tests) == 1:
         p_value = tests[0].p
@@ -178,6 +184,33 @@ def _ece_over_seeds(answers: Answers, seed: int) -> tuple[float, float | None, f
     between = float(student_t.ppf(1 - LEVEL / 2, answers.seeds - 1)) * value_S.std(ddof=1) / np.sqrt(answers.seeds)
     ends = float(value - np.hypot(value - low, between)), float(value + np.hypot(high - value, between))
     return value, *_possible("ece", *ends, least=0.0)
+
+
+def _least_p(first: Answers, second: Answers, metric: str) -> float:
+    """The two-sided p-value of a sign test where each example that sets the methods apart speaks for the same one.
+
+    A bootstrap cannot know it: of 4 examples of 200 that all speak for one method, 2% of resamples hold none, while
+    chance alone turns 4 coins the same way in 12.5%. More seeds are no more examples. Each class counts where a metric
+    looks at it alone (recall) or at pairs of both (ROC AUC).
+    """
+    apart_N = _apart(first, second, by_class=metric not in ("loss", "ece", "roc_auc"))
+    counts_C = np.bincount(first.label_N[apart_N], minlength=first.probability_SNC.shape[2])
+    count = counts_C.sum()
+    if len(counts_C) == 2 and metric in ("recall", "roc_auc"):
+        count = counts_C[1] if metric == "recall" else counts_C.min()
+    return float(min(1.0, 2 * 0.5**count))
+
+
+def _apart(first: Answers, second: Answers, *, by_class: bool) -> npt.NDArray[np.bool_]:
+    """[N] whether the methods' answers differ, in any pair of their runs: in class, or in probability."""
+    differ_KN = [
+        first.predicted(one) != second.predicted(other)
+        if by_class
+        else (first.probability_SNC[one] != second.probability_SNC[other]).any(axis=1)
+        for one in range(first.seeds)
+        for other in range(second.seeds)
+    ]
+    return np.asarray(np.any(differ_KN, axis=0))
 
 
 def _possible(metric: str, low: float, high: float, *, least: float) -> Interval:

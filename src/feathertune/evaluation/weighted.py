@@ -22,7 +22,8 @@ Area = Callable[[Weights], Floats]
 METRIC_NAMES = ("loss", "accuracy", "precision", "recall", "f1", "roc_auc", "ece")
 JACKKNIFE_GROUPS = 200
 CHUNK_WEIGHTS = 1_000_000  # weights held at once: 4 MB, so that a chunk stays in the processor's cache
-FEW_POSITIVES = 256  # up to here a matrix product beats a running sum
+FEW_POSITIVES = 256  # up to here, of so many examples, a matrix product beats a running sum
+FEW_EXAMPLES = 10_000
 
 
 def weighted_statistics(predictions: Predictions, names: Collection[str] = METRIC_NAMES) -> Statistics:
@@ -106,9 +107,10 @@ def _area_function(positive_N: npt.NDArray[np.bool_], scores_N: Floats) -> Area:
     """[B, N] weights -> [B] area under the ROC curve: the share of (positive, negative) pairs in the right order.
 
     A pair of equal scores counts half (Mann & Whitney 1947), which is what scikit-learn's trapezia give. NaN where a
-    class is missing. Few positives are compared with everyone in a matrix product; many are ranked.
+    class is missing. Few positives of few examples are compared with everyone in a matrix product; many are ranked.
     """
-    pairs = _pairs_by_product if positive_N.sum() <= FEW_POSITIVES else _pairs_by_rank
+    few = positive_N.sum() <= FEW_POSITIVES and len(positive_N) <= FEW_EXAMPLES
+    pairs = _pairs_by_product if few else _pairs_by_rank
     right_pairs = pairs(positive_N, scores_N)
     sides_N2 = np.stack([positive_N, ~positive_N], axis=1).astype(np.float32)
 

@@ -19,7 +19,7 @@ from feathertune.model.classifier import PackedClassifier
 from feathertune.model.families import head_parameters
 
 _PREFIX = "base_model.model."
-_CONFIG, _TENSORS, _LABELS = "adapter_config.json", "adapter_model.safetensors", "labels.json"
+_CONFIG, TENSORS, _LABELS = "adapter_config.json", "adapter_model.safetensors", "labels.json"
 _NO_LORA = "dummy-target-modules"  # PEFT's own name for 'modules_to_save alone'
 # Settings that change what the adapter computes and that AdaptedLinear does not do, with the value that means 'off'.
 _UNSUPPORTED: dict[str, tuple[Any, ...]] = {
@@ -53,7 +53,7 @@ def save_adapter(
         _PREFIX + (f"{name}.weight" if name.endswith((".lora_A", ".lora_B")) else name): tensor.detach().float().cpu()
         for name, tensor in trainable_state(classifier).items()
     }
-    with atomic_path(folder / _TENSORS) as path:
+    with atomic_path(folder / TENSORS) as path:
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, metadata={"format": "pt"})
     write_labels(classifier, folder)
     write_json(folder / _CONFIG, _peft_config(classifier, shape, base, revision))
@@ -131,7 +131,7 @@ def read_adapter(folder: Path) -> dict[str, torch.Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    path = folder / _TENSORS
+    path = folder / TENSORS
     try:
         stored = load_file(path)
     except (OSError, SafetensorError) as error:
