@@ -7,10 +7,10 @@ The **calibration error** is a sum of absolute values, so chance can only add to
 0.11 on average in 100 examples. Resampling adds it once more, and no bootstrap interval holds the truth near 0 (none
 of 500 did). So its interval is found the other way round: which true errors would give the one that was found? The
 candidates are the found residuals of the bins, scaled; what chance adds to each is simulated. A bin's chance is that of
-its residuals, but no less than what its claims say themselves: p (1 - p) of each. Where all of a bin came out right,
-as with a sure and accurate model, the residuals alone would know of no chance. In 200 simulations each (100 of 3,000)
-of 20 to 3,000 examples, true errors of 0 to 0.1 and claims of all kinds or of 0.97 to 0.99 alone, such an interval
-held the truth in 89% to 100%.
+its residuals, but no less than if half an example more had come true and half a one more not (Jeffreys' prior): where
+all of a bin came out right, as with a sure and accurate model, the residuals alone would know of no chance. In 150
+simulations each of 60 to 1,000 examples, true errors of 0 to 0.3 and claims of all kinds or of one kind alone (0.6 to
+0.99), such an interval held the truth in 91% to 100%.
 """
 
 from __future__ import annotations
@@ -60,8 +60,10 @@ def ece_interval(residuals_NK: npt.NDArray[np.float32], seed: int = 0) -> tuple[
     count = len(residuals_NK)
     found_K = residuals_NK.mean(axis=0, dtype=np.float64)
     square_K = (residuals_NK.astype(np.float64) ** 2).mean(axis=0)
-    claimed_K = (np.abs(residuals_NK) * (1 - np.abs(residuals_NK))).mean(axis=0, dtype=np.float64)
-    spread_K = np.sqrt(np.maximum(square_K - found_K**2, claimed_K) / count)
+    inside_K, true_K = (residuals_NK != 0).sum(axis=0), (residuals_NK > 0).sum(axis=0)
+    rate_K = (true_K + 0.5) / (inside_K + 1)
+    least_K = rate_K * (1 - rate_K) * inside_K / count
+    spread_K = np.sqrt(np.maximum(square_K - found_K**2, least_K) / count)
     error = float(np.abs(found_K).sum())
     chance_BK = spread_K * np.random.default_rng(seed).normal(size=(SIMULATED, BINS))
     chance = float(np.abs(chance_BK).sum(axis=1).mean())
