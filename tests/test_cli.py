@@ -2,51 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
-import io
 import json
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from feathertune.cli import main
+from shell import as_process, feathertune
 from tiny import save_tiny_base, write_tiny_data
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a shell would have seen."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-def feathertune(*arguments: str, cwd: Path) -> Result:
-    """Run the command line in this process, from the folder `cwd`: importing torch anew each time takes seconds."""
-    out, err, argv = io.StringIO(), io.StringIO(), sys.argv
-    sys.argv = ["feathertune", *arguments]
-    try:
-        with contextlib.chdir(cwd), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            main()
-        code = 0
-    except SystemExit as stop:
-        code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
-    finally:
-        sys.argv = argv
-    return Result(code, out.getvalue(), err.getvalue())
-
-
-def as_process(*arguments: str, cwd: Path) -> Result:
-    """Run the command as a process of its own, as a shell would."""
-    command = [sys.executable, "-W", "error::UserWarning", "-m", "feathertune.cli", *arguments]
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=300)
-    return Result(done.returncode, done.stdout, done.stderr)
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
@@ -222,6 +188,8 @@ def test_a_base_with_other_weights_is_refused(place: Path, tmp_path: Path) -> No
         (["predict", "run"], "--input"),
         (["predict", "run", "   "], "empty"),
         (["predict", "run", "--input", "data/none.csv"], "no such file"),
+        (["predict", "run", "--input", "-"], "standard input is not read"),
+        (["predict", "run", "a cat", "--text", "text"], "--text names a column of --input, which is not given"),
         (["predict", "run", "a cat", "--output", "out.xlsx"], ".csv or .json"),
         (["evaluate", "run", "--split", "tset"], "validation"),
         (["inspect", "data", "nowhere/at/all"], "nowhere/at/all"),
@@ -245,12 +213,20 @@ def test_an_error_in_a_process_of_its_own(place: Path) -> None:
     assert "Traceback" not in result.stderr
 
 
-def test_a_bad_row_in_the_input_leaves_no_output_file(place: Path) -> None:
-    (place / "bad.jsonl").write_text('{"text": "a cat"}\n{"text": ""}\n', encoding="utf-8")
-    result = feathertune("predict", "run", "--input", "bad.jsonl", "--output", "never.csv", cwd=place)
-    assert result.returncode == 2
-    assert "bad.jsonl:2" in result.stderr
-    assert not (place / "never.csv").exists()
+def test_a_bad_row_comes_with_advice_that_the_command_can_follow(place: Path, tmp_path: Path) -> None:
+    path = tmp_path / "bad.jsonl"
+    rows = [{"text": f"text {n}" if n % 4 != 1 else "", "label": ("no", "yes")[n % 2]} for n in range(40)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    advice = {
+        ("inspect", "data", str(path)): "  Mend it, or leave such rows out: --on-bad-row skip\n",
+        ("train", "recipe.yaml", f"data.source={path}"): "  Mend it, or leave such rows out: data.on_bad_row=skip\n",
+        ("evaluate", "run", "--data", str(path)): "  Mend or remove it.\n",
+    }
+    for command, said in advice.items():
+        result = feathertune(*command, cwd=place)
+        assert (result.returncode, result.stderr.endswith(f"bad.jsonl:2: the text is empty\n{said}")) == (2, True)
+    followed = feathertune("inspect", "data", str(path), "--on-bad-row", "skip", cwd=place)
+    assert (followed.returncode, "10 bad rows were left out" in followed.stdout) == (0, True)
 
 
 def test_dry_run_trains_nothing_and_prints_the_plan(place: Path) -> None:

@@ -176,12 +176,6 @@ def test_a_value_of_the_wrong_type_is_named_with_its_line(lines: str, message: s
     assert message in refusal(f"{BASE}{lines}\n")
 
 
-def test_text_that_yaml_reads_as_something_else_wants_quotes() -> None:
-    said = refusal(BASE.replace("{column: c}", "{column: c, names: [no, yes]}"))
-    assert "data.label.names.0 (line 5): this must be text, and YAML reads it as False; put it in quotes" in said
-    assert "YAML reads it as 5" in refusal(BASE.replace("source: m", "source: 5"))
-
-
 def test_a_required_key_that_is_missing_is_named() -> None:
     said = refusal("model: {}")
     assert "model.source: this key is required" in said
@@ -191,11 +185,6 @@ def test_a_required_key_that_is_missing_is_named() -> None:
 @pytest.mark.parametrize("text", ["", "3", "[model, data]", "text", "null", "- model: {source: m}"])
 def test_a_recipe_is_a_mapping(text: str) -> None:
     assert "a recipe is a mapping of sections" in refusal(text)
-
-
-def test_a_key_given_twice_is_refused() -> None:
-    assert refusal(BASE + "training: {epochs: 1}\ntraining: {seed: 1}") == "r.yaml:7: the key 'training' is given twice"
-    assert "r.yaml:7: the key 'epochs'" in refusal(BASE + "training:\n  {epochs: 1, epochs: 2}")
 
 
 @pytest.mark.parametrize(

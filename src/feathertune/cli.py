@@ -90,13 +90,11 @@ def train(
     from feathertune import run
 
     if dry_run:
-        from feathertune.environment import default_device
         from feathertune.introduction import outline
-        from feathertune.job import prepare
 
         if output is not None:
             run.check_output(output, loaded, resume=resume)
-        typer.echo(json.dumps(outline(prepare(loaded, default_device())), indent=2, ensure_ascii=False))
+        typer.echo(json.dumps(outline(loaded), indent=2, ensure_ascii=False))
         return
     folder = output or Path("runs") / f"{path.stem}-{datetime.now():%Y%m%d-%H%M%S}"
     from feathertune.evaluation.summary_table import before_after_table
@@ -156,8 +154,7 @@ def predict(
     kind = format_ or _kind_by_name(output, default="table" if texts else "csv")
     if output is not None and kind == "table":
         raise UserError("a table cannot be written to a file", fix="Give --format csv or json.")
-    if input_ is not None and not input_.is_file():
-        raise UserError("there is no such file", where=str(input_))
+    _check_input(input_, output, text)
     from feathertune.export.export_folder import is_export
 
     if not is_export(run):
@@ -259,6 +256,23 @@ def _require_reportable(folder: Path) -> None:
     """As `require_run`, for what else has a report."""
     if not any((folder / name).is_file() for name in ("comparison.json", "tune.json")):
         require_run(folder)
+
+
+def _check_input(input_: Path | None, output: Path | None, text: str | None) -> None:
+    """Refuse an --input that cannot be read, or that --output would replace, and a --text that goes with none."""
+    if input_ is None:
+        if text is not None:
+            raise UserError(
+                "--text names a column of --input, which is not given",
+                fix='Texts are given as they are: predict RUN "a text"',
+            )
+        return
+    if str(input_) == "-":
+        raise UserError("standard input is not read", where="--input -", fix="Give a file, whose name says its kind.")
+    if not input_.is_file():
+        raise UserError("there is no such file", where=str(input_))
+    if output is not None and output.exists() and output.samefile(input_):
+        raise UserError("this is the --input itself, which is never replaced", where=f"--output {output}")
 
 
 def _kind_by_name(output: Path | None, default: str) -> str:

@@ -13,6 +13,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     ValidatorFunctionWrapHandler,
     field_validator,
     model_validator,
@@ -26,6 +27,17 @@ ThresholdMetric = Literal["accuracy", "f1", "balanced_accuracy"]
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _true_is_no_number(cls, value: Any, field: ValidationInfo) -> Any:
+        """Refuse true where a number belongs, which would count as 1; YAML reads yes and on as true."""
+        if isinstance(value, bool):
+            annotation = cls.model_fields[str(field.field_name)].annotation
+            kinds = {getattr(kind, "__origin__", kind) for kind in (annotation, *get_args(annotation))}
+            if kinds & {int, float} and bool not in kinds:
+                raise ValueError(f"must be a number; YAML reads this as {str(value).lower()}")
+        return value
 
 
 class ModelSection(_Section):
@@ -163,6 +175,12 @@ class QuantizeSection(_Section):
     epochs: int = Field(default=3, ge=1, le=10_000, description="with the quantizers on, after training.epochs without")
     learning_rate: float | None = Field(default=None, gt=0, description="default: training.learning_rate")
     distill: DistillSection | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> QuantizeSection:
+        if self.training == "none" and self.distill is not None:
+            raise ValueError("`distill` goes with `training: qat`: where nothing is trained, nothing learns")
+        return self
 
 
 class MethodSection(_Section):

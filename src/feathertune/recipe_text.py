@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime
 from typing import Any, get_args
 
 import yaml
@@ -34,10 +35,13 @@ def require_unique_keys(text: str, where: str) -> None:
             keys = set()
             for key_node, value_node in node.value:
                 if key_node.value in keys:
-                    line = key_node.start_mark.line + 1
-                    raise UserError(f"the key {key_node.value!r} is given twice", where=f"{where}:{line}")
+                    place = f"{where}:{key_node.start_mark.line + 1}" if "\n" in text else where
+                    raise UserError(f"the key {key_node.value!r} is given twice", where=place)
                 keys.add(key_node.value)
                 nodes.append(value_node)
+        elif isinstance(node, yaml.SequenceNode) and id(node) not in seen:
+            seen.add(id(node))
+            nodes += node.value
 
 
 def apply_override(values: dict[str, Any], override: str) -> str:
@@ -53,7 +57,9 @@ def apply_override(values: dict[str, Any], override: str) -> str:
         node = node[name]
         if not isinstance(node, dict):
             raise UserError(f"the override {override!r} sets a key of {'.'.join(keys[:depth])}, which is no section")
-    node[keys[-1]] = load_yaml(text, where=f"the override {override!r}")
+    where = f"the override {override!r}"
+    node[keys[-1]] = load_yaml(text, where)
+    require_unique_keys(text, where)
     return ".".join(keys)
 
 
@@ -81,8 +87,9 @@ def _message(whole: type[BaseModel], kind: str, path: list[str], value: Any, mes
         return "this key is required"
     if kind == "model_type":
         return "this is a section: it holds keys of its own"
-    if kind == "string_type" and isinstance(value, (bool, int, float)):
-        return f"this must be text, and YAML reads it as {value!r}; put it in quotes"
+    if kind == "string_type" and (value is None or isinstance(value, (bool, int, float, date))):
+        read = {type(None): "null, as it does where nothing is written", date: "a date", datetime: "a time"}
+        return f"this must be text, and YAML reads it as {read.get(type(value), repr(value))}; put it in quotes"
     return message.removeprefix("Value error, ")
 
 

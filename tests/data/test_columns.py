@@ -66,3 +66,9 @@ def test_what_cannot_be_guessed_says_which_option_to_give(
 ) -> None:
     with pytest.raises(UserError, match=message):
         guess_columns(source(tmp_path, content), **options)  # type: ignore[arg-type]
+
+
+def test_where_every_row_is_bad_the_first_is_named(tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_bytes("text,label\né,x\nü,y\n".encode("cp1252"))
+    with pytest.raises(UserError, match=r"data\.csv:2: not valid UTF-8: byte 0xe9 .*\n  Save the file as UTF-8\."):
+        guess_columns(str(tmp_path / "data.csv"))

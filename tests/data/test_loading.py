@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feathertune.data.example import Split
-from feathertune.data.loading import load_dataset, split_validation
+from feathertune.data.loading import load_dataset, load_split, split_validation
 from feathertune.data.overlap import find_overlap, text_keys
 from feathertune.errors import UserError
 from feathertune.recipe import DataSection, LabelSection
@@ -88,8 +88,10 @@ BAD_TRAIN = {
 def test_a_bad_row_stops_or_is_listed_and_skipped(tmp_path: Path, case: str) -> None:
     content, line, reason = BAD_TRAIN[case]
     place = f"{folder(tmp_path, train=content)}/train.tsv:{line}"
-    with pytest.raises(UserError, match=r"data\.on_bad_row=skip") as caught:
+    with pytest.raises(UserError) as caught:
         load_dataset(section(tmp_path), seed=0)
+    encoding = "Save the file as UTF-8." if case in ("bad UTF-8", "a NUL") else None
+    assert caught.value.fix == (encoding or "Mend it, or leave such rows out: data.on_bad_row=skip")
     assert caught.value.where == place
     assert reason in caught.value.what
 
@@ -98,6 +100,13 @@ def test_a_bad_row_stops_or_is_listed_and_skipped(tmp_path: Path, case: str) -> 
     (bad,) = dataset.bad_rows
     assert bad.place == place
     assert reason in bad.reason
+
+
+def test_where_no_row_may_be_left_out_it_is_not_advised(tmp_path: Path) -> None:
+    train = folder(tmp_path, train="text\trating\na\t1\nc\t0\nb\thigh\n") / "train.tsv"
+    with pytest.raises(UserError, match="the rating 'high' is not a number") as caught:
+        load_split(train, section(tmp_path, on_bad_row="skip"), ("NEGATIVE", "POSITIVE"))
+    assert caught.value.fix == "Mend or remove it."
 
 
 def test_an_unknown_label_names_file_line_and_the_nearest(tmp_path: Path) -> None:
@@ -117,6 +126,9 @@ def test_an_empty_split_is_refused(tmp_path: Path, name: str) -> None:
 def test_a_split_of_bad_rows_says_so(tmp_path: Path) -> None:
     folder(tmp_path, dev="text\trating\na\tx\nb\ty\n")
     with pytest.raises(UserError, match=r"all 2 rows are bad, the first \(.*dev\.tsv:2\): the rating 'x' is not"):
+        load_dataset(section(tmp_path, on_bad_row="skip"), seed=0)
+    folder(tmp_path, dev="text\trating\né\t1\nü\t0\n".encode("cp1252"))
+    with pytest.raises(UserError, match=r"all 2 rows are bad, .*not valid UTF-8.*\n  Save the file as UTF-8\."):
         load_dataset(section(tmp_path, on_bad_row="skip"), seed=0)
 
 

@@ -198,6 +198,7 @@ def test_a_bad_row_names_its_line_and_the_rest_is_read(tmp_path: Path, case: str
     bad = the_bad_row(path)
     assert bad.place == f"{path}:{line}"
     assert reason in bad.reason
+    assert bad.fix == ("Save the file as UTF-8." if "UTF-8" in case or "NUL" in case else None)
 
 
 def test_bad_utf8_in_parquet_names_its_row(tmp_path: Path) -> None:
@@ -216,8 +217,13 @@ BAD_FILES = {
     "empty parquet": ("a.parquet", b"", "not a readable Parquet file"),
     "text named parquet": ("a.parquet", b"text\tlabel\n", "not a readable Parquet file"),
     "two columns of one name": ("a.csv", b"text,text\na,b\n", "a.csv:1: two columns are named 'text'"),
-    "UTF-16": ("a.tsv", "text\tlabel\n".encode("utf-16"), "a.tsv:1: "),
+    "UTF-16": ("a.tsv", "text\tlabel\n".encode("utf-16"), "a.tsv: the file is UTF-16 text"),
+    "UTF-16 in csv": ("a.csv", b"\xfe\xff" + "text,label\na,x\n".encode("utf-16-be"), "Save the file as UTF-8."),
+    "UTF-16 without its mark": ("a.csv", "text,label\na,x\n".encode("utf-16-le"), "Save the file as UTF-8."),
+    "line ends of old Macs in tsv": ("a.tsv", b"text\tlabel\ra\tx\r", "a.tsv: the file is a single line"),
+    "line ends of old Macs in csv": ("a.csv", b"text,label\ra,x\rb,y", "a.csv: the file is a single line"),
     "header that is not UTF-8": ("a.csv", b"text\xff,label\n", "a.csv:1: not valid UTF-8"),
+    "header in another encoding": ("a.tsv", b"caf\xe9\tlabel\n", "Save the file as UTF-8."),
     "another kind": ("a.xlsx", b"", "files of kind '.xlsx' cannot be read"),
 }
 

@@ -29,6 +29,16 @@ def test_texts_come_back_as_they_were(column: pa.ChunkedArray) -> None:
     assert TextWriter().finish().to_pylist() == []
 
 
+def test_long_texts_are_written_before_there_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(texts, "CHUNK_CHARACTERS", 10_000)
+    writer = TextWriter()
+    for text in TEXTS:
+        writer.add(text)
+    column = writer.finish()
+    assert [len(chunk) for chunk in column.chunks] == [16, 8]
+    assert column.to_pylist() == TEXTS
+
+
 def test_many_texts_take_none_of_arrows_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     before = pa.total_allocated_bytes()
     writer = TextWriter()
@@ -50,8 +60,12 @@ def test_a_stored_column_is_a_sequence_of_strings(column: pa.ChunkedArray) -> No
         stored[24]
 
 
+@pytest.mark.parametrize("most_joined", [2**28, 6000])
 @pytest.mark.parametrize("indices", [[], [3], [0, 1, 5, 6, 7, 11, 23], [23, 0, 11, 11, 2, 22, 1]])
-def test_taking_some(column: pa.ChunkedArray, indices: list[int]) -> None:
+def test_taking_some(
+    column: pa.ChunkedArray, monkeypatch: pytest.MonkeyPatch, indices: list[int], most_joined: int
+) -> None:
+    monkeypatch.setattr(texts, "MOST_JOINED", most_joined)
     assert take(column, np.array(indices, dtype=np.int64)).to_pylist() == [TEXTS[index] for index in indices]
 
 

@@ -63,6 +63,12 @@ def test_shards_may_be_links_as_in_the_hubs_cache(base: Path) -> None:
     assert load_base(find_base(str(base)), LABELS, seed=0).label_names == LABELS
 
 
+@pytest.mark.parametrize("prefix", ["", "gguf:"])
+def test_a_revision_of_files_is_refused_and_not_forgotten(base: Path, prefix: str) -> None:
+    with pytest.raises(UserError, match=r"model\.revision: a revision goes with a Hub id"):
+        find_base(f"{prefix}{base}", "v1")
+
+
 @pytest.mark.parametrize("name", ["../shard-1.safetensors", "/etc/passwd", "sub/shard-1.safetensors", 7])
 def test_an_index_that_leads_out_of_the_folder(base: Path, name: object) -> None:
     shard(base, name)

@@ -1,6 +1,7 @@
 """A run that is asked about new texts: what is made once, and what it answers."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -63,10 +64,34 @@ def test_words_are_looked_up_in_one_vectorizer(place: Path, monkeypatch: pytest.
     assert len(calls) == 1
 
 
-@pytest.mark.parametrize(("text", "what"), [(" ", "is empty"), ("\ud800", "not valid UTF-8")])
-def test_what_is_no_text_is_named_by_its_place(place: Path, text: str, what: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        (" ", "is empty"),
+        ("\ud800", "not valid UTF-8"),
+        (None, "not a text but None"),
+        (float("nan"), "not a text but nan"),
+        (b"abc", "not a text but b'abc'"),
+        (["the cat"], "not a text but \\['the cat'"),
+    ],
+)
+@pytest.mark.parametrize("method", ["lora", "words"])
+def test_what_is_no_text_is_named_by_its_place(place: Path, method: str, text: Any, what: str) -> None:
     with pytest.raises(UserError, match=f"text 2: .*{what}"):
-        Predictor(place / "words").predict(["the cat", text])
+        Predictor(place / method).predict(["the cat", text])
+
+
+@pytest.mark.parametrize("texts", [{"text": "the cat"}, b"abc", None, 5, SimpleNamespace(columns=["text"])])
+def test_what_is_no_list_of_texts_is_refused(place: Path, texts: Any) -> None:
+    with pytest.raises(UserError, match=f"a text or a list of texts is wanted, not {type(texts).__name__}"):
+        Predictor(place / "words").predict(texts)
+
+
+def test_any_iterable_of_texts_will_do(place: Path) -> None:
+    predictor = Predictor(place / "words")
+    wanted = predictor.predict(["the cat", "a moon"])
+    for texts in (("the cat", "a moon"), np.array(["the cat", "a moon"]), iter(["the cat", "a moon"])):
+        assert predictor.predict(texts) == wanted  # type: ignore[arg-type]
 
 
 def count(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> list[None]:

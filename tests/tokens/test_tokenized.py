@@ -90,14 +90,25 @@ def test_more_texts_than_a_chunk_holds(tokenizer: Any, count: int) -> None:
     assert len(count_tokens(tokenizer.backend_tokenizer, words)) == count
 
 
-def test_texts_in_chunks_are_cut_and_counted_alike(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("limit", ["CHUNK_TEXTS", "CHUNK_CHARACTERS"])
+def test_texts_in_chunks_are_cut_and_counted_alike(tokenizer: Any, monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
     texts = [" ".join(WORDS[: index % 11]) for index in range(40)]
     whole = tokenize(tokenizer, texts, max_length=7)
-    monkeypatch.setattr(tokenized, "_CHUNK", 3)
+    monkeypatch.setattr(tokenized, limit, 3)
     parts = tokenize(tokenizer, texts, max_length=7)
     assert np.array_equal(parts.ids, whole.ids)
     assert np.array_equal(parts.offsets, whole.offsets)
     assert parts.truncated == whole.truncated > 0
+
+
+def test_long_texts_are_tokenized_a_few_at_a_time(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    chunks: list[list[str]] = []
+    encode = tokenized._encode
+    monkeypatch.setattr(tokenized, "_encode", lambda tokenizer, texts: chunks.append(texts) or encode(tokenizer, texts))
+    monkeypatch.setattr(tokenized, "CHUNK_CHARACTERS", 100)
+    texts = ["the cat"] * 3 + ["the " * 200] + ["moon " * 15] * 3
+    assert len(tokenize(tokenizer, texts, max_length=7)) == 7
+    assert chunks == [texts[:4], texts[4:6], texts[6:]]
 
 
 def test_a_text_without_tokens_is_refused() -> None:

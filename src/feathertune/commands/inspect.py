@@ -34,11 +34,15 @@ def inspect_data(
     format_: FormatOption = TableOrJson.TABLE,
 ) -> None:
     """Print counts, lengths, labels, duplicates, leaks and examples of each split."""
+    from feathertune.data.loading import BadRowError
     from feathertune.data.statistics import render
     from feathertune.inspection import inspect_source
 
     columns = {"text": text, "label": label, "rating": rating, "above": above, "at_least": at_least}
-    description = inspect_source(source, overrides, model=model, on_bad_row=on_bad_row, **columns)
+    try:
+        description = inspect_source(source, overrides, model=model, on_bad_row=on_bad_row, **columns)
+    except BadRowError as error:
+        raise error.told_to("--on-bad-row skip") from None  # a bare source has no recipe to write a key in
     if format_ is TableOrJson.JSON:
         typer.echo(json.dumps(description, indent=2, ensure_ascii=False, allow_nan=False))
     else:

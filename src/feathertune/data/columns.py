@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import islice
 
+from feathertune.data.example import BadRow
 from feathertune.data.labels import parse_rating
 from feathertune.data.loading import missing_column
-from feathertune.data.readers import Row
 from feathertune.data.sources import SplitSource, open_source
 from feathertune.errors import UserError
 from feathertune.recipe import DataSection, LabelSection
@@ -66,10 +66,15 @@ class _Head:
 
 def _look(split: SplitSource, headerless_columns: tuple[str, ...]) -> _Head:
     columns: dict[str, list[object]] = {}
+    bad: BadRow | None = None
     for row in islice(split.read(headerless_columns), LOOKED_AT):
-        if isinstance(row, Row):  # bad rows are for `load_dataset` to complain of
-            for name, value in row.fields.items():
-                columns.setdefault(name, []).append(value)
+        if isinstance(row, BadRow):  # one among good ones is for `load_dataset` to complain of
+            bad = bad or row
+            continue
+        for name, value in row.fields.items():
+            columns.setdefault(name, []).append(value)
+    if not columns and bad is not None:
+        raise UserError(bad.reason, where=bad.place, fix=bad.fix)
     if not columns:
         raise UserError("the train split is empty", where=split.place)
     return _Head(columns)

@@ -73,10 +73,11 @@ class Split:
 
 @dataclass(frozen=True)
 class BadRow:
-    """A row that could not be used: where, and why."""
+    """A row that could not be used: where, why, and what mends it where that is known (a file to be saved anew)."""
 
     place: str
     reason: str
+    fix: str | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,7 @@ class Dataset:
         origin: what pins it: {"revision": ...} of the Hub, or {"files": {name: sha256}}.
         bad_rows: the rows that `on_bad_row: skip` left out.
         notes: sentences for the reader, such as 'validation was made from train (10%, stratified, seed 0)'.
+        validation_made: whether it was.
     """
 
     splits: dict[str, Split]
@@ -98,3 +100,4 @@ class Dataset:
     origin: dict[str, object]
     bad_rows: tuple[BadRow, ...] = ()
     notes: tuple[str, ...] = field(default=())
+    validation_made: bool = False

@@ -22,6 +22,22 @@ from feathertune.data.texts import TextWriter
 from feathertune.errors import UserError, nearest
 from feathertune.recipe import DataSection
 
+_SKIP_IN_RECIPE = "data.on_bad_row=skip"
+
+
+class BadRowError(UserError):
+    """A row that is no example, where none may be left out; `told_to` says it with another way of leaving rows out."""
+
+    def __init__(self, bad: BadRow, skip: str | None) -> None:
+        """`skip` is what the caller can be told to add so that such rows are left out; None where nothing is."""
+        self._bad = bad
+        default = "Mend or remove it." if skip is None else f"Mend it, or leave such rows out: {skip}"
+        super().__init__(bad.reason, where=bad.place, fix=bad.fix or default)
+
+    def told_to(self, skip: str) -> BadRowError:
+        """The same error for a caller whose way of leaving rows out is `skip`."""
+        return BadRowError(self._bad, skip)
+
 
 def load_dataset(section: DataSection, seed: int) -> Dataset:
     """Read all splits of a source; a missing validation split is made from train with `seed`, or `validation_seed`.
@@ -37,16 +53,17 @@ def load_dataset(section: DataSection, seed: int) -> Dataset:
     for name, split_source in source.splits.items():  # train comes first: it says which labels there are
         if name == "test" and not section.test:
             continue
-        splits[name] = _read_split(name, split_source, section, labels, bad_rows)
+        splits[name] = _read_split(name, split_source, section, labels, bad_rows, _SKIP_IN_RECIPE)
     notes = list(source.notes) + _class_notes(splits["train"], labels.names, section.source)
-    if "validation" not in splits:
+    made = "validation" not in splits
+    if made:
         seed = seed if section.validation_seed is None else section.validation_seed
         train, validation = split_validation(splits["train"], section.validation_fraction, seed)
         splits = {"train": train, "validation": validation} | {k: v for k, v in splits.items() if k != "train"}
         notes.append(
             f"validation was made from train ({section.validation_fraction:.3g} of it, stratified, seed {seed})"
         )
-    return Dataset(splits, labels.names, section.source, source.origin, tuple(bad_rows), tuple(notes))
+    return Dataset(splits, labels.names, section.source, source.origin, tuple(bad_rows), tuple(notes), made)
 
 
 def load_split(path: Path, section: DataSection, label_names: tuple[str, ...]) -> Split:
@@ -70,7 +87,7 @@ def load_split(path: Path, section: DataSection, label_names: tuple[str, ...]) -
         raise UserError("the folder has no validation split", where=str(path), fix="Give one of its files.")
     section = section.model_copy(update={"on_bad_row": "error"})
     labels = LabelReader(section.label, label_names)
-    return _read_split(path.stem if path.is_file() else name, splits[name], section, labels, [])
+    return _read_split(path.stem if path.is_file() else name, splits[name], section, labels, [], None)
 
 
 def split_validation(train: Split, fraction: float, seed: int) -> tuple[Split, Split]:
@@ -120,9 +137,14 @@ def _mixed(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
 
 
 def _read_split(
-    name: str, source: SplitSource, section: DataSection, labels: LabelReader, bad_rows: list[BadRow]
+    name: str,
+    source: SplitSource,
+    section: DataSection,
+    labels: LabelReader,
+    bad_rows: list[BadRow],
+    skip: str | None,
 ) -> Split:
-    """Read one split; rows that are no examples are refused, or added to `bad_rows`."""
+    """Read one split; rows that are no examples are refused (see `BadRowError` for `skip`), or added to `bad_rows`."""
     columns = _Columns()
     already_bad = len(bad_rows)
     for row in _read_rows(source, section, labels.column):
@@ -130,7 +152,7 @@ def _read_split(
         if bad is None:
             continue
         if section.on_bad_row == "error":
-            raise UserError(bad.reason, where=bad.place, fix="Mend it, or leave such rows out: data.on_bad_row=skip")
+            raise BadRowError(bad, skip)
         bad_rows.append(bad)
     if not columns.rows:
         raise _empty_split(name, source, bad_rows[already_bad:])
@@ -140,10 +162,11 @@ def _read_split(
 
 
 def _empty_split(name: str, source: SplitSource, bad_rows: list[BadRow]) -> UserError:
-    why = ""
-    if bad_rows:
-        why = f": all {len(bad_rows)} rows are bad, the first ({bad_rows[0].place}): {bad_rows[0].reason}"
-    return UserError(f"the {name} split is empty{why}", where=source.place)
+    if not bad_rows:
+        return UserError(f"the {name} split is empty", where=source.place)
+    first = bad_rows[0]
+    why = f"all {len(bad_rows)} rows are bad, the first ({first.place}): {first.reason}"
+    return UserError(f"the {name} split is empty: {why}", where=source.place, fix=first.fix)
 
 
 def _read_rows(source: SplitSource, section: DataSection, label_column: str) -> Iterator[Row | BadRow]:

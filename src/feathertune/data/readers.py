@@ -19,7 +19,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -30,6 +30,8 @@ from feathertune.errors import UserError, in_short
 LONGEST_LINE = 64 * 2**20  # bytes; a longer 'line' is a file of another kind, and would have to be held whole
 BATCH_ROWS = 4096
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_SAVE_AS_UTF_8 = "Save the file as UTF-8."
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 # The csv module refuses fields above 131,072 characters unless told otherwise; the limit is the process's own.
@@ -115,10 +117,10 @@ def _read_csv(path: Path) -> Iterator[Row | BadRow]:
                 break
             except csv.Error as error:
                 through = f" in lines {start} to {lines.number}" if lines.number > start else ""
-                values, problem = [], lines.take_problem() or f"not valid CSV{through}: {error}"
+                values, problem = [], lines.take_problem() or _Problem(f"not valid CSV{through}: {error}")
             if columns is None:
                 if problem is not None:
-                    raise UserError(problem, where=f"{path}:{start}")
+                    raise UserError(problem.reason, where=f"{path}:{start}", fix=problem.fix)
                 columns = _checked_columns(values, f"{path}:{start}")
             else:
                 yield _row(path, start, columns, values, problem)
@@ -130,11 +132,11 @@ def _read_jsonl(path: Path) -> Iterator[Row | BadRow]:
     with path.open("rb") as file:
         lines = _Lines(file, path)
         for line in lines:
-            place = f"{path}:{lines.number}"
+            place, problem = f"{path}:{lines.number}", lines.take_problem()
+            if problem is not None:
+                yield BadRow(place, problem.reason, problem.fix)
+                continue
             try:
-                problem = lines.take_problem()
-                if problem is not None:
-                    raise ValueError(problem)
                 fields = _json_object(line)
             except ValueError as error:
                 yield BadRow(place, str(error))
@@ -173,6 +175,13 @@ _READERS: dict[str, Callable[[Path], Iterator[Row | BadRow]]] = {
 DATA_SUFFIXES = frozenset({".tsv", ".csv", ".jsonl", ".parquet"})  # the kinds that can hold labelled data
 
 
+class _Problem(NamedTuple):
+    """What is wrong with a line, and what mends it where the whole file is to be saved anew."""
+
+    reason: str
+    fix: str | None = None
+
+
 class _Lines:
     r"""The lines of a UTF-8 file, each with its '\n', counted, with a note of what is wrong with them.
 
@@ -183,7 +192,7 @@ class _Lines:
     def __init__(self, file: BinaryIO, path: Path) -> None:
         self.number = 0
         self._file, self._path = file, path
-        self._problem: str | None = None
+        self._problem: _Problem | None = None
 
     def __iter__(self) -> Iterator[str]:
         return self
@@ -193,14 +202,15 @@ class _Lines:
         if not raw:
             raise StopIteration
         self.number += 1
+        if self.number == 1:
+            _refuse_other_kinds_of_text(raw, self._path)
+            raw = raw.removeprefix(_BYTE_ORDER_MARK)
         if len(raw) > LONGEST_LINE:
             raise UserError(
                 f"the line is longer than {LONGEST_LINE:,} bytes",
                 where=f"{self._path}:{self.number}",
                 fix="Is this a text file with one row a line?",
             )
-        if self.number == 1:
-            raw = raw.removeprefix(_BYTE_ORDER_MARK)
         if b"\0" in raw:
             self._note(f"a NUL byte at position {raw.index(0) + 1} of line {self.number}")
         try:
@@ -209,18 +219,30 @@ class _Lines:
             self._note(f"not valid UTF-8: byte 0x{raw[error.start]:02x} at position {error.start + 1}")
             return raw.decode(errors="replace")
 
-    def take_problem(self) -> str | None:
+    def take_problem(self) -> _Problem | None:
         problem, self._problem = self._problem, None
         return problem
 
-    def _note(self, problem: str) -> None:
-        self._problem = self._problem or problem
+    def _note(self, reason: str) -> None:
+        self._problem = self._problem or _Problem(reason, _SAVE_AS_UTF_8)
 
 
-def _row(path: Path, line: int, columns: Sequence[str], values: list[str], problem: str | None) -> Row | BadRow:
+def _refuse_other_kinds_of_text(first: bytes, path: Path) -> None:
+    r"""Refuse a file in UTF-16, or one whose lines end in '\r' alone: `first`, its first line, is then all of it."""
+    if first.startswith(_UTF_16_MARKS):
+        raise UserError("the file is UTF-16 text, and only UTF-8 is read", where=str(path), fix=_SAVE_AS_UTF_8)
+    if not first.endswith(b"\n") and b"\r" in first.rstrip(b"\r"):
+        raise UserError(
+            r"the file is a single line: it has carriage returns ('\r') where newlines ('\n') should end the lines",
+            where=str(path),
+            fix="Save the file with the line ends of Unix or Windows.",
+        )
+
+
+def _row(path: Path, line: int, columns: Sequence[str], values: list[str], problem: _Problem | None) -> Row | BadRow:
     place = f"{path}:{line}"
     if problem is not None:
-        return BadRow(place, problem)
+        return BadRow(place, problem.reason, problem.fix)
     if len(values) != len(columns):
         if not any(values):
             return BadRow(place, "the line is empty")
@@ -234,7 +256,7 @@ def _header_line(lines: _Lines, path: Path) -> str:
         raise _empty_file(path)
     problem = lines.take_problem()
     if problem is not None:
-        raise UserError(problem, where=f"{path}:1", fix="Save the file as UTF-8 text.")
+        raise UserError(problem.reason, where=f"{path}:1", fix=problem.fix)
     return header
 
 

@@ -70,7 +70,7 @@ def describe(
         ],
         "bad_rows": {
             "count": len(dataset.bad_rows),
-            "listed": [asdict(bad) for bad in dataset.bad_rows[:MOST_BAD_ROWS]],
+            "listed": [{"place": bad.place, "reason": bad.reason} for bad in dataset.bad_rows[:MOST_BAD_ROWS]],
         },
         "notes": list(dataset.notes),
     }

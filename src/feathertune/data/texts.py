@@ -12,6 +12,8 @@ import pyarrow as pa
 from feathertune.spool import Spool
 
 CHUNK_TEXTS = 8192
+CHUNK_CHARACTERS = 2**24  # waiting for their chunk to be written; Arrow's strings end at 2 GiB a chunk
+MOST_JOINED = 2**28  # bytes of texts that `take` joins in memory
 _SCHEMA = pa.schema([pa.field("text", pa.string())])
 
 
@@ -22,11 +24,13 @@ class TextWriter:
         self._spool = Spool()
         self._stream = pa.ipc.new_stream(pa.PythonFile(self._spool, mode="w"), _SCHEMA)
         self._waiting: list[str] = []
+        self._characters = 0
 
     def add(self, text: str) -> None:
         """Append one text."""
         self._waiting.append(text)
-        if len(self._waiting) == CHUNK_TEXTS:
+        self._characters += len(text)
+        if len(self._waiting) == CHUNK_TEXTS or self._characters >= CHUNK_CHARACTERS:
             self._flush()
 
     def add_column(self, texts: pa.ChunkedArray) -> None:
@@ -44,7 +48,7 @@ class TextWriter:
     def _flush(self) -> None:
         if self._waiting:
             self._stream.write_batch(pa.record_batch([pa.array(self._waiting, pa.string())], schema=_SCHEMA))
-            self._waiting = []
+            self._waiting, self._characters = [], 0
 
 
 class StoredTexts(Sequence[str]):
@@ -79,11 +83,17 @@ def iterate(texts: pa.ChunkedArray) -> Iterator[str]:
 def take(texts: pa.ChunkedArray, indices: npt.NDArray[np.int64]) -> pa.ChunkedArray:
     """The texts at `indices` ([M]), in that order; quick where they ascend, more or less.
 
-    Arrow's own `take` first joins all chunks in memory; here only those that a few thousand indices span.
+    Arrow's own `take` first joins all chunks in memory; here only those that a few thousand indices span, and none
+    where the texts are so long that they would be too much for one chunk.
     """
     writer = TextWriter()
     for start in range(0, len(indices), CHUNK_TEXTS):
         some = indices[start : start + CHUNK_TEXTS]
         first, last = int(some.min()), int(some.max())
-        writer.add_column(pa.chunked_array(texts.slice(first, last - first + 1).take(pa.array(some - first))))
+        span = texts.slice(first, last - first + 1)
+        if span.nbytes <= MOST_JOINED:
+            writer.add_column(pa.chunked_array(span.take(pa.array(some - first))))
+        else:
+            for index in some:
+                writer.add(texts[int(index)].as_py())
     return writer.finish()

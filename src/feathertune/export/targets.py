@@ -54,7 +54,8 @@ class ExportTarget:
 def _write_adapter(trained: TrainedModel, folder: ExportFolder) -> None:
     if trained.recipe.method == "full":
         raise UserError("a full fine-tune has no adapter", where="--to adapter", fix="Export it with --to merged.")
-    shutil.copytree(trained.run.adapter, folder.path, dirs_exist_ok=True)
+    hidden = shutil.ignore_patterns(".*")  # what a killed run was writing: see `atomic_path`
+    shutil.copytree(trained.run.adapter, folder.path, dirs_exist_ok=True, ignore=hidden)
 
 
 def _ask_adapter(

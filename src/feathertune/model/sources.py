@@ -49,18 +49,18 @@ def find_base(source: str, revision: str | None = None) -> BaseFiles:
         revision: for a Hub id alone.
 
     Raises:
-        UserError: nothing there, no safetensors, not on the Hub, no network.
+        UserError: nothing there, no safetensors, not on the Hub, no network; a revision of what is no Hub id.
     """
-    if source.startswith("package:"):
-        return _in_place(source, _package_path(source))
-    if source.startswith("gguf:"):
-        return _in_place(source, expanded(source.removeprefix("gguf:")))
-    path = expanded(source)
-    if path.exists():
-        return _in_place(source, path)
-    if path.is_absolute() or source.startswith(("./", "../", "~")) or source.count("/") > 1:
-        raise UserError("there is no such model folder or file", where=source)
-    return _from_hub(source, revision)
+    path = _local_path(source)
+    if path is None:
+        return _from_hub(source, revision)
+    if revision is not None:
+        raise UserError(
+            f"a revision goes with a Hub id, not with files such as {source}",
+            where="model.revision",
+            fix="Leave model.revision out.",
+        )
+    return _in_place(source, path)
 
 
 def read_config(files: BaseFiles) -> dict[str, Any]:
@@ -75,6 +75,17 @@ def read_config(files: BaseFiles) -> dict[str, Any]:
             fix="Take a model that transformers supports by itself.",
         )
     return config
+
+
+def _local_path(source: str) -> Path | None:
+    """Where `source` is on this machine (or should be); None where only a Hub id looks like it and nothing is there."""
+    if source.startswith("package:"):
+        return _package_path(source)
+    if source.startswith("gguf:"):
+        return expanded(source.removeprefix("gguf:"))
+    path = expanded(source)
+    is_path = path.is_absolute() or source.startswith(("./", "../", "~")) or source.count("/") > 1
+    return path if is_path or path.exists() else None
 
 
 def _in_place(source: str, path: Path) -> BaseFiles:

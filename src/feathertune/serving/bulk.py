@@ -9,6 +9,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any, Literal
 
+from feathertune.data.chunks import in_chunks
 from feathertune.data.example import BadRow
 from feathertune.data.loading import missing_column
 from feathertune.data.readers import Row, read_rows
@@ -16,7 +17,8 @@ from feathertune.errors import UserError
 from feathertune.serving.predictor import Prediction, Predictor
 
 Format = Literal["csv", "json"]
-_CHUNK = 1024  # rows predicted at a time: enough to sort by length, few enough to forget
+CHUNK_ROWS = 1024  # predicted at a time: enough to sort by length, few enough to forget
+CHUNK_CHARACTERS = 2**20  # or so many of their texts
 
 
 def predict_rows(predictor: Predictor, path: Path, text_column: str | None) -> Iterator[tuple[int, Prediction]]:
@@ -30,12 +32,10 @@ def predict_rows(predictor: Predictor, path: Path, text_column: str | None) -> I
     """
     data = predictor.data
     headerless = (text_column or data.text, data.label.rating) if data.label.rating is not None else None
-    rows = read_rows(path, headerless)
-    while chunk := list(islice(rows, _CHUNK)):
-        texts = [_text(row, text_column, data.text) for row in chunk]
-        for row, prediction in zip(chunk, predictor.predict(texts), strict=True):
-            assert isinstance(row, Row)  # `_text` refused the others
-            yield row.row, prediction
+    texts = (_text(row, text_column, data.text) for row in read_rows(path, headerless))
+    for chunk in in_chunks(texts, CHUNK_ROWS, CHUNK_CHARACTERS, lambda item: len(item[1])):
+        for (row, _), prediction in zip(chunk, predictor.predict([text for _, text in chunk]), strict=True):
+            yield row, prediction
 
 
 def write_rows(rows: Iterable[tuple[int, Prediction]], label_names: tuple[str, ...], out: IO[str], kind: Format) -> int:
@@ -46,11 +46,10 @@ def write_rows(rows: Iterable[tuple[int, Prediction]], label_names: tuple[str, .
     rows, count = iter(rows), 0
     rows = chain(list(islice(rows, 1)), rows)
     if kind == "csv":
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(["row", "text", "label", "score", *(f"probability_{name}" for name in label_names)])
+        _write_csv_row(out, ["row", "text", "label", "score", *(f"probability_{name}" for name in label_names)])
         for row, prediction in rows:
             values = [repr(prediction.probabilities[name]) for name in label_names]
-            writer.writerow([row, prediction.text, prediction.label, repr(prediction.score), *values])
+            _write_csv_row(out, [str(row), prediction.text, prediction.label, repr(prediction.score), *values])
             count += 1
         return count
     out.write("[")
@@ -72,9 +71,17 @@ def as_json(row: int, prediction: Prediction) -> dict[str, Any]:
     }
 
 
-def _text(row: Row | BadRow, wanted: str | None, trained: str) -> str:
+def _write_csv_row(out: IO[str], values: list[str]) -> None:
+    r"""One row, quoted where it must be: the csv module forgets that readers end a row at a lone '\r' too."""
+    has_return = any("\r" in value for value in values)
+    writer = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_ALL if has_return else csv.QUOTE_MINIMAL)
+    writer.writerow(values)
+
+
+def _text(row: Row | BadRow, wanted: str | None, trained: str) -> tuple[int, str]:
+    """The row's number and its text."""
     if isinstance(row, BadRow):
-        raise UserError(row.reason, where=row.place, fix="Mend or remove the row.")
+        raise UserError(row.reason, where=row.place, fix=row.fix or "Mend or remove the row.")
     columns = list(row.fields)
     column = wanted or next((name for name in (trained, "text") if name in columns), trained)
     if column not in row.fields:
@@ -84,4 +91,4 @@ def _text(row: Row | BadRow, wanted: str | None, trained: str) -> str:
         raise UserError(f"the {column} is not a text but {value!r}", where=row.place)
     if not value.strip():
         raise UserError("the text is empty", where=row.place, fix="Mend or remove the row.")
-    return value
+    return row.row, value

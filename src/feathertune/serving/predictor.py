@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -16,7 +16,6 @@ from feathertune.evaluation.calibration import read_decision
 from feathertune.evaluation.inference import predict_logits
 from feathertune.evaluation.predictions import Decision
 from feathertune.export.export_folder import is_export
-from feathertune.model.adapt import merge
 from feathertune.model.precision import Precision
 from feathertune.recipe import BASELINES, DataSection, Recipe
 from feathertune.recipe_file import load_recipe
@@ -82,9 +81,7 @@ def _open(path: Path, base: str | None, precision: Precision) -> _Model:
     if whole is None:
         recipe = load_recipe(open_run(path).recipe)
         if recipe.method not in BASELINES:
-            trained = load_trained(path, base, precision=precision)
-            merge(trained.classifier)  # once, and not anew for every call
-            return _RunModel(trained)
+            return _RunModel(load_trained(path, base, precision=precision))
         whole = "a baseline's run"
     if base is not None:
         raise UserError(f"{whole} holds the whole model", where="--base", fix="Leave --base out.")
@@ -124,16 +121,11 @@ class Predictor:
         """One prediction a text, in order. A text's answer does not depend on which others are asked with it.
 
         Raises:
-            UserError: a text that is empty or only white space.
+            UserError: what is no text (None, a number, bytes), or is empty or only white space; a table or mapping.
         """
-        texts = [texts] if isinstance(texts, str) else list(texts)
+        texts = _checked(texts)
         if not texts:
             return []
-        for number, text in enumerate(texts, start=1):
-            if not text.strip():
-                raise UserError("the text is empty", where=f"text {number}")
-            if any("\ud800" <= character <= "\udfff" for character in text):
-                raise UserError("the text is not valid UTF-8", where=f"text {number}")
         decision = self._model.decision
         probabilities_NC = decision.probabilities(self._model.logits(texts))
         predictions = []
@@ -142,3 +134,23 @@ class Predictor:
             named = dict(zip(self.label_names, probabilities_C, strict=True))
             predictions.append(Prediction(text, self.label_names[chosen], probabilities_C[chosen], named))
         return predictions
+
+
+def _checked(texts: str | Sequence[str]) -> list[str]:
+    """The texts, each of which is one. What callers hand over is often a column with holes, hence the plain words."""
+    if isinstance(texts, str):
+        texts = [texts]
+    if isinstance(texts, bytes | Mapping) or hasattr(texts, "columns") or not isinstance(texts, Iterable):
+        raise UserError(
+            f"a text or a list of texts is wanted, not {type(texts).__name__}",
+            fix="Of a table or a mapping give the texts themselves, such as list(table['text']).",
+        )
+    texts = list(texts)
+    for number, text in enumerate(texts, start=1):
+        if not isinstance(text, str):
+            raise UserError(f"not a text but {repr(text)[:40]}", where=f"text {number}")
+        if not text.strip():
+            raise UserError("the text is empty", where=f"text {number}")
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            raise UserError("the text is not valid UTF-8", where=f"text {number}")
+    return texts

@@ -8,17 +8,19 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
 
+from feathertune.data.chunks import in_chunks
 from feathertune.errors import UserError
 from feathertune.spool import Spool
 
-_CHUNK = 1024  # texts tokenized at a time: enough to keep the Rust tokenizer's threads busy
+CHUNK_TEXTS = 1024  # tokenized at a time: enough to keep the Rust tokenizer's threads busy
+CHUNK_CHARACTERS = 2**20  # or so many of them: the tokenizer takes about 55 bytes a character
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,4 @@ def _encode(tokenizer: Tokenizer, texts: list[str]) -> list[list[int]]:
 
 
 def _chunks(texts: Iterable[str]) -> Iterator[list[str]]:
-    iterator = iter(texts)
-    while chunk := list(islice(iterator, _CHUNK)):
-        yield chunk
+    return in_chunks(texts, CHUNK_TEXTS, CHUNK_CHARACTERS, len)
