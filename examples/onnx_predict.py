@@ -3,7 +3,9 @@
     pip install onnxruntime tokenizers numpy
     python onnx_predict.py EXPORT_FOLDER "how do magnets work?" "how magnets does work?"
 
-For each text one line: the label, its probability and the text, with tabs between. Copy what you need of it.
+For each text one line: the label, its probability and the text, with tabs between. They are the answers that were
+evaluated, by the temperature and the threshold in export.json; so the label need not be the likeliest. Copy what you
+need of it.
 """
 
 from __future__ import annotations
@@ -44,10 +46,18 @@ def encode(tokenizer: Tokenizer, texts: list[str]) -> dict[str, np.ndarray]:
     return {"input_ids": ids_BL, "attention_mask": mask_BL}
 
 
-def softmax(logits_BC: np.ndarray) -> np.ndarray:
-    """Probabilities, [B, C]."""
-    powers_BC = np.exp(logits_BC - logits_BC.max(axis=1, keepdims=True))
+def probabilities(logits_BC: np.ndarray, temperature: float) -> np.ndarray:
+    """[B, C] float32 logits -> [B, C] float64: the softmax of the logits divided by the temperature."""
+    scaled_BC = logits_BC / np.float32(temperature)
+    powers_BC = np.exp(scaled_BC.astype(np.float64) - scaled_BC.max(axis=1, keepdims=True))
     return powers_BC / powers_BC.sum(axis=1, keepdims=True)
+
+
+def decide(probabilities_BC: np.ndarray, threshold: float) -> np.ndarray:
+    """[B, C] probabilities -> [B] classes: of two the second where it reaches the threshold, of more the likeliest."""
+    if probabilities_BC.shape[1] == 2:
+        return (probabilities_BC[:, 1] >= threshold).astype(np.int64)
+    return probabilities_BC.argmax(axis=1)
 
 
 def main() -> None:
@@ -56,11 +66,14 @@ def main() -> None:
         sys.exit("usage: python onnx_predict.py EXPORT_FOLDER TEXT ...")
     folder, texts = Path(sys.argv[1]), sys.argv[2:]
     labels = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
+    export = json.loads((folder / "export.json").read_text(encoding="utf-8"))
     inputs = encode(Tokenizer.from_file(str(folder / "tokenizer.json")), texts)
     (logits_BC,) = open_session(folder).run(["logits"], inputs)
-    for text, probabilities_C in zip(texts, softmax(logits_BC), strict=True):
-        best = int(probabilities_C.argmax())
-        print(labels[best], f"{probabilities_C[best]:.6f}", text, sep="\t")
+    # the exports of an early version have neither number, and decide plainly
+    probabilities_BC = probabilities(logits_BC, export.get("temperature", 1.0))
+    chosen_B = decide(probabilities_BC, export.get("threshold", 0.5))
+    for text, chosen, probabilities_C in zip(texts, chosen_B, probabilities_BC, strict=True):
+        print(labels[chosen], f"{probabilities_C[chosen]:.6f}", text, sep="\t")
 
 
 if __name__ == "__main__":

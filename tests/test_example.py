@@ -1,12 +1,18 @@
 """examples/onnx_predict.py, as somebody runs it on a machine that has neither torch nor Feathertune."""
 
+import importlib.util
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
+import numpy as np
 import pytest
 
+from feathertune.evaluation.prediction_file import read_predictions
+from feathertune.evaluation.predictions import Decision
+from feathertune.export.export_folder import ExportFolder, read_description
 from feathertune.export.exporting import export_run
 from feathertune.recipe_file import parse_recipe
 from feathertune.run import train
@@ -16,6 +22,7 @@ from tiny import save_tiny_base, write_tiny_data
 pytest.importorskip("onnx", reason="the onnx extra is not installed")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+EXAMPLE = REPOSITORY / "examples" / "onnx_predict.py"
 TEXTS = ["what is the cat", "how do trees grow", "cat", "why do we sleep in the long cold dark of winter ?", "the"]
 
 
@@ -24,23 +31,48 @@ TEXTS = ["what is the cat", "how do trees grow", "cat", "why do we sleep in the 
 @pytest.mark.parametrize("weights", ["fp32", "int8", "int4"])
 def test_the_example_answers_as_the_predictor_without_torch(plain_python: Path, tmp_path: Path, weights: str) -> None:
     save_tiny_base(tmp_path / "base", "gpt2")
-    recipe = f"""
-    model: {{source: '{tmp_path / "base"}'}}
-    data: {{source: '{write_tiny_data(tmp_path / "data")}'}}
-    training: {{epochs: 2, learning_rate: 0.01, precision: fp32}}
-    """
+    write_tiny_data(tmp_path / "data")
     quantized = [] if weights == "fp32" else ["method=qat", f"quantize={{weights: {weights}, training: none}}"]
-    train(parse_recipe(recipe, quantized, where="here"), tmp_path / "run")
-    export_run(tmp_path / "run", "onnx", tmp_path / "out")
+    _train_and_export(tmp_path, *quantized)
+    said = _ask(plain_python, tmp_path / "out", TEXTS)
+    _assert_answers_of_the_run(tmp_path / "run", TEXTS, said, abs_score=1e-2 if weights != "fp32" else 1e-5)
 
-    done = _run(plain_python, str(REPOSITORY / "examples" / "onnx_predict.py"), str(tmp_path / "out"), *TEXTS)
-    assert done.returncode == 0, done.stderr
-    answers = [line.split("\t") for line in done.stdout.splitlines()]
-    for text, answer, (label, probability, shown) in zip(
-        TEXTS, Predictor(tmp_path / "run").predict(TEXTS), answers, strict=True
-    ):
-        assert (label, shown) == (answer.label, text)
-        assert float(probability) == pytest.approx(answer.score, abs=1e-2 if weights != "fp32" else 1e-5)
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+def test_the_example_decides_by_the_runs_threshold_and_temperature(tmp_path: Path) -> None:
+    save_tiny_base(tmp_path / "base")
+    write_tiny_data(tmp_path / "data", train=64, validation=60)
+    # too little training to be sure of anything, so that 0.5 is not the best threshold
+    _train_and_export(
+        tmp_path,
+        "evaluation={temperature: true, threshold: {maximize: f1}}",
+        "data.label={column: label, names: ['no', 'yes']}",
+        "training={epochs: 1, learning_rate: 0.002, precision: fp32}",
+    )
+    description = read_description(ExportFolder(tmp_path / "out"))
+    evaluated = read_predictions(
+        tmp_path / "run" / "predictions" / "after-validation.csv", "validation", description.threshold
+    )
+    likeliest = evaluated.probabilities_NC.argmax(axis=1)
+    assert 0 < np.count_nonzero(likeliest != evaluated.predicted) < len(evaluated)  # the threshold changes some
+    assert description.temperature != 1
+
+    texts = list(evaluated.texts)
+    said = _ask(Path(sys.executable), tmp_path / "out", texts)
+    assert [label for label, _, _ in said] == [evaluated.label_names[index] for index in evaluated.predicted]
+    _assert_answers_of_the_run(tmp_path / "run", texts, said, abs_score=1e-5)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("decision", [Decision(), Decision(0.7, 0.4898), Decision(2.5, 0.9)])
+def test_the_examples_rule_is_the_products(classes: int, decision: Decision) -> None:
+    example = _example()
+    logits_NC = np.random.default_rng(0).normal(size=(500, classes)).astype(np.float32)
+    logits_NC[0] = 1  # a tie
+    probabilities_NC = example.probabilities(logits_NC, decision.temperature)
+    np.testing.assert_array_equal(probabilities_NC, decision.probabilities(logits_NC))
+    chosen_N = example.decide(probabilities_NC, decision.threshold)
+    np.testing.assert_array_equal(chosen_N, decision.classes(probabilities_NC))
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +87,40 @@ def plain_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for package in ("torch", "transformers", "feathertune"):
         assert _run(python, "-c", f"import {package}").returncode == 1, f"{package} is there"
     return python
+
+
+def _train_and_export(folder: Path, *changes: str) -> None:
+    """`folder` has base/ and data/, and gets run/ and out/, an ONNX export."""
+    recipe = f"""
+    model: {{source: '{folder / "base"}'}}
+    data: {{source: '{folder / "data"}'}}
+    training: {{epochs: 2, learning_rate: 0.01, precision: fp32}}
+    """
+    train(parse_recipe(recipe, list(changes), where="here"), folder / "run")
+    export_run(folder / "run", "onnx", folder / "out")
+
+
+def _ask(python: Path, export: Path, texts: list[str]) -> list[list[str]]:
+    """What the example prints: a label, its probability and the text, for each of `texts`."""
+    done = _run(python, str(EXAMPLE), str(export), *texts)
+    assert done.returncode == 0, done.stderr
+    return [line.split("\t") for line in done.stdout.splitlines()]
+
+
+def _assert_answers_of_the_run(run: Path, texts: list[str], said: list[list[str]], *, abs_score: float) -> None:
+    for text, answer, (label, probability, shown) in zip(texts, Predictor(run).predict(texts), said, strict=True):
+        assert (label, shown) == (answer.label, text)
+        assert float(probability) == pytest.approx(answer.score, abs=abs_score)
+
+
+def _example() -> ModuleType:
+    """The example as a module, its functions to be called here."""
+    spec = importlib.util.spec_from_file_location("onnx_predict", EXAMPLE)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def _run(python: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from feathertune.duration import duration
 from feathertune.evaluation.summary_table import ROWS, escaped
 from feathertune.files import read_json, write_text
 from feathertune.report.canvas import Picture
-from feathertune.report.comparison_figures import cost_figure, costing, methods_figure, size
+from feathertune.report.comparison_figures import cost_figure, costing, methods_figure, size, steps_aside
 from feathertune.report.page import DASH, narrow_span, number, percent, points, render_page, shown
 from feathertune.report.pictures import write_figures
 from feathertune.report.svg import inline_svg
@@ -45,11 +45,21 @@ def comparison_pictures(comparison: Mapping[str, Any]) -> dict[str, Picture]:
     pictures = [
         Picture("methods", methods_figure(methods, split), f"Accuracy on {split}, with 95% intervals over {over}.")
     ]
-    for name, cost, what in (("time", "train_seconds", "time"), ("size", "artefact_bytes", "size")):
+    for name, cost in (("time", "train_seconds"), ("size", "deployed_bytes")):
         if costing(methods, cost):
-            caption = f"Accuracy against {what}: up is better, left is cheaper."
-            pictures.append(Picture(name, cost_figure(methods, split, cost), caption))
+            pictures.append(Picture(name, cost_figure(methods, split, cost), _cost_caption(methods, cost)))
     return {picture.name: picture for picture in pictures}
+
+
+def _cost_caption(methods: Sequence[Mapping[str, Any]], cost: str) -> str:
+    shipped = "the size of all that has to be shipped to answer, an adapter's base included"
+    caption = f"Accuracy against {'training time' if cost == 'train_seconds' else shipped}: "
+    caption += "up is better, left is cheaper."
+    if any(steps_aside(methods, cost)):
+        caption += " Methods at almost one place stand side by side."
+    if any(method.get(cost) is None for method, _ in costing(methods, cost)):
+        caption += " Where that size is not known, it is that of what training left."
+    return caption
 
 
 def main_split(comparison: Mapping[str, Any]) -> str:
@@ -100,9 +110,10 @@ def _page(folder: Path, comparison: Mapping[str, Any], pictures: dict[str, Pictu
         "ratio": _ratio(comparison),
         "tables": [_metric_table(comparison, split) for split in comparison["methods"][0]["metrics"]],
         "pairs": [_pair_row(comparison, pair) for pair in comparison["pairs"] if pair["metric"] == "accuracy"],
-        "other_pairs": [pair["sentence"] for pair in comparison["pairs"] if pair["metric"] != "accuracy"],
+        "other_pairs": _other_pairs(comparison),
         "cost_heads": COSTS[1:],
         "costs": _cost_table(comparison),
+        "cost_note": COST_NOTE,
         "budget": comparison.get("budget", []),
         "notes": comparison.get("notes", []),
         "runs": [run for method in comparison["methods"] for run in method.get("runs", [])],
@@ -143,8 +154,17 @@ def _pair_row(comparison: Mapping[str, Any], pair: Mapping[str, Any]) -> dict[st
     }
 
 
+def _other_pairs(comparison: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Split -> the sentences of every metric but accuracy: the same sentence may be said of two splits."""
+    told: dict[str, list[str]] = {}
+    for pair in comparison["pairs"]:
+        if pair["metric"] != "accuracy":
+            told.setdefault(pair["split"], []).append(pair["sentence"])
+    return told
+
+
 def _cost_table(comparison: Mapping[str, Any]) -> list[list[str]]:
-    """A row for each method: name, training time, examples/s, trained parameters, memory, size, latency."""
+    """A row for each method, its cells as COSTS names them."""
     return [
         [
             _name(method),
@@ -153,13 +173,18 @@ def _cost_table(comparison: Mapping[str, Any]) -> list[list[str]]:
             number(method.get("trainable_parameters")),
             DASH if method.get("peak_memory_mib") is None else f"{number(method['peak_memory_mib'])} MiB",
             DASH if method.get("artefact_bytes") is None else size(method["artefact_bytes"]),
+            DASH if method.get("deployed_bytes") is None else size(method["deployed_bytes"]),
             DASH if method.get("latency_ms") is None else f"{method['latency_ms']:.2f} ms",
         ]
         for method in comparison["methods"]
     ]
 
 
-COSTS = ("", "training", "examples/s", "trained parameters", "peak memory", "artefact", "latency")
+COSTS = ("", "training", "examples/s", "trained parameters", "peak memory", "artefact", "deployed", "latency")
+COST_NOTE = (
+    "Medians over seeds. Memory is the peak of a whole run, Python included. The artefact is what training left; "
+    "deployed is all that has to be shipped to answer, which for an adapter is its base too."
+)
 
 
 def _markdown(folder: Path, comparison: Mapping[str, Any], pictures: Mapping[str, Picture]) -> str:
@@ -177,7 +202,7 @@ def _markdown(folder: Path, comparison: Mapping[str, Any], pictures: Mapping[str
         "## Pairs",
         "\n".join(f"- {escaped(pair['split'])}: {escaped(pair['sentence'])}" for pair in comparison["pairs"]),
     ]
-    parts += ["## Costs", _rows(list(COSTS), _cost_table(comparison))]
+    parts += ["## Costs", _rows(list(COSTS), _cost_table(comparison)), escaped(COST_NOTE)]
     parts += [f"![{escaped(picture.caption)}](figures/{picture.name}.png)" for picture in pictures.values()]
     parts += [
         "## How it was compared",
