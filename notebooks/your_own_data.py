@@ -75,7 +75,7 @@ summary = feathertune.train(recipe, "runs/notebook/mine", resume=True)
 print(show.summary(summary))
 
 # %% [markdown]
-# With so few examples the interval is wide: what looks like 100% could well be less. More labelled texts in a
+# With so few examples the intervals are wide: on other texts it may do far worse than here. More labelled texts in a
 # `validation.csv` are the cure.
 #
 # ## Use it

@@ -12,12 +12,14 @@ import numpy as np
 from feathertune.data.texts import StoredTexts, TextWriter
 from feathertune.evaluation.errors import describe_errors
 from feathertune.evaluation.metrics import compute_metrics, majority_baseline
+from feathertune.evaluation.paired import PairedDifference, in_words
 from feathertune.evaluation.prediction_file import write_predictions
 from feathertune.evaluation.predictions import Predictions
 from feathertune.recipe_file import dump_recipe, parse_recipe
 from feathertune.run_folder import RunFolder
 
 NAMES = ("NEGATIVE", "POSITIVE")
+BETTER = {"validation": 0.01, "test": 0.0}  # split of a comparison -> how much better everything is than on test
 # what a text may hold: markup, long words, other directions, pictures, quotes, formulas, a book
 HOSTILE = (
     "<script>document.title='hacked'</script>",
@@ -81,43 +83,53 @@ def made_up_run(
     }
     if quantized:
         size = {"weights": "int8", "weights_bytes": 20_000_000, "float32_bytes": 80_000_000}
-        summary["quantization"] = {**size, "training": {"best_epoch": 1}}
+        training = {"epochs": 2, "best_epoch": 1, "train_seconds": 30.0, "train_examples_per_second": 100.0}
+        summary["quantization"] = {**size, "training": training}
     _write(run.summary, summary)
     return run
 
 
 def made_up_comparison(folder: Path, names: Sequence[str] = ("LoRA", "full fine-tuning", "the majority class")) -> Path:
-    """A comparison folder: the first two methods are not shown to differ, the third is worse."""
+    """A comparison folder: the first two methods are not shown to differ, the third is worse.
+
+    On validation everything is a point better than on test. The first method's artefact is an adapter, the smallest,
+    and the most bytes with its base; the others' artefacts are all that they need.
+    """
     methods = []
     for place, name in enumerate(names):
-        accuracy = 0.8 - 0.01 * place - 0.2 * (place > 1)
-        found = {"value": accuracy, "low": accuracy - 0.02, "high": accuracy + 0.02}
-        rates = dict.fromkeys(("accuracy", "precision", "recall", "f1", "roc_auc", "ece"), found)
+        artefact = (20_000, 80_000_000, 312_500)[place]
+        before = {"accuracy": {"value": 0.5, "low": 0.48, "high": 0.52}}
         methods.append(
             {
                 "method": f"method{place}",
                 "name": name,
                 "seeds": [0, 1, 2],
                 "runs": [f"runs/method{place}-seed{seed}" for seed in range(3)],
-                "metrics": {"validation": rates},
-                "before": {"validation": {"accuracy": {"value": 0.5, "low": 0.48, "high": 0.52}}} if place < 2 else {},
+                "metrics": {split: _made_up_rates(place, better) for split, better in BETTER.items()},
+                "before": dict.fromkeys(BETTER, before) if place < 2 else {},
                 "train_seconds": 100.0 * 3**place,
                 "train_examples_per_second": 200.0 / (place + 1),
                 "trainable_parameters": 1000 * (place + 1),
                 "peak_memory_mib": 900.0,
-                "artefact_bytes": 2_000_000 * 7**place,
+                "artefact_bytes": artefact,
+                "deployed_bytes": artefact + 85_000_000 * (place == 0),
                 "latency_ms": 3.25,
             }
         )
-    pairs = [_pair(0, 1, 0.01, 0.5, names), _pair(0, 2, 0.22, 0.0003, names), _pair(1, 2, 0.21, 0.001, names)]
+    pairs = [
+        _pair(first, second, difference + better, p_value, names, split, metric)
+        for split, better in BETTER.items()
+        for metric in ("accuracy", "f1", "roc_auc")
+        for first, second, difference, p_value in ((0, 1, 0.01, 0.5), (0, 2, 0.22, 0.0003), (1, 2, 0.21, 0.001))
+    ]
     comparison = {
         "label_names": list(NAMES),
         "seeds": [0, 1, 2],
-        "splits": {"validation": 3750},
+        "splits": {"validation": 3750, "test": 1200},
         "budget": ["All methods were trained on the same examples."],
         "methods": methods,
         "pairs": pairs,
-        "sentences": [pair["sentence"] for pair in pairs],
+        "sentences": [f"{pair['split']}: {pair['sentence']}" for pair in pairs if pair["metric"] == "accuracy"],
         "time_ratio_lora_full": 0.52,
         "notes": ["A note."],
     }
@@ -233,20 +245,28 @@ def _events(epochs: int) -> list[dict[str, Any]]:
     return lines
 
 
-def _pair(first: int, second: int, difference: float, p_value: float, names: Sequence[str]) -> dict[str, Any]:
+def _made_up_rates(place: int, better: float) -> dict[str, dict[str, float]]:
+    accuracy = 0.8 - 0.01 * place - 0.2 * (place > 1) + better
+    found = {"value": accuracy, "low": accuracy - 0.02, "high": accuracy + 0.02}
+    return dict.fromkeys(("accuracy", "precision", "recall", "f1", "roc_auc", "ece"), found)
+
+
+def _pair(
+    first: int, second: int, difference: float, p_value: float, names: Sequence[str], split: str, metric: str
+) -> dict[str, Any]:
     low, high = difference - 0.02, difference + 0.02
-    told = "is better than" if low > 0 else "is not shown to differ from"
+    found = PairedDifference(metric, difference, low, high, p_value, mcnemar=(), seeds=(3, 3))
     return {
         "first": f"method{first}",
         "second": f"method{second}",
-        "split": "validation",
-        "metric": "accuracy",
+        "split": split,
+        "metric": metric,
         "difference": difference,
         "low": low,
         "high": high,
         "p_value": p_value,
         "p_adjusted": p_value,
-        "sentence": f"{names[first]} {told} {names[second]}",
+        "sentence": in_words(names[first], names[second], found, p_adjusted=p_value),
     }
 
 

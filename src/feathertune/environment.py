@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 _PACKAGES = ("feathertune", "torch", "transformers", "accelerate", "tokenizers", "safetensors", "numpy", "scikit-learn")
 
 
-def describe_environment(command: str) -> dict[str, Any]:
-    """JSON-ready: who reads a result can see what it was measured on."""
+def describe_environment(command: str | None) -> dict[str, Any]:
+    """JSON-ready: who reads a result can see what it was measured on, and by which command, if it was one."""
     import torch
 
     return {

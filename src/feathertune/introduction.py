@@ -53,6 +53,8 @@ def introduce(job: Job) -> list[str]:
     """What a person should know before waiting: sizes, and whatever makes the data suspect."""
     splits = ", ".join(f"{len(split):,} {name}" for name, split in job.dataset.splits.items())
     lines = [f"{splits} examples; {job.count}", job.precision.reason]
+    if job.start is not None and job.lora is not None and job.lora.rank != job.recipe.lora.rank:
+        lines.append(f"note: lora.rank is that of the run to start from, {job.lora.rank}, not {job.recipe.lora.rank}")
     if (members := job.recipe.lora.members) > 1:
         lines.append(f"{members} adapters are trained, one after the other, and averaged into one")
     lines += [f"note: {note}" for note in job.dataset.notes]

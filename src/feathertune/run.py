@@ -5,7 +5,6 @@ rows -> examples -> token ids -> packed batches -> base + adapter -> logits -> p
 
 from __future__ import annotations
 
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,14 @@ from feathertune.evaluation.metrics import majority_baseline
 from feathertune.files import read_json, write_json, write_text
 from feathertune.introduction import introduce
 from feathertune.job import Job, in_float32, prepare
+from feathertune.output_folder import stored_recipe
 from feathertune.quantize import quantize
 from feathertune.recipe import BASELINES, Recipe
-from feathertune.recipe_file import dump_recipe, load_recipe
+from feathertune.recipe_file import dump_recipe
 from feathertune.report.run_report import write_run_report
 from feathertune.run_folder import RunFolder
 from feathertune.stages import Session, evaluate_stage, fingerprint, first_training, metrics_of, save_weights
+from feathertune.start import describe_start
 from feathertune.training.checkpoint import Progress, check_fingerprint, latest_checkpoint
 from feathertune.training.loop import Outcome
 from feathertune.training.progress import Reporter, SilentReporter
@@ -44,7 +45,7 @@ def train(
     Args:
         resume: go on with an unfinished run in `output`; a finished one is left as it is.
         reporter: hears of the progress; silent by default.
-        command: the command line, for environment.json.
+        command: the command line, for environment.json; null there where none is given, as from Python.
 
     Raises:
         UserError: anything the user can mend; nothing is written unless training had begun.
@@ -58,8 +59,8 @@ def train(
         reporter.say(f"the run in {run.path} is finished: nothing to resume")
         return dict(read_json(run.summary))
     if recipe.method in BASELINES:
-        return train_baseline(recipe, run, reporter, _command(command))
-    job = prepare(recipe, accelerator.device)
+        return train_baseline(recipe, run, reporter, command)
+    job = prepare(recipe, accelerator.device, run if resume else None)
     session = Session(run, accelerator, reporter, resume)
     _begin(session, job, command)
     for line in introduce(job):
@@ -78,6 +79,8 @@ def train(
     else:
         outcome, after, quantized = quantize(session, job, outcome)
         more |= quantized
+    if job.start is not None:
+        more["start"] = describe_start(job.start, job.dataset)
     train_labels = job.dataset.splits["train"].labels
     majority = {name: majority_baseline(train_labels, answers).to_json() for name, answers in after.items()}
     stages = {"majority": majority, "before": metrics_of(before), "after": metrics_of(after)}
@@ -93,24 +96,19 @@ def train(
 
 def check_output(output: Path, recipe: Recipe, *, resume: bool) -> None:
     """Refuse a folder that holds something, unless it is a run of this very recipe to be resumed. Raises UserError."""
-    if output.exists() and not output.is_dir():
-        raise UserError("the output is a file, not a folder", where=str(output))
-    if not output.is_dir() or not any(output.iterdir()):
+    stored = stored_recipe(output, "run")
+    if stored is None:
         return
-    run = RunFolder(output)
-    if not run.recipe.is_file():
-        raise UserError(
-            "the output folder is not empty and holds no run", where=str(output), fix="Give another --output."
-        )
     if resume:
-        if load_recipe(run.recipe) != recipe:
+        if stored != recipe:
             raise UserError(
                 "the run in this folder was made with another recipe",
                 where=str(output),
                 fix="Resume with the recipe it was started with (its recipe.yaml), or give another --output.",
             )
         return
-    what, fix = ("a finished run", "") if run.summary.is_file() else ("an unfinished run", "go on with --resume, or ")
+    finished = RunFolder(output).summary.is_file()
+    what, fix = ("a finished run", "") if finished else ("an unfinished run", "go on with --resume, or ")
     raise UserError(
         f"{what} is in this folder, which is not empty", where=str(output), fix=f"To train, {fix}give another --output."
     )
@@ -151,7 +149,7 @@ def _write_inputs(run: RunFolder, job: Job, command: str | None) -> None:
     run.path.mkdir(parents=True, exist_ok=True)
     write_text(run.recipe, dump_recipe(job.recipe))
     write_text(run.metrics, "")  # a run that only quantizes adds nothing to it
-    write_json(run.environment, describe_environment(_command(command)))
+    write_json(run.environment, describe_environment(command))
     tokens = {name: texts.whole_lengths for name, texts in job.texts.items()}
     description = describe(job.dataset, tokens, overlap=job.overlap)
     truncated = {name: texts.truncated for name, texts in job.texts.items()}
@@ -168,10 +166,6 @@ def _write_inputs(run: RunFolder, job: Job, command: str | None) -> None:
             "sha256": job.base_checksums,
         },
     )
-
-
-def _command(command: str | None) -> str:
-    return command if command is not None else " ".join(sys.argv)
 
 
 def _summary(job: Job, outcome: Outcome | None) -> dict[str, Any]:

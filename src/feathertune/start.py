@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from feathertune.data.example import Dataset
 from feathertune.errors import UserError
 from feathertune.files import expanded, read_json
@@ -45,6 +47,16 @@ def find_start(recipe: Recipe, dataset: Dataset, checksums: dict[str, str]) -> R
     if dataset.validation_made and read_json(run.data)["origin"] == dataset.origin:
         _check_same_validation(recipe, earlier, path)
     return run
+
+
+def describe_start(start: RunFolder, dataset: Dataset) -> dict[str, Any]:
+    """What a report has to say of the run that another goes on from, which may be gone by then. JSON-ready.
+
+    With several epochs, its own or its start's, it was chosen on validation already.
+    """
+    earlier = read_json(start.summary)
+    epochs = max(earlier["epochs"], earlier.get("start", {}).get("epochs", 0))
+    return {"epochs": epochs, "same_data": read_json(start.data)["origin"] == dataset.origin}
 
 
 def adapter_shape(classifier: PackedClassifier, start: RunFolder) -> LoraShape:

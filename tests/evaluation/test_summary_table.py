@@ -51,6 +51,22 @@ def test_the_table_says_what_happened_and_what_it_cost() -> None:
     assert " pts" in text
 
 
+def test_two_trainings_cost_their_sum_and_a_run_that_only_rounds_none() -> None:
+    second = {"epochs": 2, "best_epoch": 1, "train_seconds": 60.0, "train_examples_per_second": 100.0}
+    quantization = {"weights": "int4", "weights_bytes": 18_238_680, "float32_bytes": 90_855_944}
+    stages = {"float": summary()["after"]}
+    twice = summary() | stages | {"ptq": stages["float"], "quantization": quantization | {"training": second}}
+    text = before_after_markdown(twice)
+    assert "training took 13 min 3 s" in text
+    assert "best epoch 7 of 10, then 1 of 2" in text
+    nothing = {"epochs": 0, "best_epoch": 0, "train_seconds": 0.0, "train_examples_per_second": None}
+    rounds = summary() | nothing | stages | {"quantization": quantization | {"training": None}}
+    text = "\n".join(rendered(rounds))
+    for never in ("trained (", "training took", "examples/s", "best epoch"):
+        assert never not in text
+    assert "peak memory" in text
+
+
 def test_a_quantized_run_says_how_small_it_is_and_what_rounding_cost() -> None:
     trained, rounded = (summary(strength) for strength in (1.0, 0.8))
     quantization = {"weights": "int4", "weights_bytes": 18_238_680, "float32_bytes": 90_855_944}

@@ -12,6 +12,7 @@ import torch
 from feathertune.errors import UserError
 from feathertune.evaluation.evaluate import evaluate_run
 from feathertune.evaluation.prediction_file import read_predictions
+from feathertune.introduction import introduce
 from feathertune.job import prepare
 from feathertune.model.adapt import adapted_names
 from feathertune.quantization.fake import FakeQuantizedLinear
@@ -131,6 +132,9 @@ def test_starting_from_a_run_trains_no_lora_again(runs: Runs) -> None:
     assert not (run / "metrics-qat.jsonl").exists(), "the only training's record has the usual name"
     assert summary["epochs"] == 2
     assert json.loads((run / "adapter" / "adapter_config.json").read_text())["r"] == 4, "the run's rank"
+    said = introduce(prepare(runs.recipe(*QAT, f"init_from={lora}", "lora.rank=2"), torch.device("cpu")))
+    assert "note: lora.rank is that of the run to start from, 4, not 2" in said
+    assert not any("lora.rank" in line for line in introduce(prepare(runs.recipe(), torch.device("cpu"))))
 
 
 def test_what_began_with_another_adapter_is_not_resumed(runs: Runs, tmp_path: Path) -> None:

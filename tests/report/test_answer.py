@@ -6,15 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from feathertune.files import read_json
+from changed_runs import facts_of, nothing_trained, rounded_facts
 from feathertune.report.answer import Answer, answer, caveat, rounding
-from feathertune.report.facts import RunFacts
-from made_up import made_up_run
-
-
-def facts_of(folder: Path, **settings: object) -> RunFacts:
-    run = made_up_run(folder, **settings)  # type: ignore[arg-type]
-    return RunFacts(run, read_json(run.summary))
 
 
 def test_a_model_that_learned_is_better(tmp_path: Path) -> None:
@@ -66,6 +59,37 @@ def test_figures_that_chose_their_own_threshold_are_replaced_by_fair_ones(tmp_pa
 @pytest.mark.parametrize(("split", "epochs", "told"), [("validation", 3, True), ("validation", 1, False)])
 def test_validation_that_chose_the_epoch_flatters(tmp_path: Path, split: str, epochs: int, told: bool) -> None:
     assert (caveat(facts_of(tmp_path, split=split, epochs=epochs)) is not None) == told
+
+
+def test_before_training_is_as_fair_as_after_it(tmp_path: Path) -> None:
+    facts = facts_of(tmp_path)
+    before = facts.summary["before"]["validation"]
+    before["cross_fitted"] = {"accuracy": 0.432, "intervals": {}}
+    assert "where 43.2% was before" in answer(facts).headline
+
+
+@pytest.mark.parametrize(
+    ("start", "told"),
+    [
+        ({"epochs": 3, "same_data": True}, "The best epoch of the run that it starts from was chosen on validation"),
+        (None, "If the run that it starts from chose its best epoch on these validation examples"),
+        ({"epochs": 1, "same_data": True}, None),
+        ({"epochs": 3, "same_data": False}, None),
+    ],
+)
+def test_a_rounded_run_is_flattered_by_what_its_start_chose(
+    tmp_path: Path, start: dict[str, object] | None, told: str | None
+) -> None:
+    facts = nothing_trained(tmp_path, **({} if start is None else {"start": start}))
+    said = caveat(facts)
+    assert said is None if told is None else said is not None and said.startswith(told)
+
+
+def test_the_second_training_chose_on_validation_too(tmp_path: Path) -> None:
+    numbers = {"epochs": 2, "best_epoch": 1, "train_seconds": 1.0, "train_examples_per_second": 1.0}
+    said = caveat(rounded_facts(tmp_path, training=numbers, **numbers))
+    assert said is not None
+    assert said.startswith("The best epoch was chosen on these validation examples")
 
 
 def test_rounding_is_compared_with_float32(tmp_path: Path) -> None:

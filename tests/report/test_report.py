@@ -14,9 +14,10 @@ import yaml
 from huggingface_hub import ModelCard
 
 from feathertune.errors import UserError
+from feathertune.files import read_json, write_json
 from feathertune.recipe_file import dump_recipe, load_recipe
 from feathertune.report.writing import write_report
-from made_up import HOSTILE, HOSTILE_NAMES, made_up_run, made_up_search
+from made_up import HOSTILE, HOSTILE_NAMES, made_up_comparison, made_up_run, made_up_search
 
 # what HTML a report may have: nothing that runs, loads or embeds
 ALLOWED = """
@@ -182,6 +183,47 @@ def test_a_comparison_says_what_is_shown_and_what_is_not(pages: dict[str, Path])
     assert "LoRA took 0.52 of the time" in text
     assert "< 0.001" in text
     assert (pages["comparison"].parent / "figures" / "size.png").is_file()
+
+
+def test_a_comparison_names_the_split_of_every_sentence(pages: dict[str, Path]) -> None:
+    folder = pages["comparison"].parent
+    pairs = read_json(folder / "comparison.json")["pairs"]
+    assert {pair["split"] for pair in pairs} == {"validation", "test"}
+    text = Tags(pages["comparison"].read_text(encoding="utf-8")).text.split("What they cost")[0]
+    of_accuracy, on_validation, on_test = re.split("In other metrics, on (?:validation|test)\n", text)
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    for pair in pairs:
+        named = f"{pair['split']}: {pair['sentence']}\n"
+        assert f"- {named}" in card
+        if pair["metric"] == "accuracy":
+            assert named in of_accuracy
+        else:  # the made-up numbers differ between the splits
+            assert (pair["sentence"] in on_validation) == (pair["split"] == "validation")
+            assert (pair["sentence"] in on_test) == (pair["split"] == "test")
+
+
+def test_a_comparison_tells_what_has_to_be_shipped(pages: dict[str, Path]) -> None:
+    page = pages["comparison"].read_text(encoding="utf-8")
+    card = (pages["comparison"].parent / "README.md").read_text(encoding="utf-8")
+    for head, lora in (("artefact", "19.5 KiB"), ("deployed", "81.1 MiB"), ("latency", "3.25 ms")):
+        assert f'<th scope="col" class="n">{head}</th>' in page
+        assert f'<td class="n">{lora}</td>' in page
+    assert "| artefact | deployed | latency |" in card
+    assert "| 19.5 KiB | 81.1 MiB | 3.25 ms |" in card
+    for text in (Tags(page).text, card):
+        assert "all that has to be shipped to answer, an adapter's base included" in text
+        assert "which for an adapter is its base too" in text
+
+
+def test_a_comparison_that_knows_no_deployed_size_says_so(tmp_path: Path) -> None:
+    folder = made_up_comparison(tmp_path)
+    comparison = read_json(folder / "comparison.json")
+    for method in comparison["methods"]:
+        method["deployed_bytes"] = None
+    write_json(folder / "comparison.json", comparison)
+    page = page_of(folder)
+    assert "Where that size is not known, it is that of what training left." in page
+    assert "| 19.5 KiB | \N{EN DASH} |" in (folder / "README.md").read_text(encoding="utf-8")
 
 
 def test_a_search_shows_its_best_settings_and_warns(pages: dict[str, Path]) -> None:

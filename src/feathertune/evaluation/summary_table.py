@@ -7,7 +7,7 @@ comes out. Whatever is missing is shown as a dash.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -172,22 +172,42 @@ def _interval(name: str, interval: tuple[float, float] | None) -> str:
 
 def _caption(summary: Mapping[str, Any]) -> list[str]:
     """Lines below the table: what was trained, what it cost, and each split's verdict."""
+    done = trainings_of(summary)
     trained, total = summary.get("trainable_parameters"), summary.get("total_parameters")
     lines = []
-    if trained is not None and total:
+    if done and trained is not None and total:
         lines.append(f"{trained:,} of {total:,} parameters trained ({trained / total:.2%})")
     costs = []
-    if summary.get("train_seconds") is not None:
-        costs.append(f"training took {duration(summary['train_seconds'])}")
-    if summary.get("train_examples_per_second") is not None:
-        costs.append(f"{summary['train_examples_per_second']:,.1f} examples/s")
+    if done:
+        costs.append(f"training took {duration(sum(one['train_seconds'] for one in done))}")
+        costs.append(f"{examples_per_second(done):,.1f} examples/s")
     if summary.get("peak_memory_mib") is not None:
         costs.append(f"peak memory {summary['peak_memory_mib']:,.0f} MiB")
-    if summary.get("best_epoch") is not None:
-        costs.append(f"best epoch {summary['best_epoch']} of {summary.get('epochs', DASH)}")
+    if best := [f"{one['best_epoch']} of {one['epochs']}" for one in done if one["best_epoch"]]:
+        costs.append(f"best epoch {', then '.join(best)}")
     lines += [", ".join(costs)] if costs else []
     notes = [f"{split}: {note}" for split, after in summary.get("after", {}).items() if (note := _chosen_here(after))]
     return [*lines, *_quantization(summary), *notes, *(block.verdict for block in blocks(summary))]
+
+
+def trainings_of(summary: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The trainings that a run did, in their order: each with epochs, best_epoch, train_seconds and examples a second.
+
+    A summary has the first one's at its top and a second one's, with the quantizers on, under `quantization`; of a run
+    that goes on from another one the second's stand at the top as well. A run that only rounds did none.
+    """
+    second = summary.get("quantization", {}).get("training")
+    if not summary.get("train_seconds"):
+        return []
+    return [summary] if second is None or second["train_seconds"] == summary["train_seconds"] else [summary, second]
+
+
+def examples_per_second(trainings: Sequence[Mapping[str, Any]]) -> float:
+    """Of one training or of several together."""
+    if len(trainings) == 1:
+        return float(trainings[0]["train_examples_per_second"])
+    seen = sum(one["train_seconds"] * one["train_examples_per_second"] for one in trainings)
+    return float(seen / sum(one["train_seconds"] for one in trainings))
 
 
 def _quantization(summary: Mapping[str, Any]) -> list[str]:

@@ -15,6 +15,7 @@ from feathertune.evaluation.predictions import Predictions
 from feathertune.evaluation.seeds import Answers
 from feathertune.report.facts import RunFacts
 from feathertune.report.page import percent, shown, span
+from feathertune.report.trainings import trainings
 
 Verdict = Literal["better", "worse", "not shown", "unknown"]
 LONGEST_NAME = 40
@@ -31,8 +32,8 @@ class Answer:
 
 def answer(facts: RunFacts) -> Answer:
     """The answer for the split that the report speaks of first."""
-    stages = facts.stages(facts.split)
-    stages["after"] = after = _fair(stages["after"])
+    stages = facts.fair_stages(facts.split)
+    after = stages["after"]
     interval = after.get("intervals", {}).get("accuracy")
     right = f"{percent(after['accuracy'])} of the answers are right"
     examples = f"{after['num_examples']:,} {facts.split} examples"
@@ -55,18 +56,27 @@ def rounding(facts: RunFacts) -> str | None:
 
 def caveat(facts: RunFacts) -> str | None:
     """What makes the split's figures look better than new texts would; None where nothing does."""
-    if facts.split == "test" or facts.summary.get("epochs", 0) < 2:
+    what = None if facts.split == "test" else _chosen_epoch(facts)
+    return None if what is None else f"{what} A test split that chose nothing would say more."
+
+
+def _chosen_epoch(facts: RunFacts) -> str | None:
+    """Where a best epoch was chosen: by this run, or by the one that it starts from."""
+    lean = "so the figures lean a little upwards."
+    if any(training.epochs > 1 for training in trainings(facts)):
+        whose = "best epoch of each adapter" if facts.members else "best epoch"
+        return f"The {whose} was chosen on these {facts.split} examples, {lean}"
+    if facts.recipe.init_from is None:
         return None
-    return (
-        f"The best epoch was chosen on these {facts.split} examples, so the figures lean a little upwards. A test "
-        "split that chose nothing would say more."
-    )
-
-
-def _fair(metrics: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The metrics, without what flatters where temperature or threshold were chosen on these very examples."""
-    fair = metrics.get("cross_fitted")
-    return metrics if not fair else {**metrics, **fair}
+    start = facts.summary.get("start")
+    if start is None:  # an earlier version's run, which does not say
+        return (
+            f"If the run that it starts from chose its best epoch on these {facts.split} examples, the figures lean a "
+            "little upwards."
+        )
+    if start["epochs"] < 2 or not start["same_data"]:
+        return None
+    return f"The best epoch of the run that it starts from was chosen on {facts.split} of this data, {lean}"
 
 
 def _verdict(against_before: Verdict, against_majority: Verdict) -> Verdict:

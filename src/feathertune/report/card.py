@@ -12,11 +12,11 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 
 from feathertune.evaluation.summary_table import ROWS, before_after_markdown, escaped
-from feathertune.report import wording
+from feathertune.report import training_words, use, wording
 from feathertune.report.answer import answer, caveat, rounding
 from feathertune.report.canvas import Picture
-from feathertune.report.facts import RunFacts
-from feathertune.report.provenance import Provenance, of_base, of_data
+from feathertune.report.facts import RunFacts, fair
+from feathertune.report.provenance import Provenance, name_of_data, of_base, of_data
 
 METRICS = ["accuracy", "precision", "recall", "f1", "roc_auc"]  # by the Hub's names
 
@@ -25,25 +25,28 @@ def run_card(facts: RunFacts, pictures: Mapping[str, Picture]) -> str:
     """The whole file."""
     name = facts.run.path.resolve().name
     found = answer(facts)
+    command, made = use.made_by(facts)
     parts = [
         f"---\n{metadata(facts, name)}\n---",
         f"# {escaped(name)}",
         f"**{escaped(found.headline)}.** {escaped(' '.join(found.sentences))}",
-        *_paragraphs(rounding(facts), caveat(facts), wording.trained(facts)),
+        *_paragraphs(rounding(facts), caveat(facts), training_words.trained(facts)),
         "## Results",
-        before_after_markdown(facts.summary).strip(),
+        before_after_markdown(training_words.summary_for_table(facts)).strip(),
         *(f"![{escaped(picture.caption)}](figures/{picture.name}.png)" for picture in pictures.values()),
+        *_section("## Can its probabilities be trusted?", wording.decision_lines(facts)),
         "## How to use it",
-        _code("console", wording.use_commands(name)),
-        _code("python", wording.use_python(name)),
-        *([_code("python", peft)] if (peft := wording.peft_python(facts, name)) else []),
+        _code("console", use.use_commands(facts, name)),
+        _code("python", use.use_python(name)),
+        *([_code("python", peft)] if (peft := use.peft_python(facts, name)) else []),
+        *_paragraphs(use.peft_note(facts)),
         "## Data and licences",
         _list(f"{what}: {value}" for what, value in wording.data_lines(facts)),
         _licences(of_base(facts.base), of_data(facts.data), facts),
         "## Limits",
         _list(wording.limits(facts)),
         "## How it was made",
-        _code("console", facts.environment["command"]),
+        *([_code("console", command)] if command else _paragraphs(made)),
         _list(f"{what}: {value}" for what, value in wording.environment_lines(facts)),
         _code("yaml", facts.recipe_text.strip()),
         "Written by `feathertune report`. [report.html](report.html) shows the same with the pictures.",
@@ -54,26 +57,24 @@ def run_card(facts: RunFacts, pictures: Mapping[str, Picture]) -> str:
 def metadata(facts: RunFacts, name: str) -> str:
     """The YAML between the two lines of dashes: ids of the Hub, licence, and the results as a model index."""
     base, data = of_base(facts.base), of_data(facts.data)
-    method = facts.recipe.method
-    library = {"full": "transformers", "majority": None, "words": "scikit-learn"}.get(method, "peft")
-    tags = ["feathertune", "text-classification", *(["lora"] if method in ("lora", "qat") else [])]
+    tags = ["feathertune", "text-classification", *(["lora"] if facts.recipe.method in ("lora", "qat") else [])]
     card = ModelCardData(
         model_name=name,
         base_model=base.hub_id,
         datasets=[data.hub_id] if data.hub_id else None,
-        library_name=library,
+        library_name=use.library(facts),
         license=base.licence,
         metrics=METRICS,
         pipeline_tag="text-classification",
         tags=tags,
-        eval_results=_results(facts, data),
+        eval_results=_results(facts),
     )
     return str(card.to_yaml())
 
 
-def _results(facts: RunFacts, data: Provenance) -> list[EvalResult]:
-    """One entry for each split and metric; those that are undefined are left out."""
-    known = data.hub_id or str(facts.data["source"])
+def _results(facts: RunFacts) -> list[EvalResult]:
+    """One entry for each split and metric, of those that do not flatter; those that are undefined are left out."""
+    known = name_of_data(facts.data)
     revision = facts.data["origin"].get("revision")
     return [
         EvalResult(
@@ -86,10 +87,14 @@ def _results(facts: RunFacts, data: Provenance) -> list[EvalResult]:
             metric_value=round(metrics[metric], 4),
             metric_name=ROWS[metric],
         )
-        for split, metrics in facts.summary["after"].items()
+        for split, metrics in _fair_after(facts)
         for metric in METRICS
         if metrics[metric] is not None
     ]
+
+
+def _fair_after(facts: RunFacts) -> list[tuple[str, Mapping[str, Any]]]:
+    return [(split, fair(metrics)) for split, metrics in facts.summary["after"].items()]
 
 
 def _licences(base: Provenance, data: Provenance, facts: RunFacts) -> str:
@@ -105,6 +110,10 @@ def _licences(base: Provenance, data: Provenance, facts: RunFacts) -> str:
 
 def _paragraphs(*texts: str | None) -> list[str]:
     return [escaped(text) for text in texts if text]
+
+
+def _section(title: str, lines: list[str]) -> list[str]:
+    return [title, _list(lines)] if lines else []
 
 
 def _list(lines: Any) -> str:

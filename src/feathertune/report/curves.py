@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,6 +35,11 @@ STAGES = {
 }
 
 
+def _title(stage: str, stages: Collection[str]) -> str:
+    """The stage's name; a run that only rounds has `float` but no `ptq`, and its last stage is no training."""
+    return "rounded" if stage == "after" and "float" in stages and "ptq" not in stages else STAGES[stage]
+
+
 def accuracy_figure(stages: Mapping[str, Mapping[str, Any]]) -> Figure:
     """The accuracy at each stage, a dot with its 95% interval, on one line each; the majority class is a line.
 
@@ -49,7 +54,7 @@ def accuracy_figure(stages: Mapping[str, Mapping[str, Any]]) -> Figure:
         interval_bar(axes, place, metrics["accuracy"], metrics.get("intervals", {}).get("accuracy"), colour)
     if "majority" in stages:
         axes.axvline(100 * stages["majority"]["accuracy"], color=ORANGE, linewidth=1.2, linestyle=(0, (5, 2)), zorder=1)
-    axes.set_yticks(range(len(shown)), [STAGES[stage] for stage in reversed(shown)])
+    axes.set_yticks(range(len(shown)), [_title(stage, stages) for stage in reversed(shown)])
     axes.set_ylim(-0.6, len(shown) - 0.4)
     axes.margins(x=0.12)
     axes.set_xlabel("Accuracy (%); dashed: the majority class" if "majority" in stages else "Accuracy (%)")
@@ -111,7 +116,7 @@ def _curves(stages: Mapping[str, Predictions]) -> list[_Curve]:
     if len(after.label_names) == 2:
         lines = {"before": (GREY, (0, (5, 2))), "float": (GREEN, (0, (1, 1.2))), "after": (BLUE, "-")}
         return [
-            _Curve(STAGES[stage], stages[stage].labels == 1, stages[stage].probabilities_NC[:, 1], line)
+            _Curve(_title(stage, stages), stages[stage].labels == 1, stages[stage].probabilities_NC[:, 1], line)
             for stage, line in lines.items()
             if stage in stages
         ]

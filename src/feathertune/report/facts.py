@@ -96,3 +96,12 @@ class RunFacts:
         """Stage -> the metrics of one split; 'majority' too."""
         names = ("majority", *STAGES)
         return {name: self.summary[name][split] for name in names if split in self.summary.get(name, {})}
+
+    def fair_stages(self, split: str) -> dict[str, Mapping[str, Any]]:
+        """`stages`, without what flatters where temperature or threshold were chosen on these very examples."""
+        return {name: fair(metrics) for name, metrics in self.stages(split).items()}
+
+
+def fair(metrics: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The metrics, those that were cross-fitted in the place of those that flatter."""
+    return {**metrics, **(metrics.get("cross_fitted") or {})}

@@ -42,14 +42,17 @@ def write_figures(pictures: dict[str, Picture], folder: Path) -> list[Path]:
 
 
 def _accuracy(facts: RunFacts) -> list[Picture]:
-    stages = facts.stages(facts.split)
+    stages = facts.fair_stages(facts.split)
     caption = f"Accuracy on {facts.split}, each with its 95% interval."
+    if stages["after"].get("cross_fitted"):
+        caption += " How to decide was chosen on one half of the examples for the other, so that nothing flatters."
     return [Picture("accuracy", accuracy_figure(stages), caption)]
 
 
 def _training(facts: RunFacts, history: History, suffix: str) -> list[Picture]:
     pictures = []
-    which = " with the quantizers on" if suffix else ""
+    rounded = facts.recipe.init_from is not None  # what it trained, it trained with the quantizers on
+    which = " with the quantizers on" if suffix or rounded else ""
     if facts.members and not suffix:
         which = f" of the first of {len(facts.members)} adapters"
     if history.steps or history.epochs:

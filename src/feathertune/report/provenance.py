@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 LICENCES = {
@@ -63,3 +64,9 @@ def of_data(data: Mapping[str, Any]) -> Provenance:
     names = {DATA_FILES.get(digest) for digest in origin.get("files", {}).values()}
     hub_id = names.pop() if len(names) == 1 else None
     return Provenance(hub_id, DATA_LICENCES.get(hub_id or ""))
+
+
+def name_of_data(data: Mapping[str, Any]) -> str:
+    """Its id on the Hub, or the name of its folder or file: where that lies on a machine is nobody else's business."""
+    source = str(data["source"])
+    return of_data(data).hub_id or PurePath(source).name or source

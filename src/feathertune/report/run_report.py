@@ -9,7 +9,7 @@ from typing import Any
 import feathertune
 from feathertune.evaluation.summary_table import ROWS, metric_title
 from feathertune.files import write_text
-from feathertune.report import wording
+from feathertune.report import training_words, use, wording
 from feathertune.report.answer import answer, caveat, rounding
 from feathertune.report.canvas import Picture
 from feathertune.report.card import run_card
@@ -58,7 +58,7 @@ def _page(facts: RunFacts, pictures: dict[str, Picture]) -> dict[str, Any]:
     summary, split, path = facts.summary, facts.split, str(facts.run.path)
     drawn = {name: inline_svg(one.figure, name, one.caption) for name, one in pictures.items() if name not in IN_PNG}
     found = answer(facts)
-    peft = wording.peft_python(facts, path)
+    command, made = use.made_by(facts)
     present = {"errors": bool(facts.errors), "calibration": "reliability" in pictures}
     classes = list(summary["after"][split]["per_class"].items())
     examples = [example for one in facts.data["splits"].values() for example in one["examples"]]
@@ -70,12 +70,12 @@ def _page(facts: RunFacts, pictures: dict[str, Picture]) -> dict[str, Any]:
         "summary": summary,
         "split": split,
         "stages": facts.stages(split),
-        "method": wording.METHODS[facts.recipe.method],
+        "method": training_words.method_name(facts),
         "finished": summary.get("finished", "")[:10],
         "answer": found,
         "rounding": rounding(facts),
         "caveat": caveat(facts),
-        "costs": wording.costs(facts),
+        "costs": training_words.costs(facts),
         "tables": [_table(facts, name) for name in summary["after"]],
         "classes": classes[:MOST_CLASSES],
         "confused": _confused(summary["after"][split]),
@@ -87,27 +87,29 @@ def _page(facts: RunFacts, pictures: dict[str, Picture]) -> dict[str, Any]:
         "error_lines": wording.error_lines(facts),
         "rated": facts.errors is not None and facts.errors["by_rating"] is not None,
         "most": MOST_MISTAKES,
-        "trained": wording.trained(facts),
+        "trained": training_words.trained(facts),
         "environment": wording.environment_lines(facts),
         "data": facts.data,
         "data_lines": wording.data_lines(facts),
         "data_labels": facts.data["label_names"] if len(classes) <= 6 else [],
         "examples": examples[:MOST_EXAMPLES],
-        "use_commands": wording.use_commands(path),
-        "use_python": wording.use_python(path),
-        "peft_python": peft,
+        "use_commands": use.use_commands(facts, path),
+        "use_python": use.use_python(path),
+        "peft_python": use.peft_python(facts, path),
+        "peft_note": use.peft_note(facts),
         "limits": wording.limits(facts),
         "licences": [
             *([("base", of_base(facts.base).licence_in_words)] if facts.base is not None else []),
             ("data", of_data(facts.data).licence_in_words),
         ],
-        "command": facts.environment["command"],
+        "command": command,
+        "made": made,
         "recipe_text": "\n".join(visible(line) for line in facts.recipe_text.splitlines()),
     }
 
 
 def _table(facts: RunFacts, split: str) -> dict[str, Any]:
-    """One split's table: title, heads, and for each metric its cells (value, interval) by stage, and the change."""
+    """One split's table: title, heads, a note, and for each metric its cells (value, interval) by stage and change."""
     stages = facts.stages(split)
     after, before = stages["after"], stages.get("before", {})
     rows = []
@@ -118,7 +120,8 @@ def _table(facts: RunFacts, split: str) -> dict[str, Any]:
         ]
         rows.append({"title": metric_title(name, after), "cells": cells, "change": _change(name, before, after)})
     heads = [HEADS[stage] for stage in stages]
-    return {"title": f"{split}, {after['num_examples']:,} examples", "heads": heads, "rows": rows}
+    title = f"{split}, {after['num_examples']:,} examples"
+    return {"title": title, "heads": heads, "rows": rows, "note": wording.flattered(facts, split)}
 
 
 def _value(name: str, value: float | None) -> str:

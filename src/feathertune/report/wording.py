@@ -1,84 +1,17 @@
-"""Lines about a run that both the page and the model card have: what was trained, on what, and within which limits."""
+"""Lines about a run that both the page and the model card have: its data, its limits, how it decides, where it errs."""
 
 from __future__ import annotations
 
 import json
-import shlex
-from typing import Any
 
-from feathertune.duration import duration
 from feathertune.evaluation.calibration import expected_calibration_error
+from feathertune.evaluation.predictions import BINARY_THRESHOLD
+from feathertune.recipe import LabelSection
 from feathertune.report.facts import RunFacts
 from feathertune.report.page import number, percent, shown
-from feathertune.report.provenance import of_base
+from feathertune.report.trainings import trainings
 
-METHODS = {
-    "lora": "LoRA",
-    "head": "the head alone",
-    "full": "full fine-tuning",
-    "qat": "quantization-aware LoRA",
-    "majority": "the majority class",
-    "words": "bag of words",
-}
 FEWEST = 30
-
-
-def costs(facts: RunFacts) -> list[tuple[str, str]]:
-    """What it took, as (what, how much)."""
-    summary = facts.summary
-    trained, total = summary["trainable_parameters"], summary["total_parameters"]
-    found = [("trained parameters", f"{number(trained)} ({trained / max(total, 1):.2%})")]
-    if summary["train_examples_per_second"] is not None:
-        found.append(("training time", duration(summary["train_seconds"])))
-        found.append(("examples/s", number(summary["train_examples_per_second"])))
-    found.append(("peak memory", f"{number(summary['peak_memory_mib'])} MiB"))
-    if summary["best_epoch"] is not None:
-        found.append(("best epoch", f"{summary['best_epoch']} of {summary['epochs']}"))
-    if "quantization" in summary:
-        found.append(("deployed size", f"{number(summary['quantization']['weights_bytes'] / 2**20, 1)} MiB"))
-    return found
-
-
-def trained(facts: RunFacts) -> str:
-    """One paragraph: base, method, settings."""
-    recipe, base = facts.recipe, facts.base
-    if base is None:
-        return f"A baseline without any pre-trained model: {METHODS[recipe.method]}."
-    model = f"{shown(base['source'])} ({base['architecture']})"
-    lora = recipe.lora
-    targets = lora.targets if isinstance(lora.targets, str) else ", ".join(lora.targets)
-    adapted = f"rank {lora.rank}, alpha {lora.alpha:g}, dropout {lora.dropout:g}, on {shown(targets)}"
-    how = {
-        "lora": f"LoRA ({adapted}) and a new classification head",
-        "qat": f"LoRA ({adapted}) and a new classification head, with the rounding to integers in view",
-        "head": "a new classification head on the frozen base",
-        "full": "every weight, and a new classification head",
-    }[recipe.method]
-    training = recipe.training
-    batch = training.batch_size * training.accumulation
-    settings = [
-        f"{facts.summary['epochs']} epoch{'s' if facts.summary['epochs'] != 1 else ''}",
-        f"{batch} examples a step",
-        f"learning rate {training.learning_rate:g} ({training.schedule})",
-        f"weight decay {training.weight_decay:g}",
-        f"seed {training.seed}" if not facts.members else f"seeds {training.seed} to {facts.members[-1]['seed']}",
-        f"trained in {facts.summary.get('precision', 'fp32')}",
-    ]
-    return f"{model}: {how}. {', '.join(settings)[0].upper()}{', '.join(settings)[1:]}.{_averaged(facts)}"
-
-
-def _averaged(facts: RunFacts) -> str:
-    """What averaging several adapters brought, where that was done."""
-    members = facts.members
-    if not members:
-        return ""
-    rank = facts.recipe.lora.rank * len(members)
-    found = f" {len(members)} adapters were trained so and averaged into one of rank {rank}."
-    if facts.recipe.evaluation.temperature or any(member["loss"] is None for member in members):
-        return found
-    losses = ", ".join(f"{member['loss']:.3f}" for member in members)
-    averaged = facts.summary.get("float", facts.summary["after"])["validation"]["loss"]
-    return f"{found} Their losses on validation, in training: {losses}; averaged: {averaged:.3f}."
 
 
 def environment_lines(facts: RunFacts) -> list[tuple[str, str]]:
@@ -107,7 +40,7 @@ def data_lines(facts: RunFacts) -> list[tuple[str, str]]:
         lines.append(("sha256", ", ".join(f"{name} {digest[:16]}…" for name, digest in origin["files"].items())))
     if label.rating is not None:
         rule = f"above {label.above:g}" if label.above is not None else f"at least {label.at_least:g}"
-        soft = "; trained on the rating itself" if label.soft else ""
+        soft = f"; trained on {_target(label)}" if label.soft else ""
         lines.append(("label", f"{data['label_names'][1]} where {label.rating} is {rule}{soft}"))
     else:
         lines.append(("label", f"the column {label.column}"))
@@ -125,13 +58,20 @@ def data_lines(facts: RunFacts) -> list[tuple[str, str]]:
     return lines + [("note", note) for note in data["notes"]]
 
 
+def _target(label: LabelSection) -> str:
+    """What a soft label is."""
+    if label.raters is None:
+        return "the rating itself, as its probability"
+    return f"how likely {label.raters} further raters would give it"
+
+
 def limits(facts: RunFacts) -> list[str]:
     """What the figures do not say, and where the model should not be trusted, one sentence each."""
     after, data = facts.summary["after"], facts.data
     evaluated = " and ".join(f"{metrics['num_examples']:,} {shown(split, 40)}" for split, metrics in after.items())
     lines = [
         f"It was evaluated on {evaluated} examples of this data; on other kinds of text it may do far worse.",
-        "One seed was trained. Its figures' intervals hold the choice of examples, not the luck of the training.",
+        _luck(facts),
         f"It knows {len(data['label_names'])} answers and always gives one of them, for any text.",
     ]
     if "truncated_texts" in data:
@@ -148,54 +88,21 @@ def limits(facts: RunFacts) -> list[str]:
     return lines
 
 
-def use_commands(path: str) -> str:
-    """The command line's way."""
-    run = shlex.quote(path)
-    return "\n".join(
-        (
-            f'feathertune predict {run} "a text of yours"',
-            f"feathertune predict {run} --input texts.csv --output answers.csv",
-            f"feathertune evaluate {run} --data labelled.csv",
-            f"feathertune export {run} --to onnx --output exported",
-        )
+def _luck(facts: RunFacts) -> str:
+    """What was tried only once, which the intervals do not hold."""
+    examples = "Its figures' intervals hold the choice of examples"
+    if facts.base is None:
+        return f"{examples} alone."
+    count = len(facts.members)
+    once = (
+        f"{count} adapters were trained, each with its own seed, and averaged once" if count else "One seed was trained"
     )
+    if facts.recipe.init_from is not None and not trainings(facts):
+        once = "One trained model was rounded"
+    return f"{once}. {examples}, not the luck of the training."
 
 
-def use_python(path: str) -> str:
-    """Python's way."""
-    return "\n".join(
-        (
-            "from feathertune import Predictor",
-            "",
-            f"predictor = Predictor({path!r})",
-            'answer = predictor.predict("a text of yours")[0]',
-            "print(answer.label, answer.probabilities)",
-        )
-    )
-
-
-def peft_python(facts: RunFacts, path: str) -> str | None:
-    """PEFT's way, where there is an adapter and its base is on the Hub."""
-    hub_id = of_base(facts.base).hub_id
-    if facts.recipe.method == "full" or hub_id is None:
-        return None
-    names: dict[Any, Any] = dict(enumerate(facts.summary["label_names"]))
-    tokenizer = hub_id if facts.recipe.model.prompt is None else f"{path}/adapter"  # which puts the prompt around
-    return "\n".join(
-        (
-            "from peft import PeftModel",
-            "from transformers import AutoModelForSequenceClassification, AutoTokenizer",
-            "",
-            f"tokenizer = AutoTokenizer.from_pretrained({tokenizer!r})",
-            "base = AutoModelForSequenceClassification.from_pretrained(",
-            f"    {hub_id!r}, id2label={names!r}",
-            ")",
-            f"model = PeftModel.from_pretrained(base, {f'{path}/adapter'!r})",
-        )
-    )
-
-
-def calibration_lines(facts: RunFacts) -> list[str]:
+def decision_lines(facts: RunFacts) -> list[str]:
     """How far its probabilities are off, and how logits become answers where that is not the plain way."""
     split, lines = facts.split, []
     found, errors = facts.calibration or {}, (facts.calibration or {}).get("ece", {}).get(split)
@@ -213,19 +120,34 @@ def calibration_lines(facts: RunFacts) -> list[str]:
             f"Its logits are divided by {found['temperature']:.3f}, a temperature fitted on {found['chosen_on']}; "
             f"without it the error would be {100 * errors['before']:.1f} points."
         )
-    if found.get("chosen_for"):
+    if found.get("threshold") not in (None, BINARY_THRESHOLD) or found.get("chosen_for"):
         name = shown(facts.summary["label_names"][-1], 40)
-        lines.append(
-            f"The answer is {name} from a probability of {found['threshold']:.3f} on, chosen "
-            f"on {found['chosen_on']} for the best {found['chosen_for'].replace('_', ' ')}."
-        )
-    fair = facts.summary["after"][split].get("cross_fitted")
-    if fair:
-        lines.append(
-            f"Both were chosen on these very examples, which flatters. Chosen on one half and asked of the other: "
-            f"accuracy {percent(fair['accuracy'])}, F1 {percent(fair['f1'])}, loss {fair['loss']:.3f}."
-        )
+        why = "as the recipe sets it"
+        if found["chosen_for"]:
+            why = f"chosen on {found['chosen_on']} for the best {found['chosen_for'].replace('_', ' ')}"
+        lines.append(f"The answer is {name} from a probability of {found['threshold']:.3f} on, {why}.")
     return lines
+
+
+def flattered(facts: RunFacts, split: str) -> str | None:
+    """That a split's figures lean upwards since it chose how to decide, and fair ones; None where it chose nothing."""
+    fair = facts.summary["after"][split].get("cross_fitted")
+    if not fair:
+        return None
+    found = facts.calibration or {}
+    fitted, chosen = found.get("temperature_fitted"), found.get("chosen_for")
+    what = "Temperature and threshold were" if fitted and chosen else "The temperature was" if fitted else ""
+    what = what or ("The threshold was" if chosen else "How to decide was")
+    return (
+        f"{what} chosen on these very {shown(split, 40)} examples, which flatters. Chosen on one half and asked of the "
+        f"other: accuracy {percent(fair['accuracy'])}, F1 {percent(fair['f1'])}, loss {fair['loss']:.3f}."
+    )
+
+
+def calibration_lines(facts: RunFacts) -> list[str]:
+    """`decision_lines`, and what flatters the figures of the split that the report speaks of first."""
+    note = flattered(facts, facts.split)
+    return decision_lines(facts) + ([note] if note else [])
 
 
 def error_lines(facts: RunFacts) -> list[str]:
