@@ -14,25 +14,8 @@ from pydantic import ValidationError
 
 from feathertune.errors import UserError
 from feathertune.recipe import Recipe, TrainingSection
-from feathertune.recipe_file import dump_recipe, find_recipe, load_recipe, parse_recipe, shipped_recipes
-
-BASE = """\
-model:
-  source: m
-data:
-  source: d
-  label: {column: c}
-"""
-
-
-def parse(text: str, *overrides: str) -> Recipe:
-    return parse_recipe(text, list(overrides), where="r.yaml")
-
-
-def refusal(text: str, *overrides: str) -> str:
-    with pytest.raises(UserError) as error:
-        parse(text, *overrides)
-    return str(error.value)
+from feathertune.recipe_file import dump_recipe, find_recipe, load_recipe, shipped_recipes
+from short_recipe import BASE, parse, refusal
 
 
 def test_defaults_need_a_model_and_data_alone() -> None:

@@ -2,27 +2,7 @@
 
 import pytest
 
-from feathertune.errors import UserError
-from feathertune.recipe import Recipe
-from feathertune.recipe_file import parse_recipe
-
-BASE = """\
-model:
-  source: m
-data:
-  source: d
-  label: {column: c}
-"""
-
-
-def parse(text: str, *overrides: str) -> Recipe:
-    return parse_recipe(text, list(overrides), where="r.yaml")
-
-
-def refusal(text: str, *overrides: str) -> str:
-    with pytest.raises(UserError) as error:
-        parse(text, *overrides)
-    return str(error.value)
+from short_recipe import BASE, parse, refusal
 
 
 def test_text_that_yaml_reads_as_something_else_wants_quotes() -> None:

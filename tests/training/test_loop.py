@@ -1,7 +1,6 @@
-"""The loop: accumulation, clipping, the best epoch, early stopping, what stops it, and one step against PEFT's."""
+"""The loop: accumulation, clipping, its log, what stops it, and one step against PEFT's."""
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,8 @@ from feathertune.model.classifier import PackedClassifier
 from feathertune.model.families import head_parameters
 from feathertune.tokens.order import training_steps
 from feathertune.training.loop import Teacher, TrainingSet
-from feathertune.training.progress import SilentReporter
 from short_training import (
+    Recorder,
     log_of,
     lora_classifier,
     mean_loss,
@@ -30,33 +29,6 @@ from short_training import (
     weights_of,
 )
 from tiny import tiny_classifier, transformers_twin
-
-
-class Recorder(SilentReporter):
-    """Keeps the loss of every step and a copy of the weights after every epoch."""
-
-    def __init__(self, classifier: PackedClassifier) -> None:
-        self.classifier = classifier
-        self.losses: list[float] = []
-        self.epochs: list[dict[str, torch.Tensor]] = []
-        self.stopped = 0
-
-    def step(self, step: int, loss: float, examples_per_second: float) -> None:
-        assert step == len(self.losses) + 1
-        assert examples_per_second > 0
-        self.losses.append(loss)
-
-    def epoch(self, epoch: int, train_loss: float, validation: dict[str, Any], best: bool) -> None:
-        self.epochs.append(weights_of(self.classifier))
-
-    def stop(self) -> None:
-        self.stopped += 1
-
-
-def scripted(*losses: float, **others: Any) -> Callable[[], dict[str, Any]]:
-    """An evaluation that tells a story of its own, one loss an epoch."""
-    story = iter(losses)
-    return lambda: metrics(next(story), **others)
 
 
 def assert_close(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor], tolerance: float = 1e-5) -> None:
@@ -180,106 +152,6 @@ def test_the_clip_limits_what_reaches_the_weights(tmp_path: Path, limit: float |
 
 def weights_parameters(classifier: PackedClassifier) -> list[torch.nn.Parameter]:
     return [parameter for parameter in classifier.parameters() if parameter.requires_grad]
-
-
-def test_the_best_epochs_weights_are_kept(tmp_path: Path) -> None:
-    classifier, data = lora_classifier(), random_set()
-    recorder = Recorder(classifier)
-    outcome = train(tmp_path, classifier, data, epochs=4, evaluate=scripted(0.9, 0.5, 0.5, 0.7), reporter=recorder)
-    assert (outcome.progress.best_epoch, outcome.progress.best_value, outcome.progress.epoch) == (2, 0.5, 4)
-    assert not outcome.stopped_early
-    assert same(weights_of(classifier), recorder.epochs[1]), "the first of equals"
-    assert not same(weights_of(classifier), recorder.epochs[3])
-    assert recorder.stopped == 1
-
-
-@pytest.mark.parametrize(
-    ("metric", "best"), [("loss", 3), ("accuracy", 2), ("f1", 3), ("precision", 3), ("recall", 3), ("roc_auc", 4)]
-)
-def test_loss_is_minimized_and_the_others_maximized(tmp_path: Path, metric: str, best: int) -> None:
-    story = iter(
-        [
-            metrics(0.9, accuracy=0.1, roc_auc=None),
-            metrics(0.8, accuracy=0.9, roc_auc=0.2),
-            metrics(0.1, accuracy=0.5, roc_auc=None),
-            metrics(0.5, accuracy=0.5, roc_auc=0.3),
-        ]
-    )
-    outcome = train(
-        tmp_path, lora_classifier(), random_set(8), epochs=4, best_metric=metric, evaluate=lambda: next(story)
-    )
-    assert outcome.progress.best_epoch == best
-
-
-def test_of_equally_accurate_epochs_the_surest_is_kept_and_patience_begins_anew(tmp_path: Path) -> None:
-    losses = iter([0.6, 0.5, 0.3, 0.4, 0.35])
-    outcome = train(
-        tmp_path,
-        lora_classifier(),
-        random_set(8),
-        epochs=9,
-        best_metric="accuracy",
-        early_stopping=2,
-        evaluate=lambda: metrics(next(losses), accuracy=1.0),
-    )
-    assert (outcome.progress.best_epoch, outcome.progress.best_value, outcome.progress.best_loss) == (3, 1.0, 0.3)
-    assert (outcome.stopped_early, outcome.progress.epoch) == (True, 5)
-
-
-def test_training_that_goes_wrong_late_keeps_its_early_best(tmp_path: Path) -> None:
-    """Nothing scripted: what is evaluated has other labels, so that learning makes it worse."""
-    classifier, data = lora_classifier(), random_set(24)
-    others = replace(data, targets=(data.targets + 1) % 3)
-    seen: list[float] = []
-
-    def evaluate() -> dict[str, Any]:
-        seen.append(mean_loss(classifier, others))
-        return metrics(seen[-1])
-
-    outcome = train(tmp_path, classifier, data, epochs=8, schedule="constant", learning_rate=0.02, evaluate=evaluate)
-    assert seen[-1] > min(seen)
-    assert mean_loss(classifier, others) == min(seen) == outcome.progress.best_value
-
-
-def test_early_stopping_stops(tmp_path: Path) -> None:
-    evaluate = scripted(0.9, 0.5, 0.6, 0.5)
-    outcome = train(tmp_path, lora_classifier(), random_set(8), epochs=9, early_stopping=2, evaluate=evaluate)
-    assert (outcome.stopped_early, outcome.progress.epoch, outcome.progress.best_epoch) == (True, 4, 2)
-    at_the_end = train(
-        tmp_path / "2", lora_classifier(), random_set(8), epochs=2, early_stopping=1, evaluate=scripted(0.5, 0.6)
-    )
-    assert not at_the_end.stopped_early, "the last epoch is no early stop"
-
-
-@pytest.mark.parametrize(("limit", "steps", "epochs"), [(3, 3, 1), (4, 4, 1), (6, 6, 2), (99, 12, 3), (None, 12, 3)])
-def test_training_ends_after_max_steps(tmp_path: Path, limit: int | None, steps: int, epochs: int) -> None:
-    """Four steps an epoch; an epoch that is cut short is evaluated like any other."""
-    classifier = lora_classifier()
-    recorder = Recorder(classifier)
-    evaluated = []
-
-    def evaluate() -> dict[str, Any]:
-        evaluated.append(len(recorder.losses))
-        return metrics(0.5)
-
-    outcome = train(tmp_path, classifier, random_set(32), max_steps=limit, evaluate=evaluate, reporter=recorder)
-    assert (outcome.progress.step, outcome.progress.epoch, outcome.stopped_early) == (steps, epochs, False)
-    assert len(recorder.losses) == evaluated[-1] == steps
-    assert len(evaluated) == epochs
-
-
-def test_the_rate_falls_on_a_plateau(tmp_path: Path) -> None:
-    train(
-        tmp_path,
-        lora_classifier(),
-        random_set(80),  # ten steps an epoch: each epoch's last is logged
-        epochs=5,
-        warmup=0.0,
-        schedule="plateau",
-        evaluate=scripted(0.5, 0.6, 0.6, 0.4, 0.4),
-    )
-    rates = [entry["learning_rate"] for entry in log_of(tmp_path) if entry["event"] == "step"]
-    assert rates == [1e-2, 1e-2, 1e-2, 0.5e-2, 0.5e-2]
 
 
 def test_soft_targets_teach_probabilities(tmp_path: Path) -> None:

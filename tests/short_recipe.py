@@ -1,0 +1,29 @@
+"""The shortest recipe there is, as text, and what is said of it where it is wrong."""
+
+from __future__ import annotations
+
+import pytest
+
+from feathertune.errors import UserError
+from feathertune.recipe import Recipe
+from feathertune.recipe_file import parse_recipe
+
+BASE = """\
+model:
+  source: m
+data:
+  source: d
+  label: {column: c}
+"""
+
+
+def parse(text: str, *overrides: str) -> Recipe:
+    """The recipe, as if read from the file r.yaml."""
+    return parse_recipe(text, list(overrides), where="r.yaml")
+
+
+def refusal(text: str, *overrides: str) -> str:
+    """The message of the error that it raises."""
+    with pytest.raises(UserError) as error:
+        parse(text, *overrides)
+    return str(error.value)
