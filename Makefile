@@ -44,6 +44,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing into $(VENV): minutes, torch being large"
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[quickstart]'
 	touch $@
 

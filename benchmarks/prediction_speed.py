@@ -4,7 +4,7 @@
 
 All predict the same texts, with the same random weights and the same adapter, which each loads from transformers' and
 PEFT's files. They take turns, round after round, each turn in a process of its own; imports, loading and a warm-up of
-four batches are not counted. Times are from strings to probabilities, tokenizing included, and once more from token
+128 texts are not counted. Times are from strings to probabilities, tokenizing included, and once more from token
 ids. The peers have the batch that a sweep found fastest for each of them. Their speed does not depend on how many texts
 there are, so they are given the first --peer-texts alone. Feathertune's does, and it is given all: identical texts are
 computed once, and for causal models a common beginning too.

@@ -19,6 +19,8 @@ from shapes import MAX_LENGTH, Shape, find_tokenizer
 
 LABELS = ("no", "yes")
 
+WARM_UP_TEXTS = 128  # of every contender
+
 
 @dataclass(frozen=True)
 class Contender:
@@ -69,7 +71,7 @@ def predict(turn: Turn) -> Answers:
     tokenizer = find_tokenizer(turn.shape, turn.tokenizer)
     build = {"pipeline": _pipeline, "padded": _padded, "feathertune": _feathertune}[turn.contender.kind]
     from_texts, tokens_of, from_tokens = build(turn, tokenizer)
-    from_texts(turn.texts[: 4 * turn.batch])
+    from_texts(turn.texts[:WARM_UP_TEXTS])
     began = time.perf_counter()
     probabilities_NC = from_texts(turn.texts)
     between = time.perf_counter()

@@ -5,8 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import accelerate
 import pytest
+import torch
+from accelerate.state import AcceleratorState
 
+from feathertune import run
+from feathertune.environment import default_device
 from feathertune.files import read_json
 from feathertune.recipe import Recipe
 from feathertune.recipe_file import parse_recipe
@@ -49,6 +54,19 @@ def test_from_python_there_is_no_command_and_none_is_made_up(place: Path, tmp_pa
 def test_a_command_is_kept(place: Path, tmp_path: Path, method: str) -> None:
     train(recipe(place, f"method={method}", "training.epochs=1"), tmp_path / "run", command="feathertune train it.yaml")
     assert command_of(tmp_path / "run") == "feathertune train it.yaml"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA device goes before any other")
+def test_training_is_where_every_other_command_computes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Apple's GPU would be accelerate's choice, and nobody else's here."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    monkeypatch.setattr(accelerate.state, "is_mps_available", lambda *_, **__: True)
+    try:
+        assert accelerate.Accelerator().device.type == "mps", "else this shows nothing"
+        AcceleratorState._reset_state(reset_partial_state=True)
+        assert run._accelerator().device == default_device()
+    finally:
+        AcceleratorState._reset_state(reset_partial_state=True)
 
 
 def test_a_run_that_goes_on_knows_what_its_start_chose(place: Path, tmp_path: Path) -> None:

@@ -4,8 +4,8 @@
 import feathertune
 
 recipe = feathertune.load_recipe("quickstart", ["training.epochs=3"])
-summary = feathertune.train(recipe, output="runs/mine")
-feathertune.Predictor("runs/mine").predict("how do magnets work?")
+summary = feathertune.train(recipe, output="runs/python")
+feathertune.Predictor("runs/python").predict("how do magnets work?")
 ```
 """
 
@@ -59,6 +59,11 @@ _HOMES = {
     "train": ("feathertune.run", "train"),
     "write_report": ("feathertune.report.writing", "write_report"),
 }
+
+
+def __dir__() -> list[str]:
+    """The public names too, imported or not."""
+    return sorted({*globals(), *__all__})
 
 
 def __getattr__(name: str) -> object:

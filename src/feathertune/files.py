@@ -26,7 +26,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        with temporary.open("rb") as file:
+        with temporary.open("r+b") as file:  # writable: Windows flushes no other
             os.fsync(file.fileno())
         temporary.chmod(0o666 & ~file_mask())  # mkstemp makes it private; a run folder is meant to be shared
         temporary.replace(path)

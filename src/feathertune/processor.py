@@ -20,6 +20,11 @@ def processor_vendor() -> str:
     return _entry("vendor_id")
 
 
+def processor_name() -> str:
+    """Such as `Intel(R) Xeon(R) Platinum 8375C CPU @ 2.90GHz`; empty where Linux does not tell."""
+    return _entry("model name")
+
+
 def _entry(name: str) -> str:
     """The first processor's entry of that name, or nothing."""
     if not _CPUINFO.is_file():

@@ -12,7 +12,7 @@ from typing import Any
 from feathertune.baseline_run import train_baseline
 from feathertune.data.statistics import describe
 from feathertune.ensemble import check_members, train_ensemble
-from feathertune.environment import describe_environment, peak_memory_mib
+from feathertune.environment import default_device, describe_environment, peak_memory_mib
 from feathertune.errors import UserError
 from feathertune.evaluation.errors import describe_errors
 from feathertune.evaluation.metrics import majority_baseline
@@ -118,8 +118,13 @@ def _accelerator() -> Any:
     from accelerate import Accelerator
     from accelerate.utils import GradientAccumulationPlugin
 
-    # Accumulation is the loop's, whatever `accelerate config` says.
-    return Accelerator(mixed_precision="no", gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1))
+    # Accumulation is the loop's, whatever `accelerate config` says. The device is every other command's: left alone,
+    # accelerate takes Apple's GPU, on which nothing here was tried and which has no float64.
+    return Accelerator(
+        cpu=default_device().type == "cpu",
+        mixed_precision="no",
+        gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1),
+    )
 
 
 def _begin(session: Session, job: Job, command: str | None) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from feathertune.errors import UserError
 from feathertune.evaluation.prediction_file import read_predictions
+from feathertune.evaluation.predictions import Predictions
 from feathertune.export.exporting import export_run, summary_lines
 from feathertune.export.parity import compare
 from feathertune.export.targets import TARGETS
@@ -92,6 +93,32 @@ def test_a_few_ties_are_no_refusal_but_many_wrong_rows_are(trained_run: TrainedR
     assert parity.disagreeing_rows == [int(clear.rows[0])]
     wrong[0, 0] = np.nan
     assert "not finite" in compare(clear, replace(clear, logits_NC=wrong)).refused[0]
+
+
+def answers_of(some: Predictions, labels: np.ndarray, margin_N: np.ndarray) -> Predictions:
+    """Answers of so many rows, with the second class ahead by so much in logits."""
+    count, logits_NC = len(labels), np.stack([-margin_N / 2, margin_N / 2], axis=1).astype(np.float32)
+    return Predictions("validation", some.label_names, np.arange(count), [""] * count, labels, None, logits_NC)
+
+
+def test_two_ranks_at_a_near_tie_may_change_places_and_others_may_not(trained_run: TrainedRun) -> None:
+    """Of 39 rows one pair in the other order moves ROC AUC by a quarter of a point."""
+    evaluated = read_predictions(trained_run("bert", "fp32") / "predictions" / "after-validation.csv", "validation")
+    labels, margins = np.arange(39) % 2, np.where(np.arange(39) % 2, 3.0, -3.0)
+    margins[:2] = 0.9, 0.9001  # a negative and a positive, in the right order
+    clear = answers_of(evaluated, labels, margins)
+    swapped, far = margins.copy(), margins.copy()
+    swapped[1], far[1] = 0.8999, 0.6
+    assert compare(clear, answers_of(evaluated, labels, swapped)).passed
+    parity = compare(clear, answers_of(evaluated, labels, far))
+    assert [reason.split()[0] for reason in parity.refused] == ["roc_auc"]
+
+
+@pytest.mark.parametrize("target", ["adapter", "merged"])
+def test_what_others_read_is_not_predicted_with(trained_run: TrainedRun, tmp_path: Path, target: str) -> None:
+    export_run(trained_run("bert", "fp32"), target, tmp_path / "out")
+    with pytest.raises(UserError, match=f"target {target} is read by transformers or PEFT, not by `predict`"):
+        Predictor(tmp_path / "out")
 
 
 def test_what_cannot_be_exported_is_said_before_anything_is_written(trained_run: TrainedRun, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from feathertune.model import product as products
-from feathertune.model.product import add_product, product
+from feathertune.model.product import product
 
 
 @pytest.fixture(params=[True, False], ids=["onednn", "torch"], autouse=True)
@@ -31,16 +31,6 @@ def test_a_product(dtype: torch.dtype, shape: tuple[int, int, int], bias: bool, 
     offset = torch.randn(outputs).to(dtype) if bias else None
     wanted = x.double() @ weight.double().T + (0 if offset is None else offset.double())
     assert close(product(x, weight, offset), wanted, dtype)
-
-
-@pytest.mark.parametrize("transposed", [False, True])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_a_product_added(dtype: torch.dtype, transposed: bool) -> None:
-    torch.manual_seed(0)
-    y, x = torch.randn(37, 48).to(dtype), torch.randn(37, 4).to(dtype)
-    weight = torch.randn(4, 48).to(dtype).T if transposed else torch.randn(48, 4).to(dtype)
-    wanted = y.double() + x.double() @ weight.double().T
-    assert close(add_product(y.clone(), x, weight), wanted, dtype)
 
 
 def test_no_tokens_no_product() -> None:

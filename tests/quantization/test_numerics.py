@@ -144,7 +144,6 @@ def test_a_short_last_group_is_one_filled_up_with_zeros(inputs: int) -> None:
     assert torch.equal(scale, scale_filled)
     assert torch.equal(q, q_filled[:, :inputs])
     assert not q_filled[:, inputs:].any()
-    assert torch.equal(numerics.group_sums(q), numerics.group_sums(q_filled))
 
 
 @pytest.mark.parametrize("inputs", [1, 2, 31, 32, 65])

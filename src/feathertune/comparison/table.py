@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from feathertune.duration import duration
-from feathertune.evaluation.summary_table import DASH, escaped
+from feathertune.evaluation.summary_table import DASH, escaped, markdown_row
 from feathertune.visible import visible
 
 _RATES = {"precision": "precision", "recall": "recall", "f1": "F1", "roc_auc": "ROC\nAUC", "ece": "calib.\nerror"}
@@ -49,7 +49,11 @@ def comparison_markdown(comparison: Mapping[str, Any]) -> str:
     """The whole of comparison.md."""
     parts = ["# Comparison", _paragraph(comparison["budget"])]
     for grid in grids(comparison):
-        lines = [_row(grid.headers), "| :-- |" + " --: |" * (len(grid.headers) - 1), *map(_row, grid.rows)]
+        lines = [
+            markdown_row(grid.headers),
+            "| :-- |" + " --: |" * (len(grid.headers) - 1),
+            *map(markdown_row, grid.rows),
+        ]
         parts += [f"## {escaped(grid.title)}", "\n".join(lines)]
     parts += ["## What it shows", "\n".join(f"* {escaped(sentence)}" for sentence in comparison["sentences"])]
     parts.append(
@@ -114,7 +118,3 @@ def _size(number: int) -> str:
 
 def _paragraph(sentences: list[str]) -> str:
     return " ".join(escaped(sentence) for sentence in sentences)
-
-
-def _row(cells: tuple[str, ...]) -> str:
-    return "| " + " | ".join(escaped(cell) for cell in cells) + " |"

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support, roc_auc_score
 
-from feathertune.errors import UserError
 from feathertune.evaluation.calibration import expected_calibration_error
 from feathertune.evaluation.intervals import Interval, confidence_intervals
 from feathertune.evaluation.predictions import Predictions
@@ -77,22 +76,6 @@ class Metrics:
             "label_names": list(self.label_names),
             "intervals": {name: None if pair is None else list(pair) for name, pair in self.intervals.items()},
         }
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Metrics:
-        """What `to_json` gave. Raises UserError where a key is missing; keys of later versions are ignored."""
-        try:
-            content = {field.name: value[field.name] for field in fields(cls) if field.default is MISSING}
-        except KeyError as error:
-            raise UserError(
-                f"these metrics have no {error.args[0]!r}", fix="Evaluate the run again with `feathertune evaluate`."
-            ) from None
-        content["confusion_matrix"] = tuple(tuple(row) for row in content["confusion_matrix"])
-        content["label_names"] = tuple(content["label_names"])
-        content["intervals"] = {
-            name: None if pair is None else (pair[0], pair[1]) for name, pair in content["intervals"].items()
-        }
-        return cls(**content, cross_fitted=value.get("cross_fitted"))
 
 
 def compute_metrics(predictions: Predictions, *, intervals: bool = True, seed: int = 0) -> Metrics:

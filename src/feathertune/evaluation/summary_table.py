@@ -68,8 +68,8 @@ def before_after_markdown(summary: Mapping[str, Any]) -> str:
     """The same as Markdown, one table for each split, for the model card."""
     parts = []
     for block in blocks(summary):
-        lines = [_markdown_row((block.title, *HEADERS[1:])), "| :-- |" + " --: |" * (len(HEADERS) - 1)]
-        parts.append("\n".join([*lines, *(_markdown_row(row) for row in block.rows)]))
+        lines = [markdown_row((block.title, *HEADERS[1:])), "| :-- |" + " --: |" * (len(HEADERS) - 1)]
+        parts.append("\n".join([*lines, *(markdown_row(row) for row in block.rows)]))
     return "\n\n".join([*parts, "\n".join(f"- {escaped(line)}" for line in _caption(summary))]) + "\n"
 
 
@@ -237,7 +237,8 @@ def _short(name: str, longest: int) -> str:
     return name if len(name) <= longest else name[: longest - 1] + "…"
 
 
-def _markdown_row(cells: tuple[str, ...]) -> str:
+def markdown_row(cells: tuple[str, ...]) -> str:
+    """One row of a Markdown table, its cells as they are."""
     return "| " + " | ".join(escaped(cell) for cell in cells) + " |"
 
 

@@ -2,7 +2,7 @@
 
 ```
 model.onnx | model.pte | adapter's or transformers' files      the artefact
-tokenizer.json labels.json                                     for the tokenizers library; class names in order
+tokenizer.json labels.json (onnx, executorch)                  for the tokenizers library; class names in order
 export.json                                                    target, precision, length limit, temperature and
                                                                threshold of the answers, where it came from
 parity.json                                                    how its answers compare with the evaluated ones

@@ -4,7 +4,8 @@ Two runtimes round differently, and a quantized model turns the last bit of a ti
 into more: half of the rows agree to 1e-6, most others to 1e-3, and one in twenty jumps by 1e-2 (docs/DEPLOYING.md). So
 it is the distribution that is judged, and the labels and metrics that come of it. A row whose two likeliest classes
 were that near to each other may fall to either side, and as long as few do, that is no movement of a metric: in a split
-of 300 rows a single one moves precision by half a point.
+of 300 rows a single one moves precision by half a point. Nor is it one of ROC AUC, which asks of each two rows which is
+likelier, that two change places which were that near to each other: in a split of 40 rows that is a quarter of a point.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ class Parity:
         disagreeing_rows: the rows (1-based, in the data) outside near-ties with another label, at most 20.
         near_tie_changes: how many of those got another label. Up to 3 of them, or 0.2% of all rows where that is more,
             are no movement of a metric.
-        metrics: metric -> `evaluated`, `exported`, and `moved`: their difference, such changes not counted.
+        metrics: metric -> `evaluated`, `exported`, and `moved`: their difference, such changes not counted. For ROC AUC
+            rows count as they were where their logits differ by less than half a near-tie: two of them can only have
+            changed places where they were nearer than that.
         refused: why, one sentence each; empty where the artefact passes.
     """
 
@@ -76,7 +79,7 @@ def compare(evaluated: Predictions, exported: Predictions) -> Parity:
     outside = float(same_N[~near_N].mean()) if (~near_N).any() else 1.0
     changed_N = near_N & ~same_N
     few = int(changed_N.sum()) <= max(FEW_CHANGES, MOVEMENT * len(evaluated))
-    metrics = _side_by_side(evaluated, exported, changed_N & few)
+    metrics = _side_by_side(evaluated, exported, changed_N & few, difference_N < NEAR_TIE / 2)
     reasons = []
     finite = bool(np.isfinite(difference_N).all())
     if not finite:
@@ -126,15 +129,23 @@ def _margin(predictions: Predictions) -> npt.NDArray[np.float64]:
 
 
 def _side_by_side(
-    evaluated: Predictions, exported: Predictions, forgiven_N: npt.NDArray[np.bool_]
+    evaluated: Predictions,
+    exported: Predictions,
+    forgiven_N: npt.NDArray[np.bool_],
+    stayed_N: npt.NDArray[np.bool_],
 ) -> dict[str, dict[str, float | None]]:
     if not np.isfinite(exported.logits_NC).all():
         return {}
-    judged = replace(exported, logits_NC=np.where(forgiven_N[:, None], evaluated.logits_NC, exported.logits_NC))
-    one, other, but = (compute_metrics(predictions, intervals=False) for predictions in (evaluated, exported, judged))
+    judged, ranked = (
+        replace(exported, logits_NC=np.where(rows_N[:, None], evaluated.logits_NC, exported.logits_NC))
+        for rows_N in (forgiven_N, stayed_N)
+    )
+    one, other, but, ranks = (
+        compute_metrics(predictions, intervals=False) for predictions in (evaluated, exported, judged, ranked)
+    )
     sides: dict[str, dict[str, float | None]] = {}
     for name in METRICS:
-        before, after = getattr(one, name), getattr(but, name)
+        before, after = getattr(one, name), getattr(ranks if name == "roc_auc" else but, name)
         moved = None if before is None or after is None else abs(before - after)
         sides[name] = {"evaluated": before, "exported": getattr(other, name), "moved": moved}
     sides["loss"] = {"evaluated": one.loss, "exported": other.loss, "moved": None}  # in nats: shown, not judged

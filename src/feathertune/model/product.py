@@ -24,14 +24,6 @@ def product(x_TI: Tensor, weight_OI: Tensor, bias_O: Tensor | None = None) -> Te
     return functional.linear(x_TI, weight_OI, bias_O)
 
 
-def add_product(y_TO: Tensor, x_TI: Tensor, weight_OI: Tensor) -> Tensor:
-    """`y + x W'` for a narrow x, in y's place where that is as fast."""
-    if y_TO.dtype == torch.bfloat16 and _by_onednn(x_TI):
-        sum_TO: Tensor = torch.ops.mkldnn._linear_pointwise.binary(x_TI, y_TO, weight_OI, None, "add")
-        return sum_TO
-    return y_TO.addmm_(x_TI, weight_OI.T)
-
-
 @cache
 def onednn_is_faster(dtype: torch.dtype) -> bool:
     """Whether this processor multiplies faster through oneDNN's operators than through torch's own choice."""

@@ -145,11 +145,6 @@ class IntegerLinear(nn.Module):
         return self.weight_OI.shape[0]
 
     @property
-    def sums_OG(self) -> Tensor:
-        """[O, G] int32: the sums of an int4 weight's integers, which other back-ends correct the zero point by."""
-        return numerics.group_sums(self.weight_OI)
-
-    @property
     def product(self) -> Int8Product | Int4Product:
         """What it computes with."""
         if self.bits == 8:

@@ -17,14 +17,14 @@ IN_PYTHON = "Made with feathertune.train in Python, from the recipe below."
 
 
 def use_commands(facts: RunFacts, path: str) -> str:
-    """The command line's way. A baseline has nothing to export."""
+    """The command line's way. A baseline is no transformer to evaluate anew or to export."""
     run = shlex.quote(path)
     commands = [
         f'feathertune predict {run} "a text of yours"',
         f"feathertune predict {run} --input texts.csv --output answers.csv",
-        f"feathertune evaluate {run} --data labelled.csv",
     ]
     if facts.base is not None:
+        commands.append(f"feathertune evaluate {run} --data labelled.csv")
         commands.append(f"feathertune export {run} --to onnx --output exported")
     return "\n".join(commands)
 

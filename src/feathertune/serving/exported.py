@@ -43,6 +43,7 @@ class ExportedModel:
 
         folder = ExportFolder(path)
         self.description: ExportDescription = read_description(folder)
+        _require_runtime(folder, self.description)
         names = read_json(folder.labels)
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise UserError("this is not a list of label names", where=str(folder.labels))
@@ -128,12 +129,15 @@ def session_options(threads: int | None = None) -> Any:
 def _runtime(folder: ExportFolder, description: ExportDescription, threads: int | None) -> Runtime:
     if description.target == "onnx":
         return OnnxRuntime(folder.onnx, threads)
-    if description.target == "executorch":
-        from feathertune.export.executorch import ExecutorchRuntime
+    from feathertune.export.executorch import ExecutorchRuntime
 
-        return ExecutorchRuntime(folder.executorch)
-    raise UserError(
-        f"an export of the target {description.target} is read by transformers or PEFT, not by `predict`",
-        where=str(folder.path),
-        fix="Predict with the run it was made from, or with an ONNX export.",
-    )
+    return ExecutorchRuntime(folder.executorch)
+
+
+def _require_runtime(folder: ExportFolder, description: ExportDescription) -> None:
+    if description.target not in ("onnx", "executorch"):
+        raise UserError(
+            f"an export of the target {description.target} is read by transformers or PEFT, not by `predict`",
+            where=str(folder.path),
+            fix="Predict with the run it was made from, or with an ONNX export.",
+        )
