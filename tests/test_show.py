@@ -36,6 +36,7 @@ def recipe(tmp_path: Path) -> Path:
 
 
 def test_the_public_names_are_there() -> None:
+    assert set(feathertune.__all__) <= set(dir(feathertune))
     for name in feathertune.__all__:
         assert getattr(feathertune, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
