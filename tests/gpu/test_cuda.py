@@ -19,6 +19,7 @@ from feathertune.recipe_file import parse_recipe
 from feathertune.run import train
 from feathertune.tokens.batch import pack
 from feathertune.tokens.tokenized import TokenizedTexts
+from feathertune.training.loop import Teacher
 from lively import LABELS, adapt, largest_difference, lively_classifier
 from tiny import FAMILIES, random_texts, save_tiny_base, write_tiny_data
 
@@ -149,9 +150,10 @@ def test_a_step_waits_for_the_device_once() -> None:
     adapt(classifier)
     set_precision(classifier.to(CUDA), "bf16")
     batch = pack(SHORT, np.arange(len(SHORT)), multiple=8)
-    classifier(batch.to(CUDA)).sum().backward()  # whatever waits the first time alone
+    teacher = Teacher(np.zeros((len(SHORT), len(LABELS)), dtype=np.float32), weight=0.5, temperature=2.0)
+    teacher.loss(classifier(batch.to(CUDA)), batch.indices_B).backward()  # whatever waits the first time alone
     torch.cuda.set_sync_debug_mode("error")
     try:
-        classifier(batch.to(CUDA)).sum().backward()
+        teacher.loss(classifier(batch.to(CUDA)), batch.indices_B).backward()
     finally:
         torch.cuda.set_sync_debug_mode("default")

@@ -5,14 +5,18 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
+from feathertune.model import attention
 from feathertune.model.attention import packed_attention
 from feathertune.model.dropout import seed_dropout
-from feathertune.tokens.batch import pack
+from feathertune.tokens.batch import Packing, pack
 from lively import lively_classifier, packed_logits
 from tiny import random_texts
 
 CAUSAL: Any = SimpleNamespace(is_causal=True)
+BOTH_WAYS: Any = SimpleNamespace(is_causal=False)
+LENGTHS = [150, 5, 131, 1]  # above 128, where torch's kernel takes over; all but the first leave slots empty
 
 
 def attend(length: int, sequences: int, dropout: float) -> torch.Tensor:
@@ -65,3 +69,75 @@ def test_a_mask_is_refused() -> None:
     packing = pack(random_texts([3]), torch.arange(1).numpy()).packing
     with pytest.raises(ValueError, match="a mask reached packed attention"):
         packed_attention(CAUSAL, x, x, x, torch.zeros(3, 3), packing=packing)
+
+
+def packing_of(lengths: list[int]) -> Packing:
+    return pack(random_texts(lengths), torch.arange(len(lengths)).numpy()).packing
+
+
+def heads(tokens: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> list[Tensor]:
+    """Queries [1, 4, T, 8], keys and values [1, 2, T, 8] (grouped), and a gradient of the answer [1, T, 4, 8]."""
+    generator = torch.Generator().manual_seed(seed)
+    shapes = [(1, 4, tokens, 8), (1, 2, tokens, 8), (1, 2, tokens, 8), (1, tokens, 4, 8)]
+    return [torch.randn(shape, generator=generator).to(dtype) for shape in shapes]
+
+
+def answer_and_gradients(inputs: list[Tensor], packing: Packing, **options: Any) -> list[Tensor]:
+    """What causal attention says, and the gradients of queries, keys and values."""
+    *qkv, gradient = inputs
+    leaves = [x.clone().requires_grad_() for x in qkv]
+    out, _ = packed_attention(CAUSAL, *leaves, None, packing=packing, **options)
+    out.backward(gradient)
+    return [out.detach(), *(x.grad for x in leaves if x.grad is not None)]
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_long_causal_texts_without_a_mask_are_those_with_one(
+    dtype: torch.dtype, dropout: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs, tolerance = heads(sum(LENGTHS), dtype=dtype), 1e-5 if dtype == torch.float32 else 1e-2
+    seed_dropout(1)
+    without = answer_and_gradients(inputs, packing_of(LENGTHS), dropout=dropout)
+    monkeypatch.setattr(attention, "_only_causal", lambda *_: False)
+    seed_dropout(1)
+    masked = answer_and_gradients(inputs, packing_of(LENGTHS), dropout=dropout)
+    assert len(masked) == 4
+    for found, wanted in zip(without, masked, strict=True):
+        torch.testing.assert_close(found, wanted, rtol=tolerance, atol=tolerance)
+
+
+def test_empty_slots_of_long_causal_texts_reach_no_gradient() -> None:
+    """Alone, a text leaves no slot empty: its answer and gradients are those it has beside longer ones."""
+    inputs = heads(sum(LENGTHS))
+    together = answer_and_gradients(inputs, packing_of(LENGTHS))
+    query, key, value, gradient = inputs
+    ends = torch.tensor(LENGTHS).cumsum(0).tolist()
+    for length, end in zip(LENGTHS, ends, strict=True):
+        its = slice(end - length, end)
+        own = [query[:, :, its], key[:, :, its], value[:, :, its], gradient[:, its]]
+        out, *gradients = answer_and_gradients(own, packing_of([length]))
+        torch.testing.assert_close(together[0][:, its], out, rtol=1e-5, atol=1e-5)
+        for found, wanted in zip(together[1:], gradients, strict=True):
+            torch.testing.assert_close(found[:, :, its], wanted, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("module", "window", "made"),
+    [(CAUSAL, None, 0), (CAUSAL, 150, 0), (CAUSAL, 149, 1), (BOTH_WAYS, None, 1)],
+    ids=["causal", "a window that holds all", "a window", "both ways"],
+)
+def test_long_causal_texts_have_no_mask_made(
+    module: Any, window: int | None, made: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be [B, L, L]: 64 MiB for one text of 4,096 tokens."""
+    calls, make_bias = [], attention._make_bias
+
+    def counted(*arguments: Any) -> Tensor:
+        calls.append(arguments)
+        return make_bias(*arguments)
+
+    monkeypatch.setattr(attention, "_make_bias", counted)
+    query, key, value, _ = heads(sum(LENGTHS))
+    packed_attention(module, query, key, value, None, packing=packing_of(LENGTHS), sliding_window=window)
+    assert len(calls) == made

@@ -7,8 +7,17 @@ import torch
 from scipy import stats
 from torch import nn
 
-from feathertune.model.dropout import Dropout, SameDropout, dropout, replace_dropouts, seed_dropout
-from tiny import tiny_classifier
+from feathertune.model.dropout import (
+    Dropout,
+    SameDropout,
+    dropout,
+    drops,
+    replace_dropouts,
+    seed_dropout,
+    set_dropouts,
+)
+from lively import lively_classifier
+from tiny import FAMILIES, tiny_classifier, tiny_config
 
 
 @pytest.mark.parametrize("rate", [0.05, 0.1, 0.5, 0.9])
@@ -79,3 +88,41 @@ def test_masks_can_be_had_again_and_what_comes_after_is_not_disturbed() -> None:
         with again:
             assert all(torch.equal(dropout(x, 0.5), mask) for mask in later)
     assert all(map(torch.equal, [first, *later, dropout(x, 0.5)], plain))
+
+
+def with_rates(name: str, rate: float) -> nn.Module:
+    """A model whose config has this rate wherever it has one."""
+    said = tiny_config(name).to_dict()
+    rates = [key for key, value in said.items() if "drop" in key and isinstance(value, int | float)]
+    return lively_classifier(name, **dict.fromkeys(rates, rate)).model
+
+
+def sites(model: nn.Module) -> dict[str, float]:
+    """Each place that drops, and its rate: dropout modules, and attention layers that have a number."""
+    dropouts = {name: module.p for name, module in model.named_modules() if isinstance(module, nn.Dropout)}
+    attentions = {name: getattr(module, "attention_dropout", None) for name, module in model.named_modules()}
+    return dropouts | {name: rate for name, rate in attentions.items() if rate is not None}
+
+
+@pytest.mark.parametrize("without", [0, 0.0], ids=["an integer", "a float"])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_rate_that_is_set_is_as_if_the_config_had_it(name: str, without: float) -> None:
+    """Everywhere, whatever the config said: JSON's 0 is an integer, and for 0 transformers leaves some out."""
+    wanted = sites(with_rates(name, 0.3))
+    for model in (with_rates(name, without), with_rates(name, 0.1)):
+        set_dropouts(model, 0.3)
+        assert drops(model)
+        assert sites(model) == wanted
+        assert set(wanted.values()) == {0.3}
+        set_dropouts(model, 0)
+        assert not drops(model)
+
+
+def test_a_dropout_that_was_left_out_drops_in_training_alone() -> None:
+    model = with_rates("modernbert", 0.0)
+    set_dropouts(model, 0.5)
+    put_in, x = model.get_submodule("model.layers.1.attn.out_drop"), torch.ones(1000)
+    assert torch.equal(put_in(x), x)
+    seed_dropout(0)
+    assert 0 < int((put_in.train()(x) == 0).sum()) < 1000
+    assert isinstance(model.get_submodule("model.layers.0.attn_norm"), nn.Identity), "which is no dropout"

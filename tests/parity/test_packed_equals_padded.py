@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from feathertune.model import attention
+from feathertune.model import varlen
 from feathertune.model.base import conv1d_names
 from feathertune.model.classifier import PackedClassifier
 from feathertune.model.families import FAMILIES as SUPPORTED
@@ -69,18 +69,18 @@ def test_logits_are_large_enough_for_the_tolerance_to_mean_something(name: str) 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_wrong_mask_would_be_seen(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     classifier, _ = model_and_twin(name)
-    right, bias = packed_logits(classifier, TEXTS), attention._bias
+    right, sight = packed_logits(classifier, TEXTS), varlen.Sight
 
-    def causal_flipped(packing: Any, causal: bool, window: int | None) -> torch.Tensor:
-        return bias(packing, not causal, window)
+    def causal_flipped(causal: bool, window: int | None) -> varlen.Sight:
+        return sight(not causal, window)
 
-    def window_wider_by_one(packing: Any, causal: bool, window: int | None) -> torch.Tensor:
-        return bias(packing, causal, None if window is None else window + 1)
+    def window_wider_by_one(causal: bool, window: int | None) -> varlen.Sight:
+        return sight(causal, None if window is None else window + 1)
 
-    monkeypatch.setattr(attention, "_bias", causal_flipped)
+    monkeypatch.setattr(varlen, "Sight", causal_flipped)
     assert largest_difference(right, packed_logits(classifier, TEXTS)) > 1e-2
     if any(word in name for word in ("window", "modernbert", "gemma3")):
-        monkeypatch.setattr(attention, "_bias", window_wider_by_one)
+        monkeypatch.setattr(varlen, "Sight", window_wider_by_one)
         assert largest_difference(right, packed_logits(classifier, TEXTS)) > 1e-3
 
 

@@ -45,6 +45,7 @@ def test_a_training_of_its_own_and_then_rounded(tmp_path: Path) -> None:
     facts.summary["quantization"]["training"] = None
     assert "and a new classification head. 3 epochs" in trained(facts)
     assert trained(facts).endswith("Then it was rounded to int4 and not trained again.")
+    assert "without LoRA's dropout" not in trained(facts)
     assert dict(costs(facts))["training time"] == "1 min 2 s"
 
 
@@ -52,7 +53,10 @@ def test_a_training_of_its_own_and_then_rounded(tmp_path: Path) -> None:
 def test_training_on_with_the_quantizers_on_has_their_learning_rate(tmp_path: Path, own: str, used: str) -> None:
     rates = ("training.learning_rate=0.001", f"quantize.learning_rate={own}")
     facts = rounded_facts(tmp_path, *rates, training=TWO_EPOCHS, **TWO_EPOCHS)
-    assert "of the run first (init_from), trained on with the rounding to int4 in view. 2 epochs" in trained(facts)
+    told = (
+        "of the run first (init_from), trained on with the rounding to int4 in view, without LoRA's dropout. 2 epochs"
+    )
+    assert told in trained(facts)
     assert f"learning rate {used} (linear)" in trained(facts)
     assert dict(costs(facts))["best epoch"] == "1 of 2"
     assert dict(costs(facts))["training time"] == "30.0 s"
@@ -62,12 +66,26 @@ def test_two_trainings_are_both_told_and_cost_their_sum(tmp_path: Path) -> None:
     facts = facts_of(tmp_path, "quantize.learning_rate=5.0e-5", method="qat", quantized=True)
     said = trained(facts)
     assert "3 epochs, learning rate 0.0002 (linear), 32 examples a step" in said
-    assert "Then it was trained with the rounding to int8 in view: 2 epochs, learning rate 5e-05 (linear)." in said
+    second = "Then it was trained with the rounding to int8 in view, without LoRA's dropout: 2 epochs"
+    assert f"{second}, learning rate 5e-05 (linear)." in said
     assert "The best epoch of each was kept: 3 of 3, then 1 of 2 with the quantizers on." in said
     table = before_after_markdown(summary_for_table(facts))
     assert f"training took 1 min 32 s, {(61.5 * 210 + 30 * 100) / 91.5:.1f} examples/s" in table
     assert "best epoch 3 of 3, then 1 of 2" in table
     assert dict(costs(facts))["training time"] == "1 min 32 s"
+
+
+@pytest.mark.parametrize("first", [(), ("init_from=/somewhere/first",)], ids=["its own", "init_from"])
+def test_loras_dropout_is_told_to_be_missing_only_where_the_recipe_has_some(
+    tmp_path: Path, first: tuple[str, ...]
+) -> None:
+    told = {
+        rate: trained(facts_of(tmp_path / rate, f"lora.dropout={rate}", *first, method="qat", quantized=True))
+        for rate in ("0.0", "0.2")
+    }
+    assert "with the rounding to int8 in view, without LoRA's dropout" in told["0.2"]
+    assert "with the rounding to int8 in view" in told["0.0"]
+    assert "without LoRA's dropout" not in told["0.0"]
 
 
 def test_a_baseline_has_no_best_epoch(tmp_path: Path) -> None:

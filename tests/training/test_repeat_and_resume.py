@@ -181,7 +181,7 @@ def test_half_written_checkpoints_and_lines_are_ignored(tmp_path: Path, uninterr
         file.write('{"event": "step", "step": 8, "lo')
     assert latest_checkpoint(checkpoints) == whole
     assert_as_uninterrupted(tmp_path, run(tmp_path, resume=True), uninterrupted)
-    assert sorted(path.name for path in checkpoints.iterdir()) == ["best.safetensors", "step-000024"]
+    assert sorted(path.name for path in checkpoints.iterdir()) == ["best-epoch-2.safetensors", "step-000024"]
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from feathertune.model.short_attention import short_attention
 from feathertune.tokens.batch import Packing
 
 NAME = "feathertune_packed"
-_LONGEST_EXPLICIT = 128  # above this many tokens the score matrix no longer fits the cache; SDPA does not build it
+_LONGEST_EXPLICIT = 128  # above this many tokens the score matrix no longer fits the cache; SDPA need not build it
 
 
 def packed_attention(
@@ -63,12 +63,13 @@ def packed_attention(
     query_1HTK, key_1JTK = query_1HTK.to(value_1JTK.dtype), key_1JTK.to(value_1JTK.dtype)
     if varlen.obstacle(query_1HTK, value_1JTK, packing, sees, dropout) is None:
         return varlen.attend(query_1HTK, key_1JTK, value_1JTK, packing, sees, scale), None
-    bias_BQL = _bias(packing, sees.causal, sliding_window)
+    if isinstance(packing, Packing) and packing.longest > _LONGEST_EXPLICIT:
+        bias = None if _only_causal(packing, sees) else _bias(packing, sees.causal, sees.window)
+        return _sdpa_attention(query_1HTK, key_1JTK, value_1JTK, bias, packing, scale, dropout), None
+    bias_BQL = _bias(packing, sees.causal, sees.window)
     if isinstance(packing, PooledPacking):
         return _pooled_attention(query_1HTK, key_1JTK, value_1JTK, bias_BQL, packing, scale, dropout), None
-    if packing.longest <= _LONGEST_EXPLICIT:
-        return _explicit_attention(query_1HTK, key_1JTK, value_1JTK, bias_BQL, packing, scale, dropout), None
-    return _sdpa_attention(query_1HTK, key_1JTK, value_1JTK, bias_BQL, packing, scale, dropout), None
+    return _explicit_attention(query_1HTK, key_1JTK, value_1JTK, bias_BQL, packing, scale, dropout), None
 
 
 def _explicit_attention(
@@ -94,17 +95,21 @@ def _sdpa_attention(
     query_1HTK: Tensor,
     key_1JTK: Tensor,
     value_1JTK: Tensor,
-    bias_BQL: Tensor,
+    bias_BQL: Tensor | None,
     packing: Packing,
     scale: float,
     dropout: float,
 ) -> Tensor:
-    """[1, T, H, K]: by torch's own kernel, which never holds the matrix of scores."""
+    """[1, T, H, K]: by torch's own kernel, told of a causal mask alone by a flag: there `bias_BQL` is None.
+
+    It does not hold the matrix of scores, except on a CPU while attention weights are dropped: there torch has no such
+    kernel and makes the matrix, of all heads at once.
+    """
     query_BHLK = _unpack(query_1HTK[0], packing)
     key_BHLK, value_BHLK = (_repeat_heads(_unpack(x[0], packing), query_BHLK.shape[1]) for x in (key_1JTK, value_1JTK))
-    bias = bias_BQL[:, None].to(query_BHLK.dtype)
+    bias = None if bias_BQL is None else bias_BQL[:, None].to(query_BHLK.dtype)
     out_BHLK = functional.scaled_dot_product_attention(
-        query_BHLK, key_BHLK, value_BHLK, attn_mask=bias, dropout_p=dropout, scale=scale
+        query_BHLK, key_BHLK, value_BHLK, attn_mask=bias, dropout_p=dropout, is_causal=bias is None, scale=scale
     )
     return _repack(out_BHLK, packing)[None]
 
@@ -157,6 +162,15 @@ def _repeat_heads(x_BJLK: Tensor, heads: int) -> Tensor:
     """[B, J, L, K] -> [B, H, L, K]: each key/value head serves H / J query heads."""
     groups = heads // x_BJLK.shape[1]
     return x_BJLK.repeat_interleave(groups, dim=1) if groups > 1 else x_BJLK
+
+
+def _only_causal(packing: Packing, sees: varlen.Sight) -> bool:
+    """Whether nothing but the order of the slots decides what a query sees, so that no [B, L, L] bias is needed.
+
+    Slots past a sequence's end come after it, where none of its queries looks. Their own queries see real keys, so that
+    nothing becomes NaN, and `_repack` leaves them out: no gradient enters there.
+    """
+    return sees.causal and sees.reach(packing) is None
 
 
 def _bias(packing: Packing | PooledPacking, causal: bool, window: int | None) -> Tensor:

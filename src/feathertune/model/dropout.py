@@ -9,6 +9,7 @@ code and data have left the caches.
 from __future__ import annotations
 
 import copy
+from typing import TypeGuard
 
 import numpy as np
 import torch
@@ -105,22 +106,29 @@ def keep_mask(x: Tensor, dtype: torch.dtype, rate: float) -> tuple[Tensor | None
 
 
 def set_dropouts(model: nn.Module, rate: float) -> None:
-    """Give every dropout of the model, of attention weights too, this rate, in place."""
-    for module in model.modules():
+    """Give every dropout of the model, of attention weights too, this rate, in place.
+
+    Where a config's rate is 0, transformers may have put an `nn.Identity` named after the dropout that it stands for.
+    """
+    for name, module in list(model.named_modules()):
         if isinstance(module, nn.Dropout):
             module.p = rate
-        elif isinstance(getattr(module, "attention_dropout", None), float):
-            module.attention_dropout = rate  # type: ignore[assignment]
+        elif isinstance(module, nn.Identity) and "drop" in name.rpartition(".")[2]:
+            model.set_submodule(name, Dropout(rate).train(module.training))
+        elif _is_rate(getattr(module, "attention_dropout", None)):
+            module.attention_dropout = rate
 
 
 def drops(model: nn.Module) -> bool:
     """Whether anything in the model, LoRA's layers included, is dropped at random in training."""
     names = ("p", "dropout", "attention_dropout")
-    return any(
-        isinstance(rate, float) and rate > 0
-        for module in model.modules()
-        for rate in (getattr(module, name, None) for name in names)
-    )
+    rates = (getattr(module, name, None) for module in model.modules() for name in names)
+    return any(_is_rate(rate) and rate > 0 for rate in rates)
+
+
+def _is_rate(value: object) -> TypeGuard[float]:
+    """Whether it is a number: a config's JSON may have 0 for 0.0."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def replace_dropouts(model: nn.Module) -> None:

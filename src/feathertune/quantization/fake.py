@@ -4,6 +4,9 @@ Both the input and the merged weight W + s B A are quantized (Jacob et al. 2018,
 `numerics`. Since it is the merged weight that is quantized, merging changes nothing. The gradient passes the rounding
 as if it were not there (the straight-through estimator, Bengio et al. 2013, arXiv:1308.3432), and scales count as
 constants. So dL/dW of the merged weight [O, I] is never built: A and B get LoRA's own gradients, on quantized inputs.
+
+LoRA's dropout is not applied here. It drops inputs of s B A alone, and in the merged weight W and s B A have one input
+and one rounding; a dropped s B A would train another weight than the one that is rounded. The base's dropout stays.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from typing import Any
 
 from feathertune.duration import duration
 from feathertune.evaluation.summary_table import examples_per_second, trainings_of
+from feathertune.recipe import QuantizeSection
 from feathertune.report.facts import RunFacts
 from feathertune.report.page import number, shown
 from feathertune.report.trainings import Training, trainings
@@ -63,7 +64,7 @@ def trained(facts: RunFacts) -> str:
     if done:
         sentences.append(_settings(facts, done[0]) + _averaged(facts))
     if section is not None and facts.recipe.init_from is None:
-        second = f"trained with the rounding to {section.weights} in view: {_settled(facts, done[-1])}"
+        second = f"trained {_in_view(facts, section)}: {_settled(facts, done[-1])}"
         then = second if done[-1].rounded else f"rounded to {section.weights} and not trained again"
         sentences.append(f"Then it was {then}.")
     if len(done) > 1:
@@ -76,7 +77,7 @@ def _how(facts: RunFacts) -> str:
     recipe, lora = facts.recipe, facts.recipe.lora
     if recipe.init_from is not None and recipe.quantize is not None:
         weights = recipe.quantize.weights
-        qat = f"trained on with the rounding to {weights} in view"
+        qat = f"trained on {_in_view(facts, recipe.quantize)}"
         then = qat if recipe.quantize.training == "qat" else f"rounded to {weights} and not trained again"
         return f"the LoRA adapter and head of the run {shown(PurePath(recipe.init_from).name, 80)} (init_from), {then}"
     targets = lora.targets if isinstance(lora.targets, str) else ", ".join(lora.targets)
@@ -87,6 +88,12 @@ def _how(facts: RunFacts) -> str:
         "head": "a new classification head on the frozen base",
         "full": "every weight, and a new classification head",
     }[recipe.method]
+
+
+def _in_view(facts: RunFacts, section: QuantizeSection) -> str:
+    """What a training with the quantizers on is, which drops none of what LoRA adds."""
+    undropped = ", without LoRA's dropout" if facts.recipe.lora.dropout > 0 else ""
+    return f"with the rounding to {section.weights} in view{undropped}"
 
 
 def _settings(facts: RunFacts, training: Training) -> str:

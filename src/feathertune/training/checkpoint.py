@@ -1,7 +1,7 @@
 """Checkpoints: everything a run needs to go on as if it had never stopped. Tensors in safetensors, the rest in JSON.
 
 ```
-checkpoints/best.safetensors         the trained weights of the best epoch so far
+checkpoints/best-epoch-N.safetensors  the trained weights of the best epoch so far, N being state.json's best_epoch
 checkpoints/step-NNNNNN/weights.safetensors, optimizer.safetensors, state.json
 ```
 Random numbers need no place here: order and dropout are functions of seed, epoch and step.

@@ -48,7 +48,7 @@ class Teacher:
 
     def loss(self, logits_BC: torch.Tensor, indices_B: npt.NDArray[np.int64]) -> torch.Tensor:
         """Mean divergence of the teacher's answers from `logits_BC`, in nats, times the temperature squared."""
-        teacher_BC = torch.from_numpy(self.logits_NC[indices_B]).to(logits_BC.device)
+        (teacher_BC,) = moved([torch.from_numpy(self.logits_NC[indices_B])], logits_BC.device)
         one, other = (F.log_softmax(x / self.temperature, dim=1) for x in (logits_BC, teacher_BC))
         return F.kl_div(one, other, reduction="batchmean", log_target=True) * self.temperature**2
 
@@ -151,7 +151,7 @@ def train_loop(
     finally:
         reporter.stop()
     accelerator.wait_for_everyone()
-    recorder.restore_best()
+    recorder.restore_best(progress)
     accelerator.free_memory()  # which holds the model and the optimizer as long as it lives
     return Outcome(progress, stopped_early=progress.step < stepper.total_steps)
 

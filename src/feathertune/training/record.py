@@ -32,9 +32,13 @@ class Places:
     checkpoints: Path
     fingerprint: str
 
+    def best(self, epoch: int) -> Path:
+        """The weights of the best epoch. Each epoch has its own file: none that a checkpoint means is replaced."""
+        return self.checkpoints / f"best-epoch-{epoch}.safetensors"
+
     @property
-    def best(self) -> Path:
-        """The weights of the best epoch so far."""
+    def unnumbered_best(self) -> Path:
+        """Where earlier versions kept them, whichever epoch's they were."""
         return self.checkpoints / "best.safetensors"
 
 
@@ -62,6 +66,9 @@ class Recorder:
             _trim_log(self._places.metrics, progress.step)
             for orphan in self._places.checkpoints.glob(".*.tmp"):  # what a kill in the middle of a write has left
                 orphan.unlink() if orphan.is_file() else shutil.rmtree(orphan)
+            if progress.best_epoch and self._places.unnumbered_best.is_file():
+                self._places.unnumbered_best.rename(self._places.best(progress.best_epoch))
+            self._forget_other_bests(progress)
         return progress
 
     def after_step(self, progress: Progress, entry: dict[str, Any], *, may_save: bool) -> None:
@@ -74,17 +81,28 @@ class Recorder:
             self._save(progress)
 
     def after_epoch(self, progress: Progress, entry: dict[str, Any], *, best: bool) -> None:
-        """Log the epoch, keep its weights where they are the best so far, save a checkpoint."""
+        """Log the epoch, keep its weights where they are the best so far, save a checkpoint.
+
+        What the latest checkpoint calls the best epoch's weights goes only once another checkpoint is there: killed at
+        any moment, the two agree.
+        """
         if not self._writes:
             return
         _log(self._places.metrics, entry)
         if best:
-            save_weights(self._places.best, self._weights)
+            save_weights(self._places.best(progress.best_epoch), self._weights)
         self._save(progress)
+        self._forget_other_bests(progress)
 
-    def restore_best(self) -> None:
+    def restore_best(self, progress: Progress) -> None:
         """Put the best epoch's weights in place."""
-        load_weights(self._places.best, self._weights)
+        load_weights(self._places.best(progress.best_epoch), self._weights)
+
+    def _forget_other_bests(self, progress: Progress) -> None:
+        """Remove the weights of epochs that were the best once, or that a kill left without a checkpoint."""
+        for path in self._places.checkpoints.glob("best*.safetensors"):
+            if path != self._places.best(progress.best_epoch):
+                path.unlink()
 
     def _save(self, progress: Progress) -> None:
         save_checkpoint(self._places.checkpoints, self._weights, self._optimizer, progress, self._places.fingerprint)
