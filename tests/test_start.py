@@ -1,5 +1,7 @@
-"""Going on from a finished run: what that run was trained on is no validation of this one."""
+"""Going on from a finished run: what that run was trained on is no validation of this one, and its base is the same."""
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from feathertune.recipe import Recipe
 from feathertune.recipe_file import parse_recipe
 from feathertune.run import train
 from feathertune.run_folder import RunFolder
+from feathertune.trained import load_trained
 from tiny import save_tiny_base, write_tiny_data
 
 
@@ -57,3 +60,24 @@ def test_the_same_one_with_another_seed_of_training_is_not(place: Path, tmp_path
 def test_nor_is_other_data(place: Path, tmp_path: Path) -> None:
     other = write_tiny_data(tmp_path / "data", validation=0, seed=5)
     train(going_on(place, "training.seed=1", f"data.source={other}"), tmp_path / "run")
+
+
+def test_a_run_of_an_earlier_version_that_stored_fewer_files_of_its_base_still_opens(
+    place: Path, tmp_path: Path
+) -> None:
+    run = RunFolder(shutil.copytree(place / "run", tmp_path / "earlier"))
+    described = json.loads(run.base.read_text())
+    del described["sha256"]["tokenizer_config.json"]
+    run.base.write_text(json.dumps(described))
+    assert load_trained(run.path).classifier.label_names == ("no", "yes")
+    train(going_on(place, f"init_from={run.path}"), tmp_path / "run")
+
+
+def test_a_base_whose_tokenizer_cuts_elsewhere_now_is_another(place: Path, tmp_path: Path) -> None:
+    base = shutil.copytree(place / "base", tmp_path / "base")
+    settings = json.loads((base / "tokenizer_config.json").read_text())
+    (base / "tokenizer_config.json").write_text(json.dumps({**settings, "truncation_side": "left"}))
+    with pytest.raises(UserError, match=r"the sha256 of tokenizer_config.json differs"):
+        load_trained(place / "run", str(base))
+    with pytest.raises(UserError, match="was trained on another base model"):
+        train(going_on(place, f"model.source={base}"), tmp_path / "run")

@@ -28,6 +28,7 @@ from feathertune.model.base import load_base
 from feathertune.model.checkpointing import checkpoint_activations
 from feathertune.model.classifier import PackedClassifier, ParameterCount
 from feathertune.model.dropout import drops, set_dropouts
+from feathertune.model.model_folder import padding_token
 from feathertune.model.peft_files import load_adapter
 from feathertune.model.precision import PrecisionChoice, choose_precision, set_precision
 from feathertune.model.sources import BaseFiles, find_base
@@ -37,7 +38,7 @@ from feathertune.recipe_file import load_recipe
 from feathertune.run_folder import RunFolder
 from feathertune.start import adapter_shape, find_start
 from feathertune.tokens.loading import load_tokenizer
-from feathertune.tokens.prompt import add_prompt
+from feathertune.tokens.prompt import add_prompt, check_end
 from feathertune.tokens.tokenized import TokenizedTexts, tokenize
 
 
@@ -103,6 +104,8 @@ def prepare(recipe: Recipe, device: torch.device, begun: RunFolder | None = None
     check_threshold(recipe.evaluation, dataset.label_names)
     classifier = _load_base(recipe, base, dataset.label_names, recipe.training.seed)
     _check_positions(classifier, model.max_length)
+    if classifier.family.pooling(classifier.model.config) == "last":
+        check_end(tokenizer, padding_token(classifier, tokenizer))
     checksums = base.checksums()
     start = None if recipe.init_from is None else find_start(recipe, dataset, checksums)
     lora = apply_method(classifier, recipe, None if start is None else adapter_shape(classifier, start))
@@ -241,8 +244,20 @@ def apply_method(
 
 
 def _check_positions(classifier: PackedClassifier, max_length: int) -> None:
-    """A model with learned positions has only so many of them, and a text to predict may be longer than any here."""
+    """A model with learned positions has only so many of them, and a text to predict may be longer than any here.
+
+    One of two scales for positions (longrope) goes to the other for the whole batch as soon as one text is long.
+    """
     config = classifier.model.config
+    for rope in _ropes(config):
+        most = rope.get("original_max_position_embeddings") or config.max_position_embeddings
+        if rope.get("rope_type") == "longrope" and max_length > most:
+            raise UserError(
+                f"with texts of more than {most} tokens this model (rope_type: longrope) computes all texts of a batch "
+                "otherwise, so that an answer would depend on the texts beside it",
+                where="model.max_length",
+                fix=f"Set model.max_length={most} or less; longer texts are cut.",
+            )
     limit = getattr(config, "max_position_embeddings", None)
     if limit is not None and max_length > (most := limit - classifier.family.first_position(config)):
         raise UserError(
@@ -250,3 +265,9 @@ def _check_positions(classifier: PackedClassifier, max_length: int) -> None:
             where="model.max_length",
             fix=f"Set model.max_length={most} or less; longer texts are cut.",
         )
+
+
+def _ropes(config: Any) -> list[dict[str, Any]]:
+    """The config's settings of rotary positions: one for all layers, or one for each kind of layer."""
+    settings = getattr(config, "rope_parameters", None) or {}
+    return [one for one in (settings, *settings.values()) if isinstance(one, dict)]

@@ -10,6 +10,7 @@ from feathertune.files import expanded, read_json
 from feathertune.model.adapt import LoraShape
 from feathertune.model.classifier import PackedClassifier
 from feathertune.model.peft_files import check_adapter, read_labels
+from feathertune.model.sources import changed_file
 from feathertune.recipe import Recipe
 from feathertune.recipe_file import load_recipe
 from feathertune.run_folder import RunFolder, open_run
@@ -30,7 +31,7 @@ def find_start(recipe: Recipe, dataset: Dataset, checksums: dict[str, str]) -> R
     method = earlier.method
     if method not in ("lora", "qat"):
         raise UserError(f"the run was made with method {method}, not lora", where=path, fix="Start from a lora run.")
-    if read_json(run.base)["sha256"] != checksums:
+    if changed_file(read_json(run.base)["sha256"], checksums) is not None:
         raise UserError(
             "the run to start from was trained on another base model",
             where=path,

@@ -16,7 +16,7 @@ from feathertune.model.base import load_base
 from feathertune.model.classifier import PackedClassifier
 from feathertune.model.peft_files import load_adapter, read_labels
 from feathertune.model.precision import DTYPES, Precision, set_precision
-from feathertune.model.sources import BaseFiles, find_base
+from feathertune.model.sources import BaseFiles, changed_file, find_base
 from feathertune.quantization.folder import load_quantized
 from feathertune.recipe import BASELINES, Recipe
 from feathertune.recipe_file import load_recipe
@@ -121,13 +121,12 @@ def _same_base(run: RunFolder, base: str | None) -> BaseFiles:
     found, wanted = files.checksums(), _entry(run.base, "sha256")
     if files.gguf_file is not None and len(wanted) == 1:  # a GGUF file may have been renamed
         found = dict(zip(wanted, found.values(), strict=True))
-    for name in sorted({*found, *wanted}):
-        if found.get(name) != wanted.get(name):
-            raise UserError(
-                f"the base model is not the one this run was trained on: the sha256 of {name} differs",
-                where=str(files.folder),
-                fix="Give the original base with --base; its checksums are in the run's base.json.",
-            )
+    if (name := changed_file(wanted, found)) is not None:
+        raise UserError(
+            f"the base model is not the one this run was trained on: the sha256 of {name} differs",
+            where=str(files.folder),
+            fix="Give the original base with --base; its checksums are in the run's base.json.",
+        )
     return files
 
 

@@ -10,14 +10,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
 
 from feathertune.errors import UserError
 from feathertune.evaluation.prediction_file import read_predictions
 from feathertune.evaluation.predictions import Predictions
+from feathertune.export.export_folder import ExportFolder
 from feathertune.export.exporting import export_run, summary_lines
 from feathertune.export.parity import compare
-from feathertune.export.targets import TARGETS
+from feathertune.export.targets import TARGETS, write_tokenizer_and_labels
+from feathertune.model import model_folder
 from feathertune.serving.predictor import Predictor
+from feathertune.tokens.tokenized import tokenize
+from lively import LABELS
+from tiny import tiny_tokenizer
 
 pytest.importorskip("onnx", reason="the onnx extra is not installed")
 
@@ -58,6 +64,28 @@ def test_files_for_peft_and_transformers(trained_run: TrainedRun, tmp_path: Path
     assert not [path for path in export.folder.iterdir() if path.name.startswith(".")]
     assert export.parity.passed
     assert export.parity.logit_difference["maximum"] < 1e-4
+
+
+@pytest.mark.parametrize("base", ["gpt2", "bert", "llama"])
+def test_a_merged_model_is_asked_as_transformers_asks_it(
+    trained_run: TrainedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, base: str
+) -> None:
+    """With padding: the last token is pooled wrongly where config and tokenizer do not name the same for it."""
+    assert export_run(trained_run(base, "fp32"), "merged", tmp_path / "out").parity.passed
+    monkeypatch.setattr(model_folder, "padding_token", lambda classifier, tokenizer: 3)
+    export = export_run(trained_run(base, "fp32"), "merged", tmp_path / "other")
+    assert export.parity.passed == (base == "bert")
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_the_exported_tokenizer_cuts_where_the_run_s_does(tmp_path: Path, side: str) -> None:
+    tokenizer = tiny_tokenizer()
+    tokenizer.truncation_side = side
+    folder, text = ExportFolder(tmp_path), "sun moon tree river long"
+    write_tokenizer_and_labels(tokenizer, 5, LABELS, folder)
+    ids = Tokenizer.from_file(str(folder.tokenizer)).encode(text).ids
+    assert ids == tokenize(tokenizer, [text], 5)[0].tolist()
+    assert tokenizer.decode(ids) == {"left": "[CLS] tree river long [SEP]", "right": "[CLS] sun moon tree [SEP]"}[side]
 
 
 def test_an_artefact_that_answers_otherwise_is_refused(

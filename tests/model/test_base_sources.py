@@ -12,7 +12,7 @@ from safetensors import safe_open
 from feathertune.errors import UserError
 from feathertune.files import sha256
 from feathertune.model.base import load_base
-from feathertune.model.sources import find_base, read_config
+from feathertune.model.sources import changed_file, find_base, read_config
 from lively import LABELS
 from tiny import save_tiny_base
 
@@ -42,9 +42,34 @@ def refusal(source: object, **options: Path) -> str:
 def test_a_folder(base: Path) -> None:
     files = find_base(str(base))
     assert (files.folder, files.weights, files.gguf_file, files.revision) == (base, ("model.safetensors",), None, None)
-    names = ("model.safetensors", "config.json", "tokenizer.json")  # all that decides what the model answers
-    assert files.checksums() == {name: sha256(base / name) for name in names}
+    names = ("model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json")
+    assert files.checksums() == {name: sha256(base / name) for name in names}  # all that decides what it answers
     assert read_config(files)["model_type"] == "bert"
+
+
+@pytest.mark.parametrize("vocabulary", [("vocab.txt",), ("vocab.json", "merges.txt"), ("tokenizer.model",)])
+def test_a_vocabulary_counts_where_it_is_what_the_tokenizer_is_made_of(base: Path, vocabulary: tuple[str, ...]) -> None:
+    for name in vocabulary:
+        (base / name).write_text("one")
+    before = find_base(str(base)).checksums()
+    assert not {*vocabulary} & {*before}
+    (base / "tokenizer.json").unlink()
+    without = find_base(str(base)).checksums()
+    assert {*without} == {*before, *vocabulary} - {"tokenizer.json"}
+    (base / vocabulary[-1]).write_text("another")
+    assert changed_file(without, find_base(str(base)).checksums()) == vocabulary[-1]
+
+
+def test_a_base_is_compared_by_the_files_that_a_run_stored() -> None:
+    """Runs of earlier versions stored fewer of the tokenizer's, but always weights, config and tokenizer.json."""
+    stored = {"config.json": "1", "model.safetensors": "2", "tokenizer.json": "3"}
+    settings = {"tokenizer_config.json": "4"}
+    assert changed_file(stored, stored | settings) is None
+    assert changed_file(stored | settings, stored | settings) is None
+    assert changed_file(stored | settings, stored | {"tokenizer_config.json": "5"}) == "tokenizer_config.json"
+    assert changed_file(stored | settings, stored) == "tokenizer_config.json"
+    assert changed_file(stored, stored | {"model.safetensors": "5"}) == "model.safetensors"
+    assert changed_file({}, stored) == "config.json"
 
 
 def test_a_file_in_a_folder_of_shards(base: Path) -> None:

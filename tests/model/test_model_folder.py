@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -7,10 +8,12 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from feathertune.evaluation.inference import predict_logits
 from feathertune.model.adapt import merge
 from feathertune.model.base import load_base
 from feathertune.model.model_folder import save_model
 from feathertune.model.sources import find_base
+from feathertune.tokens.tokenized import tokenize
 from lively import LABELS, adapt, largest_difference, lively_classifier, packed_logits
 from tiny import FAMILIES, padded_logits, random_texts, save_tiny_base, tiny_tokenizer
 
@@ -58,3 +61,45 @@ def test_the_config_says_nothing_of_this_machine(tmp_path: Path) -> None:
     assert config["dtype"] == "float32"
     assert str(tmp_path) not in json.dumps(config)
     assert "feathertune" not in json.dumps(config)
+
+
+SENTENCES = ["what is the cat ?", "why", "how do the sun and the moon sing ?"]
+
+
+def from_transformers(folder: Path) -> torch.Tensor:
+    """[N, C]: what transformers' own model and tokenizer in the folder say about `SENTENCES`, padded by themselves."""
+    model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    inputs = AutoTokenizer.from_pretrained(folder)(SENTENCES, padding=True, return_tensors="pt")
+    assert (inputs["attention_mask"] == 0).any()
+    with torch.no_grad():
+        logits: torch.Tensor = model(**inputs).logits
+    return logits
+
+
+def padding_with(token: str | None) -> Any:
+    tokenizer = tiny_tokenizer()
+    tokenizer.pad_token = token
+    return tokenizer
+
+
+@pytest.mark.parametrize("name", ["gpt2", "bert", "llama", "modernbert"])
+@pytest.mark.parametrize("token", ["[PAD]", "[UNK]", None])
+def test_transformers_answers_as_we_do_to_texts_that_its_tokenizer_pads(
+    tmp_path: Path, name: str, token: str | None
+) -> None:
+    """As for many bases, the config names another token for padding than the tokenizer, which may have none."""
+    config = {"pad_token_id": None, "eos_token_id": 3} if name in ("gpt2", "llama") else {}
+    classifier, tokenizer = lively_classifier(name, **config), padding_with(token)
+    save_model(classifier, tmp_path, tokenizer)
+    ours = torch.from_numpy(predict_logits(classifier, tokenize(tokenizer, SENTENCES, 64)))
+    assert largest_difference(from_transformers(tmp_path), ours) < 1e-5
+    assert tokenizer.pad_token == token
+
+
+def test_a_token_for_padding_that_the_model_does_not_have_is_not_written(tmp_path: Path) -> None:
+    tokenizer = tiny_tokenizer()
+    tokenizer.add_tokens([f"more{number}" for number in range(200)])
+    tokenizer.add_special_tokens({"pad_token": "[MORE]"})
+    save_model(lively_classifier("llama"), tmp_path, tokenizer)
+    assert json.loads((tmp_path / "config.json").read_text())["pad_token_id"] == 0
+    assert AutoTokenizer.from_pretrained(tmp_path).pad_token == "[PAD]"

@@ -8,7 +8,7 @@ from tokenizers import Tokenizer, processors
 
 from feathertune.errors import UserError
 from feathertune.tokens.loading import load_tokenizer
-from feathertune.tokens.prompt import add_prompt, with_prompt
+from feathertune.tokens.prompt import add_prompt, check_end, with_prompt
 from feathertune.tokens.tokenized import tokenize
 from tiny import SHARED, save_tiny_base, tiny_tokenizer
 
@@ -107,3 +107,28 @@ def test_a_processor_that_is_not_known_is_one_clear_error() -> None:
     tokenizer.post_processor = twice
     with pytest.raises(UserError, match=r"model.prompt: .*TemplateProcessing.*\n.*into the texts themselves"):
         with_prompt(tokenizer, PROMPT)
+
+
+def test_long_texts_are_cut_at_the_end_where_they_were_without_a_prompt(tmp_path: Path) -> None:
+    tokenizer = tiny_tokenizer()
+    tokenizer.truncation_side = "left"
+    asking = add_prompt(tokenizer, "what {text} ?", 7)
+    expected = ["[CLS]", "what", "tree", "river", "long", "?", "[SEP]"]
+    assert pieces(asking, "sun moon tree river long", 7) == expected
+    asking.save_pretrained(tmp_path)
+    assert pieces(load_tokenizer(tmp_path), "sun moon tree river long", 7) == expected
+
+
+def test_a_tokenizer_that_ends_every_text_with_what_pads_is_one_clear_error() -> None:
+    tokenizer = tiny_tokenizer()  # which ends texts with [SEP]
+    check_end(tokenizer, tokenizer.pad_token_id)
+    check_end(tokenizer, None)
+    with pytest.raises(UserError, match=r"every text ends with the tokenizer's \[SEP\].*\n.*another pad_token"):
+        check_end(tokenizer, tokenizer.sep_token_id)
+
+
+def test_a_word_that_is_the_token_for_padding_is_no_end() -> None:
+    """As with a tokenizer whose token for unknown words is also that for padding."""
+    tokenizer = tiny_tokenizer()
+    tokenizer.backend_tokenizer.post_processor = None
+    check_end(tokenizer, tokenizer.convert_tokens_to_ids("a"))

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from feathertune.comparison.plan import PlannedRun, check_same_recipe
 from feathertune.errors import UserError
 from feathertune.files import read_json, write_text
+from feathertune.model.sources import changed_file
 from feathertune.recipe_file import dump_recipe, load_recipe
 from feathertune.training.progress import Reporter
 
@@ -52,8 +53,10 @@ def check_same_inputs(runs: Sequence[PlannedRun]) -> None:
         data = {"origin": data["origin"], "counts": {name: part["count"] for name, part in data["splits"].items()}}
         base = read_json(run.folder.base)["sha256"] if run.folder.base.is_file() else None
         first_data, first_base = first_data or data, first_base or base
-        for what, one, other in (("data", data, first_data), ("a base model", base, first_base)):
-            if one is not None and one != other:
+        # both ways: one of them may be of an earlier version, which stored fewer files
+        other_base = base and first_base and changed_file(first_base, base) and changed_file(base, first_base)
+        for what, changed in (("data", data != first_data), ("a base model", other_base)):
+            if changed:
                 raise UserError(
                     f"the run was made with {what} that has changed since",
                     where=str(run.folder.path),

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
+from feathertune.environment import default_device
 from feathertune.errors import UserError
 from feathertune.evaluation.inference import predict_logits
 from feathertune.export.executorch import require_executorch, write_executorch
@@ -18,15 +20,15 @@ from feathertune.export.onnx import OPSET, require_onnx, write_onnx
 from feathertune.export.padded import PaddedClassifier
 from feathertune.export.single import SingleTextClassifier
 from feathertune.files import write_json, write_text
-from feathertune.model.base import load_base
-from feathertune.model.model_folder import save_model, write_config
-from feathertune.model.precision import set_precision
-from feathertune.model.sources import find_base
+from feathertune.model.base import quiet
+from feathertune.model.model_folder import can_pad, save_model, write_config
 from feathertune.quantization.numerics import Activations
 from feathertune.serving.exported import ExportedModel
 from feathertune.tokens.loading import load_tokenizer
 from feathertune.tokens.tokenized import tokenize
 from feathertune.trained import TrainedModel, load_trained
+
+_PADDED_TEXTS = 32  # that transformers is asked for at once
 
 
 @dataclass(frozen=True)
@@ -72,10 +74,26 @@ def _write_merged(trained: TrainedModel, folder: ExportFolder) -> None:
 def _ask_merged(
     folder: ExportFolder, texts: Sequence[str], trained: TrainedModel, _base: str | None
 ) -> npt.NDArray[np.float32]:
-    files = find_base(str(folder.path.resolve()))
-    classifier = load_base(files, trained.classifier.label_names, seed=0)
-    set_precision(classifier, "fp32")
-    return predict_logits(classifier, tokenize(load_tokenizer(files.folder), texts, trained.max_length))
+    """What transformers itself answers to padded batches, since that is what a merged model is loaded with.
+
+    Where the tokenizer cannot pad, it takes one text at a time.
+    """
+    from transformers import AutoModelForSequenceClassification
+
+    tokenizer, device = load_tokenizer(folder.path), default_device()
+    with quiet():
+        model: Any = AutoModelForSequenceClassification.from_pretrained(folder.path, local_files_only=True)
+    model.to(device).eval()
+    batch = _PADDED_TEXTS if can_pad(tokenizer, model.config) else 1
+    logits = []
+    with torch.inference_mode():
+        for begin in range(0, len(texts), batch):
+            some = list(texts[begin : begin + batch])
+            inputs = tokenizer(
+                some, padding=batch > 1, truncation=True, max_length=trained.max_length, return_tensors="pt"
+            )
+            logits.append(model(**inputs.to(device)).logits.float().cpu().numpy())
+    return np.concatenate(logits)
 
 
 def _write_onnx(trained: TrainedModel, folder: ExportFolder, opset: int = OPSET) -> None:
@@ -92,7 +110,7 @@ def write_tokenizer_and_labels(
 
     tokenizer: Any = Tokenizer.from_str(transformers_tokenizer.backend_tokenizer.to_str())
     tokenizer.no_padding()
-    tokenizer.enable_truncation(max_length)
+    tokenizer.enable_truncation(max_length, direction=transformers_tokenizer.truncation_side)
     write_text(folder.tokenizer, tokenizer.to_str(pretty=False))
     write_json(folder.labels, list(label_names))
 

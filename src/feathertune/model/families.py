@@ -27,6 +27,7 @@ class Family:
         head_modules: names of the modules that are trained in full with every method.
         attention: name endings of the linears that `targets: attention` adapts.
         first_position: position id of a sequence's first token, given the config.
+        last_linear: of the head, the linear with a row for each class, where that is no module of `head_modules`.
     """
 
     pooling: Callable[[Any], Pooling]
@@ -34,6 +35,12 @@ class Family:
     head_modules: tuple[str, ...]
     attention: tuple[str, ...]
     first_position: Callable[[Any], int] = lambda _: 0
+    last_linear: str | None = None
+
+    @property
+    def class_rows(self) -> str:
+        """The name of the linear that has a row for each class."""
+        return self.last_linear or self.head_modules[-1]
 
 
 def _score(model: Any, rows_BD: Tensor) -> Tensor:
@@ -70,6 +77,7 @@ _ROBERTA = Family(
     ("classifier",),
     _BERT_ATTENTION,
     first_position=lambda config: int(config.pad_token_id) + 1,
+    last_linear="classifier.out_proj",
 )
 
 FAMILIES: dict[str, Family] = {
@@ -80,7 +88,9 @@ FAMILIES: dict[str, Family] = {
     "distilbert": Family(
         lambda _: "first", _distilbert, ("pre_classifier", "classifier"), ("q_lin", "k_lin", "v_lin", "out_lin")
     ),
-    "electra": Family(lambda _: "first", _classifier, ("classifier",), _BERT_ATTENTION),
+    "electra": Family(
+        lambda _: "first", _classifier, ("classifier",), _BERT_ATTENTION, last_linear="classifier.out_proj"
+    ),
     "modernbert": Family(
         lambda config: "mean" if config.classifier_pooling == "mean" else "first",
         _modernbert,

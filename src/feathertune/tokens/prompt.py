@@ -52,8 +52,29 @@ def add_prompt(tokenizer: Any, prompt: str | None, max_length: int) -> Any:
         model_max_length=tokenizer.model_max_length,
         model_input_names=tokenizer.model_input_names,
         padding_side=tokenizer.padding_side,
+        truncation_side=tokenizer.truncation_side,
         **tokenizer.special_tokens_map,
     )
+
+
+def check_end(tokenizer: Any, padding: int | None) -> None:
+    """Raise a UserError where every text ends with the token that stands for padding.
+
+    transformers and PEFT pool the last token that is another: a model that was trained on the very last one would
+    answer otherwise with them.
+
+    Args:
+        tokenizer: a transformers tokenizer, fast.
+        padding: the token by which transformers finds where a text ends.
+    """
+    plain, whole = (tokenizer.backend_tokenizer.encode("a", add_special_tokens=added).ids for added in (False, True))
+    if padding is not None and whole[-1:] == [padding] != plain[-1:]:
+        raise UserError(
+            f"every text ends with the tokenizer's {tokenizer.convert_ids_to_tokens(padding)}, which also pads texts: "
+            "transformers and PEFT would pool the token before it",
+            where="model.source",
+            fix="Give it another pad_token, in the base's tokenizer_config.json, or take another base.",
+        )
 
 
 def with_prompt(tokenizer: Tokenizer, prompt: str) -> Tokenizer:
