@@ -136,20 +136,32 @@ def _side_by_side(
 ) -> dict[str, dict[str, float | None]]:
     if not np.isfinite(exported.logits_NC).all():
         return {}
-    judged, ranked = (
-        replace(exported, logits_NC=np.where(rows_N[:, None], evaluated.logits_NC, exported.logits_NC))
-        for rows_N in (forgiven_N, stayed_N)
-    )
-    one, other, but, ranks = (
-        compute_metrics(predictions, intervals=False) for predictions in (evaluated, exported, judged, ranked)
-    )
+    judged = replace(exported, logits_NC=np.where(forgiven_N[:, None], evaluated.logits_NC, exported.logits_NC))
+    one, other, but = (compute_metrics(predictions, intervals=False) for predictions in (evaluated, exported, judged))
+    ranks = _ranks(evaluated, exported, stayed_N)
     sides: dict[str, dict[str, float | None]] = {}
     for name in METRICS:
-        before, after = getattr(one, name), getattr(ranks if name == "roc_auc" else but, name)
+        before, after = ranks if name == "roc_auc" else (getattr(one, name), getattr(but, name))
         moved = None if before is None or after is None else abs(before - after)
-        sides[name] = {"evaluated": before, "exported": getattr(other, name), "moved": moved}
+        sides[name] = {"evaluated": getattr(one, name), "exported": getattr(other, name), "moved": moved}
     sides["loss"] = {"evaluated": one.loss, "exported": other.loss, "moved": None}  # in nats: shown, not judged
     return sides
+
+
+def _ranks(
+    evaluated: Predictions, exported: Predictions, stayed_N: npt.NDArray[np.bool_]
+) -> tuple[float | None, float | None]:
+    """ROC AUC as evaluated and as exported, where the rows `stayed_N` count as evaluated.
+
+    Both from logits: a file's probabilities and their logarithms order near-ties differently.
+    """
+    before_NC, after_NC = _centred(evaluated), _centred(exported)
+    sides = (before_NC, np.where(stayed_N[:, None], before_NC, after_NC))
+    before, after = (
+        compute_metrics(replace(exported, logits_NC=side_NC.astype(np.float32)), intervals=False).roc_auc
+        for side_NC in sides
+    )
+    return before, after
 
 
 def _distribution(difference_N: npt.NDArray[np.float64]) -> dict[str, float]:
