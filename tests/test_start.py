@@ -59,7 +59,8 @@ def test_the_same_one_with_another_seed_of_training_is_not(place: Path, tmp_path
 
 def test_nor_is_other_data(place: Path, tmp_path: Path) -> None:
     other = write_tiny_data(tmp_path / "data", validation=0, seed=5)
-    train(going_on(place, "training.seed=1", f"data.source={other}"), tmp_path / "run")
+    summary = train(going_on(place, "training.seed=1", f"data.source={other}"), tmp_path / "run")
+    assert summary["start"]["same_data"] is False
 
 
 def test_a_run_of_an_earlier_version_that_stored_fewer_files_of_its_base_still_opens(

@@ -1,13 +1,15 @@
 """The trainings that a run did, one after the other: none, one, or a second one with the quantizers on.
 
-summary.json has the first one's numbers at its top and the second one's under `quantization`. A run that goes on from
-another one did no first training; one that only rounds did no second.
+A run that goes on from another one did no first training; one that only rounds did no second.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from feathertune.evaluation.summary_table import trainings_of
 from feathertune.report.facts import RunFacts
 from feathertune.report.history import History
 
@@ -56,21 +58,23 @@ def trainings(facts: RunFacts) -> tuple[Training, ...]:
     """In their order; none for a baseline, which has no epochs, and for a run that only rounded another one."""
     if facts.base is None:
         return ()
-    recipe, summary = facts.recipe, facts.summary
-    rate = recipe.training.learning_rate
-    found = []
-    if recipe.init_from is None:
-        best, speed = summary["best_epoch"], summary["train_examples_per_second"]
-        cut = _cut(facts, facts.history)
-        found.append(Training(False, summary["epochs"], best, summary["train_seconds"], speed, rate, *cut))
-    second = summary.get("quantization", {}).get("training")
-    if second is not None:
-        assert recipe.quantize is not None
-        rate = recipe.quantize.learning_rate or rate
-        best, speed = second["best_epoch"], second["train_examples_per_second"]
-        cut = _cut(facts, facts.qat_history or facts.history)
-        found.append(Training(True, second["epochs"], best, second["train_seconds"], speed, rate, *cut))
-    return tuple(found)
+    done, quantizes = trainings_of(facts.summary), facts.summary.get("quantization", {}).get("training") is not None
+    return tuple(_training(facts, one, rounded=quantizes and one is done[-1]) for one in done)
+
+
+def _training(facts: RunFacts, numbers: Mapping[str, Any], *, rounded: bool) -> Training:
+    rate, quantize = facts.recipe.training.learning_rate, facts.recipe.quantize
+    if rounded and quantize is not None:
+        rate = quantize.learning_rate or rate
+    return Training(
+        rounded,
+        numbers["epochs"],
+        numbers["best_epoch"],
+        numbers["train_seconds"],
+        numbers["train_examples_per_second"],
+        rate,
+        *_cut(facts, (facts.qat_history if rounded else None) or facts.history),
+    )
 
 
 def _cut(facts: RunFacts, history: History) -> tuple[int | None, float | None]:
