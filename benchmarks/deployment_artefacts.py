@@ -14,24 +14,29 @@ from typing import Any
 
 import torch
 
-from feathertune.evaluation.prediction_file import read_predictions
-from feathertune.evaluation.predictions import Predictions
 from feathertune.export.executorch import write_executorch
-from feathertune.export.export_folder import FORMAT, ExportDescription, ExportFolder, write_description
 from feathertune.export.onnx import write_onnx
 from feathertune.export.padded import PaddedClassifier
 from feathertune.export.single import SingleTextClassifier
 from feathertune.export.targets import write_tokenizer_and_labels
-from feathertune.files import write_json
+from feathertune.folders.export import (
+    FORMAT,
+    ExportDescription,
+    ExportFolder,
+    write_description,
+)
+from feathertune.folders.run import RunFolder
 from feathertune.model.base import build_random
 from feathertune.model.classifier import PackedClassifier
 from feathertune.model.model_folder import save_model
+from feathertune.prediction.files import read_predictions
+from feathertune.prediction.predictions import Predictions
 from feathertune.quantization.convert import convert
 from feathertune.quantization.folder import save_quantized
 from feathertune.quantization.scheme import Scheme, plan_quantization
-from feathertune.recipe import DataSection
-from feathertune.run_folder import RunFolder
-from feathertune.trained import load_trained
+from feathertune.recipe.schema import DataSection
+from feathertune.run.load import load_trained
+from feathertune.system.files import write_json
 from measuring import quieten
 from shapes import MAX_LENGTH, Shape, find_tokenizer
 

@@ -56,7 +56,7 @@ def _timed(answer: Answer, texts: list[str]) -> tuple[float, np.ndarray]:
 
 def _exported(folder: Path, threads: int) -> Answer:
     """An ONNX or ExecuTorch export folder. ExecuTorch decides for itself how many threads it has."""
-    from feathertune.serving.exported import ExportedModel
+    from feathertune.export.exported import ExportedModel
 
     return ExportedModel(folder, threads).logits
 
@@ -87,7 +87,7 @@ def _quantized(folder: Path, threads: int) -> Answer:
     """Feathertune's own integer model in torch: packed tokens, nothing padded."""
     import torch
 
-    from feathertune.evaluation.inference import predict_logits
+    from feathertune.prediction.inference import predict_logits
     from feathertune.quantization.folder import load_quantized, read_description
     from feathertune.tokens.loading import load_tokenizer
     from feathertune.tokens.tokenized import tokenize
@@ -102,10 +102,10 @@ def _packed(folder: Path, threads: int) -> Answer:
     """Feathertune's own float32 model in torch."""
     import torch
 
-    from feathertune.evaluation.inference import predict_logits
     from feathertune.model.base import load_base
     from feathertune.model.precision import set_precision
     from feathertune.model.sources import find_base
+    from feathertune.prediction.inference import predict_logits
     from feathertune.tokens.loading import load_tokenizer
     from feathertune.tokens.tokenized import tokenize
 

@@ -17,14 +17,14 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from feathertune.environment import peak_memory_mib
+from feathertune.system.machine import peak_memory_mib
 
 _IMPORTED = [
     *("torch", "peft", "accelerate", "transformers.trainer", "transformers.pipelines.text_classification"),
     *(f"transformers.models.{name}.modeling_{name}" for name in ("gpt2", "bert", "llama")),
-    *("feathertune.training.loop", "feathertune.evaluation.inference"),
+    *("feathertune.training.loop", "feathertune.prediction.inference"),
 ]
-_MOST_WARM_UP_STEPS = 40
+_MAX_WARM_UP_STEPS = 40
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
@@ -70,7 +70,7 @@ class StepClock:
     @property
     def most_steps(self) -> int:
         """How many steps a turn can take, warm-up included."""
-        return _MOST_WARM_UP_STEPS + max(2, self.steps)
+        return _MAX_WARM_UP_STEPS + max(2, self.steps)
 
     def start(self) -> None:
         """The first step begins."""
@@ -82,7 +82,7 @@ class StepClock:
         step, self._last = now - self._last, now
         if self._warming:
             self._warmed += 1
-            if self._warmed >= 2 and (now - self._began >= self.warm_up or self._warmed == _MOST_WARM_UP_STEPS):
+            if self._warmed >= 2 and (now - self._began >= self.warm_up or self._warmed == _MAX_WARM_UP_STEPS):
                 self._warming = False
                 self.peak_before_mib = peak_mib()
                 forget_peak_memory()

@@ -9,7 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from feathertune.model.adapt import LoraShape, add_lora, find_targets, train_everything
+from feathertune.model.adapt import (
+    LoraShape,
+    add_lora,
+    find_targets,
+    train_everything,
+)
 from feathertune.model.base import build_random
 from feathertune.model.classifier import PackedClassifier
 from feathertune.model.precision import set_precision
@@ -17,8 +22,8 @@ from feathertune.quantization.convert import fake_quantize
 from feathertune.quantization.scheme import Scheme, Width, plan_quantization
 from feathertune.training.loop import LoopSettings, TrainingSet, train_loop
 from feathertune.training.optimizer import build_optimizer
-from feathertune.training.progress import SilentReporter
-from feathertune.training.record import Places
+from feathertune.training.record import TrainingPaths
+from feathertune.training.reporter import SilentReporter
 from measuring import StepClock
 from turns import ALPHA, DECAY, LABELS, RATE, Turn
 
@@ -62,16 +67,16 @@ def train(turn: Turn, clock: StepClock) -> None:
     pool = turn.pool()
     labels = np.arange(len(pool)) % 2
     with tempfile.TemporaryDirectory() as folder:
-        places = Places(Path(folder) / "metrics.jsonl", Path(folder) / "checkpoints", "benchmark")
+        places = TrainingPaths(Path(folder) / "metrics.jsonl", Path(folder) / "checkpoints", "benchmark")
         settings = LoopSettings(
             epochs=1,
             batch_size=turn.micro_batch,
-            accumulation=turn.batch // turn.micro_batch,
-            warmup=0.0,
+            gradient_accumulation_steps=turn.batch // turn.micro_batch,
+            warmup_ratio=0.0,
             schedule="linear",
-            gradient_clip=1.0,
+            max_grad_norm=1.0,
             best_metric="loss",
-            early_stopping=None,
+            early_stopping_patience=None,
             seed=turn.seed,
         )
         data = TrainingSet(pool, labels, labels)

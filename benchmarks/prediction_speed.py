@@ -25,12 +25,12 @@ from typing import Any
 
 import numpy as np
 
-from feathertune.duration import duration
-from feathertune.environment import describe_environment
 from feathertune.errors import UserError
-from feathertune.files import write_json
+from feathertune.system.files import write_json
+from feathertune.system.machine import describe_environment
+from feathertune.wording.duration import duration
 from measuring import in_columns, in_own_process, spread, tell
-from predictors import CONTENDERS, Answers, Turn, predict, save_model
+from predictors import CONTENDERS, SeedPredictions, Turn, predict, save_model
 from shapes import MAX_LENGTH, SHAPES, Shape, find_tokenizer, read_texts
 
 GOALS = {"gpt2": {"ours-fp32": 4.5, "ours-bf16": 8.0}}  # times the pipeline, from strings
@@ -65,7 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _measure(shape: Shape, texts: list[str], options: argparse.Namespace) -> dict[str, Any]:
     """All rounds of one model."""
-    answers: dict[str, list[Answers]] = {name: [] for name in options.contenders}
+    answers: dict[str, list[SeedPredictions]] = {name: [] for name in options.contenders}
     with tempfile.TemporaryDirectory() as folder:
         tokens = find_tokenizer(shape, options.tokenizer)(texts, truncation=True, max_length=MAX_LENGTH)["input_ids"]
         in_own_process(save_model, shape, Path(folder), tokens[:_HEAD_TEXTS])
@@ -102,7 +102,7 @@ def _best_batch(name: str, turn: Turn, sweep: list[int]) -> int:
     return min(seconds, key=lambda batch: seconds[batch])
 
 
-def _row(turn: Turn, answers: list[Answers]) -> dict[str, Any]:
+def _row(turn: Turn, answers: list[SeedPredictions]) -> dict[str, Any]:
     return {
         "title": turn.contender.title,
         "batch": None if turn.contender.kind == "feathertune" else turn.batch,

@@ -56,7 +56,7 @@ class Turn:
 
 
 @dataclass(frozen=True)
-class Answers:
+class SeedPredictions:
     """What one turn gave: seconds for all texts, from strings and from token ids, and [N, 2] probabilities."""
 
     seconds: float
@@ -65,7 +65,7 @@ class Answers:
     peak_mib: float
 
 
-def predict(turn: Turn) -> Answers:
+def predict(turn: Turn) -> SeedPredictions:
     """Take the turn, in this process: load, warm up, then predict everything twice."""
     quieten()
     tokenizer = find_tokenizer(turn.shape, turn.tokenizer)
@@ -78,19 +78,19 @@ def predict(turn: Turn) -> Answers:
     tokens = tokens_of(turn.texts)
     began_again = time.perf_counter()
     from_tokens(tokens)
-    return Answers(between - began, time.perf_counter() - began_again, probabilities_NC, peak_mib())
+    return SeedPredictions(between - began, time.perf_counter() - began_again, probabilities_NC, peak_mib())
 
 
 _Ways = tuple[Callable[[list[str]], np.ndarray], Callable[[list[str]], Any], Callable[[Any], np.ndarray]]
 
 
 def _feathertune(turn: Turn, tokenizer: Any) -> _Ways:
-    from feathertune.evaluation.inference import predict_logits
     from feathertune.model.adapt import merge
     from feathertune.model.base import load_base
     from feathertune.model.peft_files import load_adapter
     from feathertune.model.precision import set_precision
     from feathertune.model.sources import find_base
+    from feathertune.prediction.inference import predict_logits
     from feathertune.tokens.tokenized import TokenizedTexts, tokenize
 
     classifier = load_base(find_base(str(turn.folder / "base")), LABELS, 0)

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 BATCH, FEWEST_STEPS, ROWS_A_STEP = 32, 30, 2_000
-REPEATED_SECONDS, MOST_REPEATS = 0.5, 20
+REPEATED_SECONDS, MAX_REPEATS = 0.5, 20
 WARM_UP_ROWS = 1_000
 # key -> (what it is called, what it is divided by)
 STAGES = {
@@ -64,8 +64,8 @@ def train_some(classifier: PackedClassifier, data: TrainingSet, steps: int, fold
     from feathertune.tokens.order import training_steps
     from feathertune.training.loop import LoopSettings, train_loop
     from feathertune.training.optimizer import build_optimizer
-    from feathertune.training.progress import SilentReporter
-    from feathertune.training.record import Places
+    from feathertune.training.record import TrainingPaths
+    from feathertune.training.reporter import SilentReporter
 
     class Enough(Exception):  # noqa: N818  # it is no error
         """Raised to leave the loop."""
@@ -82,7 +82,7 @@ def train_some(classifier: PackedClassifier, data: TrainingSet, steps: int, fold
     clock = Clock()
     optimizer = build_optimizer(classifier, learning_rate=1e-4, head_learning_rate=None, weight_decay=0.01)
     settings = LoopSettings(1, BATCH, 1, 0.0, "linear", 1.0, "loss", None, 0)
-    places = Places(folder / "metrics.jsonl", folder / "checkpoints", "scaling")
+    places = TrainingPaths(folder / "metrics.jsonl", folder / "checkpoints", "scaling")
     try:
         train_loop(classifier, optimizer, data, dict, settings, places, clock, Accelerator(cpu=True))
     except Enough:
@@ -94,11 +94,11 @@ def train_some(classifier: PackedClassifier, data: TrainingSet, steps: int, fold
 
 def predict_file(classifier: PackedClassifier, tokenizer: Any, source: Path, output: Path) -> None:
     """What `feathertune predict --input` does, once the model is loaded."""
-    from feathertune.recipe import Recipe
-    from feathertune.run_folder import RunFolder
+    from feathertune.folders.run import RunFolder
+    from feathertune.recipe.schema import Recipe
+    from feathertune.run.load import TrainedModel
     from feathertune.serving.bulk import predict_rows, write_rows
     from feathertune.serving.predictor import Predictor
-    from feathertune.trained import TrainedModel
 
     recipe = Recipe.model_validate({"model": {"source": "-"}, "data": {"source": str(source), "text": "text"}})
     predictor = Predictor(TrainedModel(RunFolder(output.parent), recipe, classifier, tokenizer, MAX_LENGTH))
@@ -114,8 +114,8 @@ def warm_up(classifier: PackedClassifier, tokenizer: Any, folder: Path) -> None:
     """
     from feathertune.data.loading import load_dataset
     from feathertune.data.texts import iterate
-    from feathertune.evaluation.inference import predict_logits
-    from feathertune.recipe import DataSection
+    from feathertune.prediction.inference import predict_logits
+    from feathertune.recipe.schema import DataSection
     from feathertune.tokens.tokenized import tokenize
     from feathertune.training.loop import TrainingSet
 
@@ -134,10 +134,10 @@ def measure(data: Path, rows: int) -> dict[str, Any]:
     from feathertune.data.overlap import find_overlap
     from feathertune.data.statistics import describe
     from feathertune.data.texts import iterate
-    from feathertune.environment import peak_memory_mib
-    from feathertune.evaluation.inference import predict_split
-    from feathertune.evaluation.prediction_file import write_predictions
-    from feathertune.recipe import DataSection
+    from feathertune.prediction.files import write_predictions
+    from feathertune.prediction.inference import predict_split
+    from feathertune.recipe.schema import DataSection
+    from feathertune.system.machine import peak_memory_mib
     from feathertune.tokens.tokenized import tokenize
     from feathertune.training.loop import TrainingSet
 
@@ -178,7 +178,7 @@ def measure(data: Path, rows: int) -> dict[str, Any]:
 def median_of_repeats(work: Callable[[], Any]) -> tuple[Any, float]:
     """What `work` returned, and the median of its seconds; what takes less than half a second is repeated."""
     times: list[float] = []
-    while not times or (sum(times) < REPEATED_SECONDS and len(times) < MOST_REPEATS):
+    while not times or (sum(times) < REPEATED_SECONDS and len(times) < MAX_REPEATS):
         began = time.perf_counter()
         result = work()
         times.append(time.perf_counter() - began)

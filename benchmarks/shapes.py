@@ -15,7 +15,7 @@ import numpy as np
 from feathertune.data.loading import load_dataset
 from feathertune.errors import UserError
 from feathertune.model.sources import find_base
-from feathertune.recipe import DataSection
+from feathertune.recipe.schema import DataSection
 from feathertune.tokens.loading import load_tokenizer
 from feathertune.tokens.tokenized import TokenizedTexts, tokenize
 

@@ -37,10 +37,10 @@ from pathlib import Path
 from typing import Any
 
 import arithmetic
-from feathertune.duration import duration
-from feathertune.environment import describe_environment
-from feathertune.files import write_json
+from feathertune.system.files import write_json
+from feathertune.system.machine import describe_environment
 from feathertune.tokens.tokenized import TokenizedTexts
+from feathertune.wording.duration import duration
 from measuring import in_columns, in_own_process, spread, tell
 from shapes import SHAPES, Shape, read_texts, tokens_of
 from turns import CONTENDERS, Result, Turn, take

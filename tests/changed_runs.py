@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from feathertune.files import read_json
-from feathertune.recipe_file import dump_recipe, load_recipe
+from feathertune.folders.run import RunFolder
+from feathertune.recipe.files import dump_recipe, load_recipe
 from feathertune.report.facts import RunFacts
-from feathertune.run_folder import RunFolder
+from feathertune.system.files import read_json
 from made_up import made_up_run
 
 
@@ -31,12 +31,12 @@ def rounded_facts(folder: Path, *overrides: str, training: dict[str, Any] | None
 def nothing_trained(folder: Path, **summary: Any) -> RunFacts:
     """A run that rounds another one and trains nothing."""
     numbers = {"epochs": 0, "best_epoch": 0, "train_seconds": 0.0, "train_examples_per_second": None}
-    return rounded_facts(folder, "quantize.training=none", **numbers, **summary)
+    return rounded_facts(folder, "quantize.training=ptq", **numbers, **summary)
 
 
 def baseline_facts(folder: Path) -> RunFacts:
     """A baseline: it has neither base nor epochs."""
-    facts = facts_of(folder, "method=words", summary={"epochs": 0, "best_epoch": 0})
+    facts = facts_of(folder, "method=bag_of_words", summary={"epochs": 0, "best_epoch": 0})
     facts.run.base.unlink()
     facts.run.metrics.unlink()
     return RunFacts(RunFolder(folder), facts.summary)

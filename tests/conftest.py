@@ -16,6 +16,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # the models are tiny: a second t
 def no_reports_of_runs_in_this_process() -> Iterator[None]:
     """Drawing takes a second, and a hundred tests train. Runs in processes of their own (test_cli) write theirs."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("run", "baseline_run"):
-            patch.setattr(f"feathertune.{module}.write_run_report", lambda run, summary: None)
+        for module in ("train", "baseline"):
+            patch.setattr(f"feathertune.run.{module}.write_run_report", lambda run, summary: None)
         yield

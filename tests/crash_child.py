@@ -11,8 +11,9 @@ import torch
 
 def train_run(recipe: Path, output: Path, threads: int) -> None:
     """`feathertune train --resume`, with a checkpoint after every step."""
-    from feathertune import run, stages
-    from feathertune.recipe_file import load_recipe
+    from feathertune.recipe.files import load_recipe
+    from feathertune.run import stages
+    from feathertune.run import train as run
 
     torch.set_num_threads(threads)
     stages.LoopSettings = functools.partial(stages.LoopSettings, checkpoint_seconds=0.0)  # type: ignore[misc, assignment]
@@ -22,8 +23,8 @@ def train_run(recipe: Path, output: Path, threads: int) -> None:
 def train_run_together(rank: int, world_size: int, port: int, recipe: Path, output: Path) -> None:
     """One process of several that make a whole run together."""
     _join(rank, world_size, port)
-    from feathertune import run
-    from feathertune.recipe_file import load_recipe
+    from feathertune.recipe.files import load_recipe
+    from feathertune.run import train as run
 
     run.train(load_recipe(recipe), output)
     torch.distributed.destroy_process_group()
@@ -36,7 +37,9 @@ def train_share(rank: int, world_size: int, port: int, output: Path) -> None:
 
     classifier = lora_classifier()
     # 21 examples: steps of 2 x 2 x 3 = 12 and 9, where one process has five examples and the other four.
-    outcome = train(output / "shared", classifier, random_set(21), batch_size=2, accumulation=3, epochs=2)
+    outcome = train(
+        output / "shared", classifier, random_set(21), batch_size=2, gradient_accumulation_steps=3, epochs=2
+    )
     assert outcome.progress.examples_seen == 42
     torch.save(weights_of(classifier), output / f"{rank}.pt")
     torch.distributed.destroy_process_group()

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from feathertune.data.texts import StoredTexts, TextWriter
-from feathertune.evaluation.errors import describe_errors
+from feathertune.evaluation.error_analysis import describe_errors
 from feathertune.evaluation.metrics import compute_metrics, majority_baseline
-from feathertune.evaluation.paired import PairedDifference, in_words
-from feathertune.evaluation.prediction_file import write_predictions
-from feathertune.evaluation.predictions import Predictions
-from feathertune.recipe_file import dump_recipe, parse_recipe
-from feathertune.run_folder import RunFolder
+from feathertune.folders.run import RunFolder
+from feathertune.prediction.files import write_predictions
+from feathertune.prediction.predictions import Predictions
+from feathertune.recipe.files import dump_recipe, parse_recipe
+from feathertune.stats.paired import PairedDifference, in_words
 
 NAMES = ("NEGATIVE", "POSITIVE")
 BETTER = {"validation": 0.01, "test": 0.0}  # split of a comparison -> how much better everything is than on test

@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from feathertune.cli import main
+from feathertune.cli.app import main
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,6 @@ def feathertune(*arguments: str, cwd: Path) -> Result:
 
 def as_process(*arguments: str, cwd: Path) -> Result:
     """Run the command as a process of its own, as a shell would."""
-    command = [sys.executable, "-W", "error::UserWarning", "-m", "feathertune.cli", *arguments]
+    command = [sys.executable, "-W", "error::UserWarning", "-m", "feathertune.cli.app", *arguments]
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=300)
     return Result(done.returncode, done.stdout, done.stderr)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from feathertune.errors import UserError
-from feathertune.recipe import Recipe
-from feathertune.recipe_file import parse_recipe
+from feathertune.recipe.files import parse_recipe
+from feathertune.recipe.schema import Recipe
 
 BASE = """\
 model:

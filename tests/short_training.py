@@ -12,24 +12,34 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
-from feathertune.evaluation.inference import predict_logits
-from feathertune.model.adapt import LoraShape, add_lora, find_targets, trainable_state
+from feathertune.model.adapt import (
+    LoraShape,
+    add_lora,
+    find_targets,
+    trainable_state,
+)
 from feathertune.model.classifier import PackedClassifier
-from feathertune.training.loop import LoopSettings, Outcome, TrainingSet, train_loop
+from feathertune.prediction.inference import predict_logits
+from feathertune.training.loop import (
+    LoopSettings,
+    Outcome,
+    TrainingSet,
+    train_loop,
+)
 from feathertune.training.optimizer import build_optimizer
-from feathertune.training.progress import Reporter, SilentReporter
-from feathertune.training.record import Places
+from feathertune.training.record import TrainingPaths
+from feathertune.training.reporter import Reporter, SilentReporter
 from tiny import random_texts, tiny_classifier
 
 SETTINGS = LoopSettings(
     epochs=3,
     batch_size=8,
-    accumulation=1,
-    warmup=0.1,
+    gradient_accumulation_steps=1,
+    warmup_ratio=0.1,
     schedule="linear",
-    gradient_clip=1.0,
+    max_grad_norm=1.0,
     best_metric="loss",
-    early_stopping=None,
+    early_stopping_patience=None,
     seed=0,
     checkpoint_seconds=0.0,  # a checkpoint after every step
 )
@@ -88,7 +98,7 @@ def train(
         data,
         evaluate or (lambda: metrics(mean_loss(classifier, data))),
         replace(SETTINGS, **changes),
-        Places(folder / "metrics.jsonl", folder / "checkpoints", fingerprint),
+        TrainingPaths(folder / "metrics.jsonl", folder / "checkpoints", fingerprint),
         reporter or SilentReporter(),
         Accelerator(mixed_precision="no"),
         resume=resume,

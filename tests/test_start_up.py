@@ -11,7 +11,7 @@ HEAVY = ("torch", "transformers", "sklearn", "scipy", "matplotlib", "datasets", 
 # Runs the command line as `feathertune` does, then says on stderr which of the heavy packages it has imported.
 PROGRAM = f"""
 import sys
-from feathertune.cli import main
+from feathertune.cli.app import main
 sys.argv[0] = "feathertune"
 try:
     main()

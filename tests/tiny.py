@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from feathertune.model.base import build_random, conv1d_names
+from feathertune.model.base import build_random
 from feathertune.model.classifier import PackedClassifier
+from feathertune.model.substitution import conv1d_names
 from feathertune.tokens.tokenized import TokenizedTexts
 
 VOCABULARY = 120

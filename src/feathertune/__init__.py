@@ -14,21 +14,22 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from feathertune.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from feathertune import show
     from feathertune.comparison.compare import compare
     from feathertune.errors import UserError
-    from feathertune.evaluation.evaluate import evaluate_run as evaluate
-    from feathertune.evaluation.evaluate import evaluate_untrained
     from feathertune.export.exporting import export_run
-    from feathertune.inspection import inspect_source as inspect_data
-    from feathertune.recipe import Recipe
-    from feathertune.recipe_file import load_recipe
+    from feathertune.recipe.files import load_recipe
+    from feathertune.recipe.schema import Recipe
     from feathertune.report.writing import write_report
-    from feathertune.run import train
+    from feathertune.run.evaluate import evaluate_run as evaluate
+    from feathertune.run.evaluate import evaluate_untrained
+    from feathertune.run.inspect import inspect_source as inspect_data
+    from feathertune.run.train import train
     from feathertune.serving.predictor import Prediction, Predictor
 
-__version__ = "0.1.0"
 __all__ = [
     "Prediction",
     "Predictor",
@@ -48,15 +49,15 @@ __all__ = [
 _HOMES = {
     "Prediction": ("feathertune.serving.predictor", "Prediction"),
     "Predictor": ("feathertune.serving.predictor", "Predictor"),
-    "Recipe": ("feathertune.recipe", "Recipe"),
+    "Recipe": ("feathertune.recipe.schema", "Recipe"),
     "UserError": ("feathertune.errors", "UserError"),
     "compare": ("feathertune.comparison.compare", "compare"),
-    "evaluate": ("feathertune.evaluation.evaluate", "evaluate_run"),
-    "evaluate_untrained": ("feathertune.evaluation.evaluate", "evaluate_untrained"),
+    "evaluate": ("feathertune.run.evaluate", "evaluate_run"),
+    "evaluate_untrained": ("feathertune.run.evaluate", "evaluate_untrained"),
     "export_run": ("feathertune.export.exporting", "export_run"),
-    "inspect_data": ("feathertune.inspection", "inspect_source"),
-    "load_recipe": ("feathertune.recipe_file", "load_recipe"),
-    "train": ("feathertune.run", "train"),
+    "inspect_data": ("feathertune.run.inspect", "inspect_source"),
+    "load_recipe": ("feathertune.recipe.files", "load_recipe"),
+    "train": ("feathertune.run.train", "train"),
     "write_report": ("feathertune.report.writing", "write_report"),
 }
 

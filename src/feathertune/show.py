@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from feathertune.files import read_json
+from feathertune.system.files import read_json
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,8 +33,8 @@ def data(source: str, overrides: list[str] | None = None, **columns: Any) -> Ren
 
     Arguments and errors are those of `feathertune.inspect_data`.
     """
-    from feathertune.data.statistics import render
-    from feathertune.inspection import inspect_source
+    from feathertune.run.inspect import inspect_source
+    from feathertune.terminal.data_tables import render
 
     return render(inspect_source(source, overrides, **columns))
 
@@ -43,9 +43,9 @@ def model(source: str, overrides: list[str] | None = None) -> RenderableType:
     """A recipe's model, or a bare one, as a tree, with what the method adapts and the parameter counts."""
     from rich.console import Group
 
-    from feathertune.inspection import inspect_base
     from feathertune.model.adapt import count_parameters
-    from feathertune.model.tree import draw_model
+    from feathertune.run.inspect import inspect_base
+    from feathertune.terminal.model_tree import draw_model
 
     classifier = inspect_base(source, overrides)
     return Group(draw_model(classifier), str(count_parameters(classifier)))
@@ -58,7 +58,7 @@ def tokens(source: str, texts: Sequence[str]) -> RenderableType:
 
     from feathertune.model.sources import find_base
     from feathertune.tokens.loading import load_counter
-    from feathertune.visible import visible
+    from feathertune.wording.visible import visible
 
     base = find_base(source)
     counter = load_counter(base.folder, base.gguf_file)
@@ -74,21 +74,21 @@ def tokens(source: str, texts: Sequence[str]) -> RenderableType:
 
 def summary(content: Mapping[str, Any]) -> RenderableType:
     """Before, after and the majority class, from what `train` returned, with a verdict in words."""
-    from feathertune.evaluation.summary_table import before_after_table
+    from feathertune.terminal.run_tables import before_after_table
 
     return before_after_table(content)
 
 
 def metrics(evaluated: Metrics) -> RenderableType:
     """One evaluation, each metric with its 95% interval."""
-    from feathertune.evaluation.summary_table import metrics_table
+    from feathertune.terminal.run_tables import metrics_table
 
     return metrics_table(evaluated.to_json())
 
 
 def predictions(answers: Sequence[Prediction]) -> RenderableType:
     """One line a text: its label and each label's probability."""
-    from feathertune.serving.table import predictions_table
+    from feathertune.terminal.prediction_table import predictions_table
 
     names = tuple(answers[0].probabilities) if answers else ()
     return predictions_table(enumerate(answers, start=1), names)
@@ -99,10 +99,10 @@ def pictures(run: Path | str) -> dict[str, Figure]:
 
     A notebook draws a figure that is a cell's last expression (`%matplotlib inline`).
     """
-    from feathertune.report.canvas import plain
+    from feathertune.folders.run import open_run
     from feathertune.report.facts import RunFacts
+    from feathertune.report.figures.canvas import plain
     from feathertune.report.pictures import run_pictures
-    from feathertune.run_folder import open_run
 
     folder = open_run(Path(run))
     drawn = {name: plain(one.figure) for name, one in run_pictures(RunFacts(folder, read_json(folder.summary))).items()}

@@ -22,15 +22,15 @@ from sklearn.metrics import f1_score, roc_auc_score
 
 import feathertune
 from feathertune.comparison import making
-from feathertune.comparison.table import comparison_markdown, comparison_table
 from feathertune.errors import UserError
-from feathertune.recipe import Recipe
-from feathertune.recipe_file import dump_recipe, load_recipe
+from feathertune.folders.run import RunFolder
+from feathertune.recipe.files import dump_recipe, load_recipe
+from feathertune.recipe.schema import Recipe
 from feathertune.report.run_report import write_run_report
-from feathertune.run_folder import RunFolder
+from feathertune.terminal.comparison_tables import comparison_markdown, comparison_table
 from tiny import save_tiny_base, write_tiny_data
 
-METHODS = ["majority", "words", "head", "full", "lora", "qat"]
+METHODS = ["majority", "bag_of_words", "head", "full", "lora", "qat"]
 SEEDS = 2
 
 
@@ -44,7 +44,7 @@ def write_recipe(folder: Path, epochs: int = 2) -> Path:
         "data": {"source": str(folder / "data")},
         "lora": {"rank": 4, "targets": "all-linear"},
         "training": {"epochs": epochs, "batch_size": 16, "learning_rate": 0.01, "precision": "fp32", "seed": 3},
-        "quantize": {"epochs": 1, "training": "none"},
+        "quantize": {"epochs": 1, "training": "ptq"},
         "compare": {"seeds": SEEDS, "full": {"learning_rate": 0.002}, "head": {"learning_rate": 0.05}},
     }
     path.write_text(json.dumps(value), encoding="utf-8")
@@ -53,7 +53,7 @@ def write_recipe(folder: Path, epochs: int = 2) -> Path:
 
 def here(arguments: list[str], *, show: bool) -> tuple[int, str]:
     """`making.launch` in this process: importing torch anew for every run takes seconds."""
-    from feathertune.cli import main
+    from feathertune.cli.app import main
 
     before, said = sys.argv, io.StringIO()
     sys.argv = ["feathertune", *arguments]
@@ -103,7 +103,7 @@ def test_every_method_has_run_folders_of_its_own(place: Path, comparison: dict[s
     assert comparison["seeds"] == [3, 4]
     assert comparison["splits"] == {"validation": 40, "test": 24}
     for method in comparison["methods"]:
-        assert method["seeds"] == ([3] if method["method"] in ("majority", "words") else [3, 4])
+        assert method["seeds"] == ([3] if method["method"] in ("majority", "bag_of_words") else [3, 4])
         for run in method["runs"]:
             assert (place / "compared" / run / "summary.json").is_file()
             assert load_recipe(place / "compared" / run / "recipe.yaml").method == method["method"]
@@ -118,7 +118,7 @@ def test_metrics_are_those_of_the_prediction_files(
     for method in comparison["methods"]:
         part = method["before" if stage == "before" else "metrics"].get(split)
         if part is None:
-            assert method["method"] in ("majority", "words")
+            assert method["method"] in ("majority", "bag_of_words")
             continue
         read = [answers_of(place / "compared" / run, stage, split) for run in method["runs"]]
         wanted = {
@@ -189,7 +189,7 @@ def test_every_methods_run_has_a_report(place: Path, method: str, tmp_path: Path
     run = RunFolder(tmp_path / method)
     write_run_report(run, json.loads(run.summary.read_text()))
     assert "<h1" in run.report.read_text()
-    assert ("tokens are cut" in run.report.read_text()) == (method not in ("majority", "words"))
+    assert ("tokens are cut" in run.report.read_text()) == (method not in ("majority", "bag_of_words"))
 
 
 def test_qat_started_from_its_own_seeds_lora_run(place: Path) -> None:
@@ -230,12 +230,12 @@ def test_finished_runs_are_kept_and_others_added(
     folder = tmp_path / "compared"
     feathertune.compare(recipe, folder, methods=["head"], seeds=1)
     first = times_of(folder)
-    more = feathertune.compare(recipe, folder, methods=["head", "words"], seeds=2)
+    more = feathertune.compare(recipe, folder, methods=["head", "bag_of_words"], seeds=2)
     after = times_of(folder)
     assert first.items() <= after.items()
     assert set(after) == {f"runs/{name}/summary.json" for name in ("head-seed3", "head-seed4", "words-seed3")}
     assert [method["seeds"] for method in more["methods"]] == [[3, 4], [3]]
-    again = feathertune.compare(recipe, folder, methods=["head", "words"], seeds=2)
+    again = feathertune.compare(recipe, folder, methods=["head", "bag_of_words"], seeds=2)
     assert again == more
     assert times_of(folder) == after
 
@@ -260,7 +260,7 @@ def test_another_recipe_and_other_data_are_refused(
     with (tmp_path / "data" / "train.jsonl").open("a", encoding="utf-8") as file:
         file.write('{"text": "one more cat", "label": "yes"}\n')
     with pytest.raises(UserError, match="data that has changed since"):
-        feathertune.compare(mine, folder, methods=["majority", "words"], seeds=1)
+        feathertune.compare(mine, folder, methods=["majority", "bag_of_words"], seeds=1)
 
 
 def test_a_decision_chosen_on_validation_does_not_flatter_there(
@@ -269,7 +269,7 @@ def test_a_decision_chosen_on_validation_does_not_flatter_there(
     monkeypatch.setattr(making, "launch", here)
     chosen = load_recipe(place / "recipe.yaml", ["evaluation={temperature: true, threshold: {maximize: f1}}"])
     folder = tmp_path / "compared"
-    told = feathertune.compare(chosen, folder, methods=["words", "head"], seeds=1)
+    told = feathertune.compare(chosen, folder, methods=["bag_of_words", "head"], seeds=1)
     for method in told["methods"]:
         summary = json.loads((folder / method["runs"][0] / "summary.json").read_text())
         for split in ("validation", "test"):
@@ -319,7 +319,7 @@ def test_a_recipe_beside_which_the_output_shall_be_is_not_written_over(place: Pa
 
 
 def start(recipe: Path, folder: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "feathertune.cli", "compare", str(recipe), "--methods", "lora"]
+    command = [sys.executable, "-m", "feathertune.cli.app", "compare", str(recipe), "--methods", "lora"]
     command += ["--seeds", "1", "--output", str(folder)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
 

@@ -6,17 +6,23 @@ from pathlib import Path
 
 import pytest
 
-from feathertune.comparison.plan import PlannedRun, check_comparison, check_same_recipe, comparison_recipe, plan_runs
+from feathertune.comparison.plan import (
+    PlannedRun,
+    check_comparison,
+    check_same_recipe,
+    comparison_recipe,
+    plan_runs,
+)
 from feathertune.errors import UserError
-from feathertune.recipe import Recipe
-from feathertune.recipe_file import dump_recipe, parse_recipe
-from feathertune.run_folder import ComparisonFolder
+from feathertune.folders.comparison import ComparisonFolder
+from feathertune.recipe.files import dump_recipe, parse_recipe
+from feathertune.recipe.schema import Recipe
 
 BASE = """
 model: {source: m}
 data: {source: d}
 method: lora
-training: {learning_rate: 1.0e-3, seed: 5, epochs: 7, early_stopping: 2}
+training: {learning_rate: 1.0e-3, seed: 5, epochs: 7, early_stopping_patience: 2}
 """
 FOLDER = ComparisonFolder(Path("compared"))
 
@@ -31,7 +37,7 @@ def planned(*changes: str) -> list[PlannedRun]:
 
 def test_every_seed_has_every_method_and_a_baseline_has_one_run() -> None:
     names = [(run.method, run.seed) for run in planned("compare.seeds=2")]
-    first = [(method, 5) for method in ("majority", "words", "head", "full", "lora", "qat")]
+    first = [(method, 5) for method in ("majority", "bag_of_words", "head", "full", "lora", "qat")]
     assert names == [*first, ("head", 6), ("full", 6), ("lora", 6), ("qat", 6)]
 
 
@@ -43,15 +49,15 @@ def test_qat_brings_the_lora_that_it_starts_from_and_comes_after_it() -> None:
 
 
 def test_the_budget_is_the_same_for_all_and_so_is_the_validation_split() -> None:
-    runs = planned("compare.full={learning_rate: 3.0e-5, warmup: 0.2, weight_decay: 0.0}", "compare.seeds=2")
+    runs = planned("compare.full={learning_rate: 3.0e-5, warmup_ratio: 0.2, weight_decay: 0.0}", "compare.seeds=2")
     for run in runs:
         training = run.recipe.training
-        assert (training.epochs, training.early_stopping, training.batch_size) == (7, 2, 32)
+        assert (training.epochs, training.early_stopping_patience, training.batch_size) == (7, 2, 32)
         assert training.seed == run.seed
         assert run.recipe.data.validation_seed == 5, "the examples held out are the same for every seed"
         assert run.recipe.compare is None
         changed = run.method == "full"
-        assert (training.warmup, training.weight_decay) == ((0.2, 0.0) if changed else (0.06, 0.01))
+        assert (training.warmup_ratio, training.weight_decay) == ((0.2, 0.0) if changed else (0.06, 0.01))
     rates = {run.method: run.recipe.training.learning_rate for run in runs}
     assert rates["full"] == 3e-5
 
@@ -79,8 +85,8 @@ def test_the_heads_own_rate_is_the_rate_of_the_head_alone() -> None:
 def test_the_majority_has_no_threshold() -> None:
     runs = {run.method: run.recipe.evaluation for run in planned("evaluation.threshold={maximize: f1}")}
     assert runs["majority"].threshold == 0.5
-    assert {runs[method] for method in runs if method != "majority"} == {runs["words"]}
-    assert runs["words"].chooses
+    assert {runs[method] for method in runs if method != "majority"} == {runs["bag_of_words"]}
+    assert runs["bag_of_words"].chooses
 
 
 def test_quantizers_are_for_qat_alone() -> None:

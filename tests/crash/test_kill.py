@@ -48,7 +48,7 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def start(recipe: Path, output: Path) -> BaseProcess:
     """A process that trains, with two threads, forked from one that has PyTorch and transformers loaded already."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["feathertune.run", "transformers.models.bert.modeling_bert"])
+    context.set_forkserver_preload(["feathertune.run.train", "transformers.models.bert.modeling_bert"])
     process = context.Process(target=train_run, args=(recipe, output, 2))
     process.start()
     return process
@@ -111,8 +111,8 @@ def test_killed_four_times_and_resumed(recipe: Path, tmp_path: Path) -> None:
 
 def test_another_recipe_does_not_resume_a_killed_run(recipe: Path, tmp_path: Path) -> None:
     from feathertune.errors import UserError
-    from feathertune.recipe_file import load_recipe
-    from feathertune.run import train
+    from feathertune.recipe.files import load_recipe
+    from feathertune.run.train import train
 
     kill_after(recipe, tmp_path / "run", step=3, delay=0.0)
     with pytest.raises(UserError, match="made with another recipe"):

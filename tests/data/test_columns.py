@@ -7,7 +7,7 @@ import pytest
 from feathertune.data.columns import guess_columns
 from feathertune.data.loading import load_dataset
 from feathertune.errors import UserError
-from feathertune.recipe import DataSection, LabelSection
+from feathertune.recipe.schema import DataSection, LabelSection
 
 
 def source(folder: Path, content: str, name: str = "data.csv") -> str:

@@ -7,9 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feathertune.data.labels import LabelReader, label_name, parse_rating, soft_targets
+from feathertune.data.labels import (
+    LabelReader,
+    label_name,
+    parse_rating,
+    soft_targets,
+)
 from feathertune.errors import UserError
-from feathertune.recipe import LabelSection
+from feathertune.recipe.schema import LabelSection
 
 FLOAT32_OF_0_8 = float(np.float32(0.8))
 FLOAT32_OF_0_7 = float(np.float32(0.7))
@@ -18,7 +23,7 @@ FLOAT32_OF_0_7 = float(np.float32(0.7))
 def read_train(labels: LabelReader, values: list[object]) -> list[str]:
     """The names that train's values end up with."""
     provisional = [labels.read(value)[0] for value in values]
-    renumbered = labels.settle()
+    renumbered = labels.finalize()
     return [labels.names[renumbered[index]] for index in provisional]
 
 
@@ -61,7 +66,7 @@ def test_true_and_false_are_labels() -> None:
 def test_given_names_order_the_classes() -> None:
     labels = LabelReader(LabelSection(column="c", names=("z", "a")))
     assert [labels.read(value)[0] for value in ("a", "z")] == [1, 0]
-    assert labels.settle().tolist() == [0, 1]
+    assert labels.finalize().tolist() == [0, 1]
 
 
 def test_given_names_may_name_the_numbers_of_the_column() -> None:
@@ -87,7 +92,7 @@ def test_one_label_is_too_few_and_a_thousand_and_one_too_many() -> None:
     one, many = LabelReader(LabelSection(column="c")), LabelReader(LabelSection(column="c"))
     one.read("x")
     with pytest.raises(UserError, match="needs two labels"):
-        one.settle()
+        one.finalize()
     for number in range(1000):
         many.read(number)
     with pytest.raises(UserError, match="more than 1000 different values"):

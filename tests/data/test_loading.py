@@ -13,7 +13,7 @@ from feathertune.data.example import Split
 from feathertune.data.loading import load_dataset, load_split, split_validation
 from feathertune.data.overlap import find_overlap, text_keys
 from feathertune.errors import UserError
-from feathertune.recipe import DataSection, LabelSection
+from feathertune.recipe.schema import DataSection, LabelSection
 from tiny import write_tiny_data
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "query-wellformedness"

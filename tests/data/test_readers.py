@@ -242,7 +242,7 @@ def test_a_missing_file_is_the_users_error(tmp_path: Path) -> None:
 
 
 def test_an_endless_line_is_refused_before_it_is_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readers, "LONGEST_LINE", 100)
+    monkeypatch.setattr(readers, "MAX_LINE", 100)
     with pytest.raises(UserError, match=r"a\.tsv:2: the line is longer than 100 bytes"):
         list(read_rows(write(tmp_path / "a.tsv", "text\tlabel\n" + "a" * 200)))
 

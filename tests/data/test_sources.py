@@ -17,7 +17,7 @@ from feathertune.data import sources
 from feathertune.data.loading import load_dataset
 from feathertune.data.sources import open_source
 from feathertune.errors import UserError
-from feathertune.recipe import DataSection, LabelSection
+from feathertune.recipe.schema import DataSection, LabelSection
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 TSV = "text\tlabel\na\tx\nb\ty\n"

@@ -12,9 +12,10 @@ from rich.console import Console
 from feathertune.data.columns import guess_columns
 from feathertune.data.example import Dataset
 from feathertune.data.loading import load_dataset
-from feathertune.data.statistics import describe, render
-from feathertune.recipe import DataSection, LabelSection
-from feathertune.visible import visible
+from feathertune.data.statistics import describe
+from feathertune.recipe.schema import DataSection, LabelSection
+from feathertune.terminal.data_tables import render
+from feathertune.wording.visible import visible
 
 TRAIN = (
     "text\trating\n[bold]what is this ?\t1.0\nit what\t0.2\nIT WHAT\t0.8\nbell \x07 and \u202e turned\t0.8\nshort row\n"

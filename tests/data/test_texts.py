@@ -7,7 +7,12 @@ import pyarrow as pa
 import pytest
 
 from feathertune.data import texts
-from feathertune.data.texts import StoredTexts, TextWriter, iterate, take
+from feathertune.data.texts import (
+    StoredTexts,
+    TextWriter,
+    iterate,
+    take,
+)
 
 TEXTS = ["a", "", "line\nbreak", "日本語", "👩‍🔬", "NA", '"quoted"', "b" * 5000] * 3
 
@@ -16,7 +21,7 @@ TEXTS = ["a", "", "line\nbreak", "日本語", "👩‍🔬", "NA", '"quoted"', "
 def column(monkeypatch: pytest.MonkeyPatch) -> pa.ChunkedArray:
     """`TEXTS` in chunks of five, in a mapped file."""
     monkeypatch.setattr(texts, "CHUNK_TEXTS", 5)
-    monkeypatch.setattr("feathertune.spool.MOST_IN_MEMORY", 100)
+    monkeypatch.setattr("feathertune.system.spool.MAX_IN_MEMORY", 100)
     writer = TextWriter()
     for text in TEXTS:
         writer.add(text)
@@ -65,14 +70,14 @@ def test_a_stored_column_is_a_sequence_of_strings(column: pa.ChunkedArray) -> No
 def test_taking_some(
     column: pa.ChunkedArray, monkeypatch: pytest.MonkeyPatch, indices: list[int], most_joined: int
 ) -> None:
-    monkeypatch.setattr(texts, "MOST_JOINED", most_joined)
+    monkeypatch.setattr(texts, "MAX_JOINED", most_joined)
     assert take(column, np.array(indices, dtype=np.int64)).to_pylist() == [TEXTS[index] for index in indices]
 
 
 def test_what_lies_in_a_file_is_mapped(monkeypatch: pytest.MonkeyPatch) -> None:
     finished = []
     finish = texts.Spool.finish
-    monkeypatch.setattr("feathertune.spool.MOST_IN_MEMORY", 100)
+    monkeypatch.setattr("feathertune.system.spool.MAX_IN_MEMORY", 100)
     monkeypatch.setattr(texts.Spool, "finish", lambda self: finished.append(finish(self)) or finished[-1])
     writer = TextWriter()
     writer.add("a text")

@@ -9,21 +9,21 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
 from feathertune.errors import UserError
 from feathertune.evaluation.calibration import (
+    apply_decision,
     choose_decision,
     choose_threshold,
     cross_fit,
     describe_calibration,
-    expected_calibration_error,
     fit_temperature,
     read_decision,
-    reliability_bins,
-    settle,
 )
 from feathertune.evaluation.metrics import compute_metrics
-from feathertune.evaluation.predictions import Decision, Predictions
-from feathertune.evaluation.reliability import calibration_residuals, ece_interval
-from feathertune.files import write_json
-from feathertune.recipe import EvaluationSection
+from feathertune.prediction.decision import Decision
+from feathertune.prediction.predictions import Predictions
+from feathertune.recipe.schema import EvaluationSection
+from feathertune.stats.calibration_error import calibration_residuals, ece_interval, expected_calibration_error
+from feathertune.stats.reliability import reliability_bins
+from feathertune.system.files import write_json
 
 BOTH = EvaluationSection(temperature=True, threshold={"maximize": "f1"})
 
@@ -92,14 +92,17 @@ def test_a_threshold_is_for_two_classes() -> None:
 
 def test_the_test_split_is_decided_by_what_validation_chose() -> None:
     raw = {"validation": overconfident(500), "test": overconfident(500, seed=1, split="test")}
-    decided = settle(raw, BOTH)
+    decided = apply_decision(raw, BOTH)
     decision = choose_decision(raw["validation"], BOTH)
     assert decided["test"].decision == decided["validation"].decision == decision != Decision()
     assert decided["test"].cross_fitted is None
     metrics = compute_metrics(decided["test"], intervals=False)
     assert (metrics.temperature, metrics.threshold) == (decision.temperature, decision.threshold)
     assert metrics.loss < compute_metrics(raw["test"], intervals=False).loss
-    assert settle(raw, EvaluationSection())["validation"].predicted.tolist() == raw["validation"].predicted.tolist()
+    assert (
+        apply_decision(raw, EvaluationSection())["validation"].predicted.tolist()
+        == raw["validation"].predicted.tolist()
+    )
     described = describe_calibration(raw, decided, BOTH)
     assert described["ece"]["test"]["after"] < described["ece"]["test"]["before"]
     assert (described["chosen_for"], described["chosen_on"]) == ("f1", "validation")
@@ -113,7 +116,7 @@ def test_cross_fitting_takes_away_what_choosing_adds() -> None:
         rng = np.random.default_rng(seed)
         labels, logits = np.arange(60) % 2, rng.normal(size=(60, 2)).astype(np.float32)
         raw = {"validation": Predictions("validation", ("a", "b"), labels, [""] * 60, labels, None, logits)}
-        metrics = compute_metrics(settle(raw, section)["validation"], intervals=False)
+        metrics = compute_metrics(apply_decision(raw, section)["validation"], intervals=False)
         in_sample.append(metrics.accuracy)
         fair.append(metrics.cross_fitted["accuracy"])
     assert np.mean(in_sample) > 0.55
@@ -121,7 +124,7 @@ def test_cross_fitting_takes_away_what_choosing_adds() -> None:
 
 
 def test_cross_fitted_metrics() -> None:
-    metrics = compute_metrics(settle({"validation": overconfident(80)}, BOTH)["validation"])
+    metrics = compute_metrics(apply_decision({"validation": overconfident(80)}, BOTH)["validation"])
     assert set(metrics.cross_fitted) == {"loss", "accuracy", "precision", "recall", "f1", "ece", "intervals"}
     assert metrics.to_json()["cross_fitted"] == metrics.cross_fitted
     assert cross_fit(overconfident(1), BOTH) is None

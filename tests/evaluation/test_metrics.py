@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import f1_score, log_loss, precision_score, recall_score, roc_auc_score
 
 from feathertune.evaluation.metrics import compute_metrics, majority_baseline
-from feathertune.evaluation.predictions import Predictions
+from feathertune.prediction.predictions import Predictions
 
 
 def predictions(labels: list[int], logits: np.ndarray) -> Predictions:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from feathertune.recipe_file import parse_recipe
-from feathertune.run import train
+from feathertune.recipe.files import parse_recipe
+from feathertune.run.train import train
 from tiny import save_tiny_base, write_tiny_data
 
 _CHANGES = {

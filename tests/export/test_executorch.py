@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from feathertune.errors import UserError
-from feathertune.evaluation.prediction_file import read_predictions
 from feathertune.export.executorch import ExecutorchRuntime, XnnpackLinear
 from feathertune.export.exporting import Export, export_run
+from feathertune.prediction.files import read_predictions
 from feathertune.quantization.integer import IntegerLinear
 from feathertune.serving.predictor import Predictor
 

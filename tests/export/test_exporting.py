@@ -13,13 +13,13 @@ import pytest
 from tokenizers import Tokenizer
 
 from feathertune.errors import UserError
-from feathertune.evaluation.prediction_file import read_predictions
-from feathertune.evaluation.predictions import Predictions
-from feathertune.export.export_folder import ExportFolder
 from feathertune.export.exporting import export_run, summary_lines
 from feathertune.export.parity import compare
 from feathertune.export.targets import TARGETS, write_tokenizer_and_labels
+from feathertune.folders.export import ExportFolder
 from feathertune.model import model_folder
+from feathertune.prediction.files import read_predictions
+from feathertune.prediction.predictions import Predictions
 from feathertune.serving.predictor import Predictor
 from feathertune.tokens.tokenized import tokenize
 from lively import LABELS
@@ -124,7 +124,7 @@ def test_a_few_ties_are_no_refusal_but_many_wrong_rows_are(trained_run: TrainedR
 
 
 def answers_of(some: Predictions, labels: np.ndarray, margin_N: np.ndarray) -> Predictions:
-    """Answers of so many rows, with the second class ahead by so much in logits."""
+    """SeedPredictions of so many rows, with the second class ahead by so much in logits."""
     count, logits_NC = len(labels), np.stack([-margin_N / 2, margin_N / 2], axis=1).astype(np.float32)
     return Predictions("validation", some.label_names, np.arange(count), [""] * count, labels, None, logits_NC)
 

@@ -10,11 +10,10 @@ import pytest
 import torch
 
 from feathertune.errors import UserError
-from feathertune.export import onnx_layers
+from feathertune.export import exported, onnx_layers
+from feathertune.export.exported import OnnxRuntime, session_options
 from feathertune.export.exporting import export_run
 from feathertune.quantization.integer import IntegerLinear
-from feathertune.serving import exported
-from feathertune.serving.exported import OnnxRuntime, session_options
 
 onnx = pytest.importorskip("onnx", reason="the onnx extra is not installed")
 onnx_operators = pytest.importorskip("feathertune.export.onnx_operators")

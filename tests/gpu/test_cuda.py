@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from feathertune.evaluation.inference import predict_logits
-from feathertune.model import varlen
+from feathertune.kernels import varlen
+from feathertune.kernels.dropout import seed_dropout
 from feathertune.model.adapt import trainable_state
-from feathertune.model.checkpointing import checkpoint_activations
 from feathertune.model.classifier import PackedClassifier
-from feathertune.model.dropout import seed_dropout
+from feathertune.model.gradient_checkpointing import enable_gradient_checkpointing
 from feathertune.model.precision import Precision, choose_precision, set_precision
-from feathertune.recipe_file import parse_recipe
-from feathertune.run import train
+from feathertune.prediction.inference import predict_logits
+from feathertune.recipe.files import parse_recipe
+from feathertune.run.train import train
 from feathertune.tokens.batch import pack
 from feathertune.tokens.tokenized import TokenizedTexts
 from feathertune.training.loop import Teacher
@@ -59,7 +59,7 @@ def test_float32_is_the_cpus(name: str, texts: TokenizedTexts) -> None:
 
 
 def needs_varlen() -> None:
-    if because := varlen.device_obstacle(CUDA):
+    if because := varlen.device_unsupported_reason(CUDA):
         pytest.skip(because)
 
 
@@ -78,7 +78,7 @@ def test_bfloat16_is_near_float32_and_varlen_near_the_padded_path(name: str, mon
     assert not calls
     by_varlen, varlen_gradients = run(name, "bf16", CUDA)
     assert calls
-    monkeypatch.setattr(varlen, "obstacle", lambda *_: "not now")
+    monkeypatch.setattr(varlen, "unsupported_reason", lambda *_: "not now")
     padded, padded_gradients = run(name, "bf16", CUDA)
     scale = float(exact.abs().max())
     assert largest_difference(padded, exact) < 0.1 * scale
@@ -105,7 +105,7 @@ def test_checkpointed_activations_have_the_same_dropout(name: str) -> None:
         adapt(classifier, dropout=0.3)
         set_precision(classifier.to(CUDA), "fp32")
         if checkpointed:
-            checkpoint_activations(classifier)
+            enable_gradient_checkpointing(classifier)
         seed_dropout(3)
         batch = pack(SHORT, np.arange(len(SHORT))).to(CUDA)
         classifier.train()(batch).square().sum().backward()
@@ -133,7 +133,7 @@ def test_a_run_from_recipe_to_summary(tmp_path: Path, method: str) -> None:
     base, data = save_tiny_base(tmp_path / "base", "gpt2"), write_tiny_data(tmp_path / "data")
     recipe = parse_recipe(
         f"model: {{source: {base}, max_length: 64}}\ndata: {{source: {data}}}\nmethod: {method}\n"
-        "training: {epochs: 4, batch_size: 16, learning_rate: 1.0e-2, checkpoint_activations: true}",
+        "training: {epochs: 4, batch_size: 16, learning_rate: 1.0e-2, gradient_checkpointing: true}",
         [],
         where="test",
     )

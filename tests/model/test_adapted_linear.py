@@ -3,10 +3,10 @@ import pytest
 import torch
 from torch import nn
 
+from feathertune.kernels.dropout import dropout as drop
+from feathertune.kernels.dropout import seed_dropout
 from feathertune.model.adapt import adapted_names, merge
 from feathertune.model.adapted_linear import AdaptedLinear
-from feathertune.model.dropout import dropout as drop
-from feathertune.model.dropout import seed_dropout
 from lively import adapt, largest_difference, lively_classifier, packed_logits
 from tiny import FAMILIES, random_texts
 

@@ -10,11 +10,12 @@ from transformers.pytorch_utils import Conv1D
 
 from feathertune.errors import UserError
 from feathertune.model.adapt import find_targets, trainable_state
-from feathertune.model.base import build_random, conv1d_names, convert_conv1d, load_base
+from feathertune.model.base import build_random, load_base
 from feathertune.model.classifier import PackedClassifier
 from feathertune.model.families import FAMILIES as SUPPORTED
 from feathertune.model.peft_files import load_adapter, save_adapter
 from feathertune.model.sources import find_base
+from feathertune.model.substitution import conv1d_names, convert_conv1d
 from lively import LABELS, adapt, largest_difference, lively_classifier, packed_logits
 from tiny import FAMILIES, padded_logits, random_texts, save_tiny_base, tiny_config, transformers_twin
 

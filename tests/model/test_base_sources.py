@@ -10,9 +10,9 @@ from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNot
 from safetensors import safe_open
 
 from feathertune.errors import UserError
-from feathertune.files import sha256
 from feathertune.model.base import load_base
 from feathertune.model.sources import changed_file, find_base, read_config
+from feathertune.system.files import sha256
 from lively import LABELS
 from tiny import save_tiny_base
 

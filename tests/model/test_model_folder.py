@@ -8,11 +8,11 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from feathertune.evaluation.inference import predict_logits
 from feathertune.model.adapt import merge
 from feathertune.model.base import load_base
 from feathertune.model.model_folder import save_model
 from feathertune.model.sources import find_base
+from feathertune.prediction.inference import predict_logits
 from feathertune.tokens.tokenized import tokenize
 from lively import LABELS, adapt, largest_difference, lively_classifier, packed_logits
 from tiny import FAMILIES, padded_logits, random_texts, save_tiny_base, tiny_tokenizer

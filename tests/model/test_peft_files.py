@@ -10,8 +10,18 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from feathertune.errors import UserError
-from feathertune.model.adapt import LoraShape, add_lora, find_targets, train_head_only
-from feathertune.model.peft_files import load_adapter, read_adapter_config, read_labels, save_adapter
+from feathertune.model.adapt import (
+    LoraShape,
+    add_lora,
+    find_targets,
+    train_head_only,
+)
+from feathertune.model.peft_files import (
+    load_adapter,
+    read_adapter_config,
+    read_labels,
+    save_adapter,
+)
 from lively import adapt, lively_classifier, packed_logits
 from tiny import FAMILIES, random_texts
 

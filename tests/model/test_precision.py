@@ -9,15 +9,15 @@ import pytest
 import torch
 from torch import nn
 
-from feathertune.evaluation.inference import predict_logits
+from feathertune.kernels import matmul as product
+from feathertune.kernels.fast_linear import FastLinear
 from feathertune.model import precision as room
-from feathertune.model import product
 from feathertune.model.adapt import train_everything, trainable_state
 from feathertune.model.adapted_linear import AdaptedLinear
 from feathertune.model.classifier import PackedClassifier
 from feathertune.model.families import head_parameters
-from feathertune.model.fast_linear import FastLinear
 from feathertune.model.precision import choose_precision, set_precision
+from feathertune.prediction.inference import predict_logits
 from feathertune.tokens.batch import pack
 from feathertune.training.optimizer import build_optimizer
 from lively import LABELS, adapt, lively_classifier, packed_logits
@@ -29,7 +29,7 @@ TEXTS = random_texts([5, 1, 30, 9, 140])
 
 @pytest.fixture
 def processor(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """Answers about the processor are asked for anew, during the test and after it."""
+    """SeedPredictions about the processor are asked for anew, during the test and after it."""
     product.has_bf16.cache_clear()
     yield monkeypatch
     product.has_bf16.cache_clear()

@@ -10,10 +10,15 @@ from peft import LoraConfig, get_peft_model
 from torch import Tensor
 from torch.nn import functional
 
-from feathertune.model.adapt import adapted_names, train_everything, train_head_only, trainable_state
-from feathertune.model.base import conv1d_names
+from feathertune.model.adapt import (
+    adapted_names,
+    train_everything,
+    train_head_only,
+    trainable_state,
+)
 from feathertune.model.classifier import PackedClassifier
 from feathertune.model.precision import Precision, set_precision
+from feathertune.model.substitution import conv1d_names
 from feathertune.tokens.batch import TOKEN_MULTIPLE, TokenBatch, pack
 from feathertune.tokens.tokenized import TokenizedTexts
 from lively import LABELS, MODELS, adapt, lively_classifier

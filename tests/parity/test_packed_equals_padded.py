@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from feathertune.model import varlen
-from feathertune.model.base import conv1d_names
+from feathertune.kernels import varlen
 from feathertune.model.classifier import PackedClassifier
 from feathertune.model.families import FAMILIES as SUPPORTED
+from feathertune.model.substitution import conv1d_names
 from feathertune.tokens.batch import pack
 from feathertune.tokens.tokenized import TokenizedTexts
 from lively import LABELS, MODELS, largest_difference, packed_logits
@@ -69,18 +69,18 @@ def test_logits_are_large_enough_for_the_tolerance_to_mean_something(name: str) 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_wrong_mask_would_be_seen(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     classifier, _ = model_and_twin(name)
-    right, sight = packed_logits(classifier, TEXTS), varlen.Sight
+    right, sight = packed_logits(classifier, TEXTS), varlen.AttentionScope
 
-    def causal_flipped(causal: bool, window: int | None) -> varlen.Sight:
+    def causal_flipped(causal: bool, window: int | None) -> varlen.AttentionScope:
         return sight(not causal, window)
 
-    def window_wider_by_one(causal: bool, window: int | None) -> varlen.Sight:
+    def window_wider_by_one(causal: bool, window: int | None) -> varlen.AttentionScope:
         return sight(causal, None if window is None else window + 1)
 
-    monkeypatch.setattr(varlen, "Sight", causal_flipped)
+    monkeypatch.setattr(varlen, "AttentionScope", causal_flipped)
     assert largest_difference(right, packed_logits(classifier, TEXTS)) > 1e-2
     if any(word in name for word in ("window", "modernbert", "gemma3")):
-        monkeypatch.setattr(varlen, "Sight", window_wider_by_one)
+        monkeypatch.setattr(varlen, "AttentionScope", window_wider_by_one)
         assert largest_difference(right, packed_logits(classifier, TEXTS)) > 1e-3
 
 

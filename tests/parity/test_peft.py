@@ -11,7 +11,12 @@ import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 
-from feathertune.model.adapt import LoraShape, find_targets, merge, train_head_only
+from feathertune.model.adapt import (
+    LoraShape,
+    find_targets,
+    merge,
+    train_head_only,
+)
 from feathertune.model.base import build_random
 from feathertune.model.classifier import PackedClassifier
 from feathertune.model.peft_files import load_adapter, read_labels, save_adapter

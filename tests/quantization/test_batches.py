@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from feathertune.evaluation.inference import predict_logits
 from feathertune.model.base import load_base
 from feathertune.model.classifier import PackedClassifier
 from feathertune.model.sources import find_base
+from feathertune.prediction.inference import predict_logits
 from feathertune.quantization.convert import convert
 from feathertune.quantization.scheme import Scheme, plan_quantization
 from feathertune.tokens.loading import load_tokenizer
@@ -60,7 +60,7 @@ def test_modernbert_differs_alone_by_rounding() -> None:
 @pytest.mark.parametrize("weights", ["int8", "int4"])
 def test_minilm_bit_for_bit(weights: Any) -> None:
     from feathertune.data.loading import load_dataset
-    from feathertune.recipe import DataSection
+    from feathertune.recipe.schema import DataSection
 
     section = DataSection.model_validate(
         {"source": "sample", "text": "content", "label": {"rating": "rating", "above": 0.5}}

@@ -177,4 +177,4 @@ def test_the_product_is_exact_where_float32_is_not() -> None:
     q_OI = torch.full((2, 3072), 127, dtype=torch.int8)
     exact = int((rows.q_TI.long() - rows.zero_T1).sum()) * 127
     assert exact == 99_486_593 != int(torch.tensor(float(exact)))
-    assert numerics.integer_product(rows, q_OI, numerics.column_sums(q_OI)).tolist() == [[exact, exact]]
+    assert numerics.integer_matmul(rows, q_OI, numerics.column_sums(q_OI)).tolist() == [[exact, exact]]

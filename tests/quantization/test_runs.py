@@ -10,19 +10,19 @@ import pytest
 import torch
 
 from feathertune.errors import UserError
-from feathertune.evaluation.evaluate import evaluate_run
-from feathertune.evaluation.prediction_file import read_predictions
-from feathertune.introduction import introduce
-from feathertune.job import prepare
 from feathertune.model.adapt import adapted_names
+from feathertune.prediction.files import read_predictions
 from feathertune.quantization.fake import FakeQuantizedLinear
 from feathertune.quantization.integer import IntegerLinear
-from feathertune.recipe import Recipe
-from feathertune.recipe_file import parse_recipe
-from feathertune.run import train
+from feathertune.recipe.files import parse_recipe
+from feathertune.recipe.schema import Recipe
+from feathertune.run.evaluate import evaluate_run
+from feathertune.run.load import load_trained
+from feathertune.run.outline import introduce
+from feathertune.run.prepare import prepare
+from feathertune.run.stages import fingerprint
+from feathertune.run.train import train
 from feathertune.serving.predictor import Predictor
-from feathertune.stages import fingerprint
-from feathertune.trained import load_trained
 from tiny import save_tiny_base, write_tiny_data
 
 
@@ -169,7 +169,7 @@ def test_ptq_is_what_qat_starts_from(runs: Runs) -> None:
     assert summary_of(runs.run("qat", *QAT))["ptq"] == summary_of(ptq)["after"]
 
 
-@pytest.mark.parametrize("training", ["qat", "none"])
+@pytest.mark.parametrize("training", ["qat", "ptq"])
 def test_symmetric_activations(runs: Runs, training: str) -> None:
     quantize = f"quantize={{weights: int8, activations: symmetric, training: {training}, epochs: 1}}"
     run = runs.run(f"symmetric-{training}", "method=qat", f"init_from={runs.run('lora')}", quantize)
@@ -195,7 +195,7 @@ class Stop(Exception):
 def test_stopped_in_the_second_training_and_resumed_it_ends_the_same(
     runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from feathertune.training.progress import SilentReporter
+    from feathertune.training.reporter import SilentReporter
 
     class Impatient(SilentReporter):
         epochs = 0

@@ -7,7 +7,12 @@ from pathlib import Path
 import pytest
 
 from changed_runs import facts_of, nothing_trained, rounded_facts
-from feathertune.report.answer import Answer, answer, caveat, rounding
+from feathertune.report.answer import (
+    Answer,
+    answer,
+    caveat,
+    rounding,
+)
 
 
 def test_a_model_that_learned_is_better(tmp_path: Path) -> None:

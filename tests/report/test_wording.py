@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 
 from changed_runs import baseline_facts, change, facts_of, nothing_trained
-from feathertune.report.wording import calibration_lines, data_lines, decision_lines, flattered, limits
+from feathertune.report.wording import (
+    calibration_lines,
+    data_lines,
+    decision_lines,
+    flattered,
+    limits,
+)
 from feathertune.report.writing import write_report
 
 FAIR = {"accuracy": 0.512, "loss": 0.7, "f1": 0.5, "precision": 0.4, "recall": 0.6}

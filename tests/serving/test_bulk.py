@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from feathertune.data.readers import Row, read_rows
-from feathertune.recipe_file import parse_recipe
-from feathertune.run import train
+from feathertune.recipe.files import parse_recipe
+from feathertune.run.train import train
 from feathertune.serving import bulk
 from feathertune.serving.bulk import predict_rows, write_rows
 from feathertune.serving.predictor import Prediction, Predictor
@@ -26,7 +26,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bulk")
     write_tiny_data(folder / "data")
     text = f"{{model: {{source: none}}, data: {{source: '{folder / 'data'}'}}, method: words}}"
-    train(parse_recipe(text, [], where="here"), folder / "words")
+    train(parse_recipe(text, [], where="here"), folder / "bag_of_words")
     return folder
 
 
@@ -57,7 +57,7 @@ def test_rows_are_predicted_a_few_at_a_time(
 ) -> None:
     texts = ["the cat", "a moon", "the cat can sing", "sun", "a red moon", "a", "b", "c"]
     (tmp_path / "many.txt").write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
-    predictor = Predictor(place / "words")
+    predictor = Predictor(place / "bag_of_words")
     whole = list(predict_rows(predictor, tmp_path / "many.txt", None))
     asked: list[list[str]] = []
     predict = predictor.predict
@@ -76,7 +76,7 @@ def test_predictions_never_replace_their_own_input(
     data.write_text("text\nthe cat\n", encoding="utf-8")
     if link is not None:
         link(data, output)
-    result = feathertune("predict", "words", "--input", str(data), "--output", str(output), cwd=place)
+    result = feathertune("predict", "bag_of_words", "--input", str(data), "--output", str(output), cwd=place)
     assert (result.returncode, result.stdout) == (2, "")
     assert "this is the --input itself" in result.stderr
     assert data.read_text(encoding="utf-8") == output.read_text(encoding="utf-8") == "text\nthe cat\n"
@@ -92,7 +92,9 @@ def test_predictions_never_replace_their_own_input(
 def test_a_bad_row_in_the_input_leaves_no_output_file(place: Path, tmp_path: Path, content: bytes, said: str) -> None:
     (tmp_path / "bad.csv").write_bytes(content)
     output = tmp_path / "never.csv"
-    result = feathertune("predict", "words", "--input", str(tmp_path / "bad.csv"), "--output", str(output), cwd=place)
+    result = feathertune(
+        "predict", "bag_of_words", "--input", str(tmp_path / "bad.csv"), "--output", str(output), cwd=place
+    )
     assert result.returncode == 2
     assert said in result.stderr
     assert not output.exists()

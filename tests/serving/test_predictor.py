@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from feathertune.baselines import bag_of_words as baselines
 from feathertune.errors import UserError
-from feathertune.evaluation import baselines
-from feathertune.evaluation.prediction_file import read_predictions
+from feathertune.folders.run import RunFolder
 from feathertune.model import adapt
-from feathertune.recipe_file import parse_recipe
-from feathertune.run import train
-from feathertune.run_folder import RunFolder
+from feathertune.prediction.files import read_predictions
+from feathertune.recipe.files import parse_recipe
+from feathertune.run.train import train
 from feathertune.serving.predictor import Predictor
 from tiny import save_tiny_base, write_tiny_data
 
@@ -30,12 +30,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lora: {{rank: 4, targets: all-linear}}
     training: {{epochs: 1, learning_rate: 0.01, precision: fp32}}
     """
-    for method in ("lora", "words"):
+    for method in ("lora", "bag_of_words"):
         train(parse_recipe(text, [f"method={method}"], where="here"), folder / method)
     return folder
 
 
-@pytest.mark.parametrize("method", ["lora", "words"])
+@pytest.mark.parametrize("method", ["lora", "bag_of_words"])
 def test_it_answers_as_was_evaluated_together_and_one_by_one(place: Path, method: str) -> None:
     stored = read_predictions(RunFolder(place / method).predictions("after", "validation"), "validation")
     predictor = Predictor(place / method)
@@ -58,7 +58,7 @@ def test_adapters_are_merged_once_and_not_for_every_call(place: Path, monkeypatc
 
 def test_words_are_looked_up_in_one_vectorizer(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = count(monkeypatch, baselines, "_vectorizer")
-    predictor = Predictor(place / "words")
+    predictor = Predictor(place / "bag_of_words")
     for _ in range(3):
         predictor.predict("the cat")
     assert len(calls) == 1
@@ -75,7 +75,7 @@ def test_words_are_looked_up_in_one_vectorizer(place: Path, monkeypatch: pytest.
         (["the cat"], "not a text but \\['the cat'"),
     ],
 )
-@pytest.mark.parametrize("method", ["lora", "words"])
+@pytest.mark.parametrize("method", ["lora", "bag_of_words"])
 def test_what_is_no_text_is_named_by_its_place(place: Path, method: str, text: Any, what: str) -> None:
     with pytest.raises(UserError, match=f"text 2: .*{what}"):
         Predictor(place / method).predict(["the cat", text])
@@ -84,11 +84,11 @@ def test_what_is_no_text_is_named_by_its_place(place: Path, method: str, text: A
 @pytest.mark.parametrize("texts", [{"text": "the cat"}, b"abc", None, 5, SimpleNamespace(columns=["text"])])
 def test_what_is_no_list_of_texts_is_refused(place: Path, texts: Any) -> None:
     with pytest.raises(UserError, match=f"a text or a list of texts is wanted, not {type(texts).__name__}"):
-        Predictor(place / "words").predict(texts)
+        Predictor(place / "bag_of_words").predict(texts)
 
 
 def test_any_iterable_of_texts_will_do(place: Path) -> None:
-    predictor = Predictor(place / "words")
+    predictor = Predictor(place / "bag_of_words")
     wanted = predictor.predict(["the cat", "a moon"])
     for texts in (("the cat", "a moon"), np.array(["the cat", "a moon"]), iter(["the cat", "a moon"])):
         assert predictor.predict(texts) == wanted  # type: ignore[arg-type]

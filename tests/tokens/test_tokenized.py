@@ -50,7 +50,7 @@ def test_what_the_texts_were_before_they_were_cut_is_known(tokenizer: Any) -> No
 def test_many_ids_lie_in_a_file_that_is_mapped(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = ["the cat", "what is the moon ?"] * 50
     few = tokenize(tokenizer, texts, max_length=20)
-    monkeypatch.setattr("feathertune.spool.MOST_IN_MEMORY", 100)
+    monkeypatch.setattr("feathertune.system.spool.MAX_IN_MEMORY", 100)
     many = tokenize(tokenizer, texts, max_length=20)
     assert np.array_equal(many.ids, few.ids)
     assert isinstance(many.ids.base, memoryview)

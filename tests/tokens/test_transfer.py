@@ -2,7 +2,7 @@
 
 import torch
 
-from feathertune.tokens.transfer import in_one_copy, moved
+from feathertune.tokens.transfer import in_one_copy, to_device
 
 TENSORS = [torch.arange(6).view(2, 3), torch.tensor([7]), torch.empty(0, dtype=torch.int64), torch.arange(4).view(4, 1)]
 
@@ -15,4 +15,4 @@ def test_one_copy_has_every_tensor_as_it_was() -> None:
 
 
 def test_on_the_cpu_nothing_is_copied() -> None:
-    assert all(ours is theirs for ours, theirs in zip(moved(TENSORS, torch.device("cpu")), TENSORS, strict=True))
+    assert all(ours is theirs for ours, theirs in zip(to_device(TENSORS, torch.device("cpu")), TENSORS, strict=True))

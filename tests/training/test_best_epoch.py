@@ -57,7 +57,7 @@ def test_of_equally_accurate_epochs_the_surest_is_kept_and_patience_begins_anew(
         random_set(8),
         epochs=9,
         best_metric="accuracy",
-        early_stopping=2,
+        early_stopping_patience=2,
         evaluate=lambda: metrics(next(losses), accuracy=1.0),
     )
     assert (outcome.progress.best_epoch, outcome.progress.best_value, outcome.progress.best_loss) == (3, 1.0, 0.3)
@@ -81,10 +81,15 @@ def test_training_that_goes_wrong_late_keeps_its_early_best(tmp_path: Path) -> N
 
 def test_early_stopping_stops(tmp_path: Path) -> None:
     evaluate = scripted(0.9, 0.5, 0.6, 0.5)
-    outcome = train(tmp_path, lora_classifier(), random_set(8), epochs=9, early_stopping=2, evaluate=evaluate)
+    outcome = train(tmp_path, lora_classifier(), random_set(8), epochs=9, early_stopping_patience=2, evaluate=evaluate)
     assert (outcome.stopped_early, outcome.progress.epoch, outcome.progress.best_epoch) == (True, 4, 2)
     at_the_end = train(
-        tmp_path / "2", lora_classifier(), random_set(8), epochs=2, early_stopping=1, evaluate=scripted(0.5, 0.6)
+        tmp_path / "2",
+        lora_classifier(),
+        random_set(8),
+        epochs=2,
+        early_stopping_patience=1,
+        evaluate=scripted(0.5, 0.6),
     )
     assert not at_the_end.stopped_early, "the last epoch is no early stop"
 
@@ -112,7 +117,7 @@ def test_the_rate_falls_on_a_plateau(tmp_path: Path) -> None:
         lora_classifier(),
         random_set(80),  # ten steps an epoch: each epoch's last is logged
         epochs=5,
-        warmup=0.0,
+        warmup_ratio=0.0,
         schedule="plateau",
         evaluate=scripted(0.5, 0.6, 0.6, 0.4, 0.4),
     )

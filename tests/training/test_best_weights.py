@@ -9,7 +9,7 @@ import torch
 
 from feathertune.training import record
 from feathertune.training.checkpoint import latest_checkpoint
-from feathertune.training.progress import SilentReporter
+from feathertune.training.reporter import SilentReporter
 from short_training import Recorder, lora_classifier, metrics, random_set, same, scripted, train, weights_of
 
 DATA = random_set(44)

@@ -1,14 +1,14 @@
-"""`training.checkpoint_activations` in a recipe reaches the model and leaves the run's results as they were."""
+"""`training.gradient_checkpointing` in a recipe reaches the model and leaves the run's results as they were."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from feathertune.files import read_json
-from feathertune.model import checkpointing
-from feathertune.recipe_file import parse_recipe
-from feathertune.run import train
+from feathertune.model import gradient_checkpointing as checkpointing
+from feathertune.recipe.files import parse_recipe
+from feathertune.run.train import train
+from feathertune.system.files import read_json
 from tiny import save_tiny_base, write_tiny_data
 
 
@@ -27,7 +27,7 @@ def test_a_run_with_it_is_the_run_without_it(tmp_path: Path, method: str, monkey
     for checkpointed in ("false", "true"):
         recipe = parse_recipe(
             f"model: {{source: {base}, max_length: 64}}\ndata: {{source: {data}}}\nmethod: {method}\n"
-            f"training: {{epochs: 2, learning_rate: 1.0e-2, checkpoint_activations: {checkpointed}}}",
+            f"training: {{epochs: 2, learning_rate: 1.0e-2, gradient_checkpointing: {checkpointed}}}",
             [],
             where="test",
         )

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from feathertune.evaluation.inference import predict_split
 from feathertune.evaluation.metrics import compute_metrics
-from feathertune.job import prepare
-from feathertune.recipe import Recipe
-from feathertune.recipe_file import parse_recipe
+from feathertune.prediction.inference import predict_split
+from feathertune.recipe.files import parse_recipe
+from feathertune.recipe.schema import Recipe
+from feathertune.run.prepare import prepare
 from feathertune.training.loop import TrainingSet
 from short_training import metrics, train
 from tiny import save_tiny_base, write_tiny_data

@@ -10,10 +10,16 @@ import pytest
 import torch
 
 from feathertune.errors import UserError
-from feathertune.evaluation.inference import predict_logits
-from feathertune.model.adapt import LoraShape, add_lora, find_targets, train_everything, train_head_only
+from feathertune.model.adapt import (
+    LoraShape,
+    add_lora,
+    find_targets,
+    train_everything,
+    train_head_only,
+)
 from feathertune.model.classifier import PackedClassifier
 from feathertune.model.families import head_parameters
+from feathertune.prediction.inference import predict_logits
 from feathertune.tokens.order import training_steps
 from feathertune.training.loop import Teacher, TrainingSet
 from short_training import (
@@ -42,8 +48,8 @@ def test_four_times_eight_is_thirty_two(tmp_path: Path, soft: bool) -> None:
     whole, parts = lora_classifier(), lora_classifier()
     before = weights_of(whole)
     recorders = Recorder(whole), Recorder(parts)
-    train(tmp_path / "1", whole, data, batch_size=32, accumulation=1, reporter=recorders[0])
-    train(tmp_path / "2", parts, data, batch_size=8, accumulation=4, reporter=recorders[1])
+    train(tmp_path / "1", whole, data, batch_size=32, gradient_accumulation_steps=1, reporter=recorders[0])
+    train(tmp_path / "2", parts, data, batch_size=8, gradient_accumulation_steps=4, reporter=recorders[1])
     assert len(recorders[0].losses) == len(recorders[1].losses) == 3 * 2
     np.testing.assert_allclose(recorders[0].losses, recorders[1].losses, atol=1e-5)
     assert_close(weights_of(whole), weights_of(parts))
@@ -117,7 +123,7 @@ def test_our_steps_are_pefts(tmp_path: Path, name: str, count: int) -> None:
             parameter.copy_(ours[key])
 
     data, recorder = random_set(count), Recorder(classifier)
-    train(tmp_path, classifier, data, epochs=1, warmup=0.0, learning_rate=1e-3, reporter=recorder)
+    train(tmp_path, classifier, data, epochs=1, warmup_ratio=0.0, learning_rate=1e-3, reporter=recorder)
     losses = one_epoch_of_peft(classifier, peft_model, data, rate=1e-3)
     np.testing.assert_allclose(recorder.losses, losses, atol=1e-5)
     assert_close(weights_of(classifier), {key: parameter.detach() for key, parameter in theirs.items()})
@@ -140,7 +146,7 @@ def test_the_clip_limits_what_reaches_the_weights(tmp_path: Path, limit: float |
         return Sgd([{"params": list(weights_parameters(classifier)), "lr": 0.1, "peak_learning_rate": 0.1}])
 
     with mock.patch("short_training.build_optimizer", build):
-        train(tmp_path, classifier, data, epochs=10, gradient_clip=limit)
+        train(tmp_path, classifier, data, epochs=10, max_grad_norm=limit)
     logged = log_of(tmp_path)[-2]  # the tenth step's line, before the tenth epoch's
     assert logged["event"] == "step"
     assert logged["gradient_norm"] > 0.05, "what is logged is the norm before it is clipped"
@@ -215,7 +221,7 @@ def test_a_rate_far_too_high_is_stopped_too(tmp_path: Path) -> None:
     classifier = lora_classifier()
     recorder = _Before(classifier)
     with pytest.raises(UserError, match=r"became (nan|inf) at step"):
-        train(tmp_path, classifier, random_set(), learning_rate=1e30, gradient_clip=None, reporter=recorder)
+        train(tmp_path, classifier, random_set(), learning_rate=1e30, max_grad_norm=None, reporter=recorder)
     assert same(weights_of(classifier), recorder.last)
     assert all(bool(torch.isfinite(tensor).all()) for tensor in recorder.last.values())
 

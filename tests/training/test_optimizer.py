@@ -6,7 +6,12 @@ import pytest
 import torch
 from transformers import get_cosine_schedule_with_warmup, get_linear_schedule_with_warmup
 
-from feathertune.training.optimizer import Plateau, build_optimizer, schedule_factor, set_learning_rate
+from feathertune.training.optimizer import (
+    Plateau,
+    build_optimizer,
+    schedule_factor,
+    set_learning_rate,
+)
 from short_training import lora_classifier
 from tiny import tiny_classifier
 

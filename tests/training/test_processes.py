@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from crash_child import train_run_together, train_share
-from feathertune.evaluation.evaluate import evaluate_run
+from feathertune.run.evaluate import evaluate_run
 from short_training import lora_classifier, random_set, same, train, weights_of
 from tiny import save_tiny_base, write_tiny_data
 
@@ -24,7 +24,7 @@ def together(target: Callable[..., None], *arguments: Path) -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["feathertune.run", "transformers.models.bert.modeling_bert"])
+    context.set_forkserver_preload(["feathertune.run.train", "transformers.models.bert.modeling_bert"])
     processes = [context.Process(target=target, args=(rank, 2, port, *arguments)) for rank in range(2)]
     for process in processes:
         process.start()
@@ -37,7 +37,7 @@ def together(target: Callable[..., None], *arguments: Path) -> None:
 def test_two_processes_train_as_one(tmp_path: Path) -> None:
     together(train_share, tmp_path)
     alone = lora_classifier()
-    train(tmp_path / "alone", alone, random_set(21), batch_size=12, accumulation=1, epochs=2)
+    train(tmp_path / "alone", alone, random_set(21), batch_size=12, gradient_accumulation_steps=1, epochs=2)
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
     assert same(first, second)
     for name, tensor in weights_of(alone).items():

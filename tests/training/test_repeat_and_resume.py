@@ -10,10 +10,16 @@ import torch
 
 from feathertune.errors import UserError
 from feathertune.training import record
-from feathertune.training.checkpoint import Progress, latest_checkpoint, load_checkpoint, load_weights, save_checkpoint
+from feathertune.training.checkpoint import (
+    Progress,
+    latest_checkpoint,
+    load_checkpoint,
+    load_weights,
+    save_checkpoint,
+)
 from feathertune.training.loop import Outcome
 from feathertune.training.optimizer import Plateau, build_optimizer
-from feathertune.training.progress import SilentReporter
+from feathertune.training.reporter import SilentReporter
 from short_training import log_of, lora_classifier, metrics, random_set, same, train, weights_of
 
 DATA = random_set(44)  # six steps of eight an epoch, the last of four
@@ -158,13 +164,13 @@ def test_max_steps_are_counted_over_interruptions(tmp_path: Path) -> None:
 
 
 def test_early_stopping_is_remembered(tmp_path: Path) -> None:
-    _, whole = run(tmp_path / "whole", early_stopping=1)
+    _, whole = run(tmp_path / "whole", early_stopping_patience=1)
     assert (whole.stopped_early, whole.progress.epoch) == (True, 3)
     with pytest.raises(Crash):
-        run(tmp_path / "broken", early_stopping=1, reporter=CrashAfter(step=14))
-    _, resumed = run(tmp_path / "broken", early_stopping=1, resume=True)
+        run(tmp_path / "broken", early_stopping_patience=1, reporter=CrashAfter(step=14))
+    _, resumed = run(tmp_path / "broken", early_stopping_patience=1, resume=True)
     assert (resumed.stopped_early, resumed.progress.epoch, resumed.progress.best_epoch) == (True, 3, 2)
-    _, again = run(tmp_path / "broken", early_stopping=1, resume=True, reporter=CrashAfter(epoch=4))
+    _, again = run(tmp_path / "broken", early_stopping_patience=1, resume=True, reporter=CrashAfter(epoch=4))
     assert (again.stopped_early, again.progress.epoch) == (True, 3)
 
 

@@ -8,12 +8,12 @@ import torch
 from torch.nn import functional
 
 from feathertune.errors import UserError
-from feathertune.job import prepare
 from feathertune.model.adapt import trainable_state
-from feathertune.model.dropout import drops, set_dropouts
-from feathertune.recipe import Recipe
-from feathertune.recipe_file import parse_recipe
-from feathertune.run import train
+from feathertune.model.dropout_rates import has_dropout, set_dropouts
+from feathertune.recipe.files import parse_recipe
+from feathertune.recipe.schema import Recipe
+from feathertune.run.prepare import prepare
+from feathertune.run.train import train
 from feathertune.tokens.batch import pack
 from lively import adapt, lively_classifier
 from tiny import save_tiny_base, token_rows, write_tiny_data
@@ -80,8 +80,8 @@ def test_where_it_would_not_be_exact_it_is_refused(tmp_path: Path, base: str, ch
 def test_the_bases_dropout_can_be_set(name: str) -> None:
     classifier = lively_classifier(name)
     set_dropouts(classifier.model, 0.3)
-    assert drops(classifier.model)
+    assert has_dropout(classifier.model)
     set_dropouts(classifier.model, 0.0)
-    assert not drops(classifier.model)
+    assert not has_dropout(classifier.model)
     adapt(classifier, dropout=0.2)
-    assert drops(classifier.model)
+    assert has_dropout(classifier.model)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from feathertune.errors import UserError
-from feathertune.recipe import Recipe
-from feathertune.recipe_file import parse_recipe
+from feathertune.recipe.files import parse_recipe
+from feathertune.recipe.schema import Recipe
 from feathertune.tuning.space import check_space, suggest, trial_recipe
 
 

@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 
 from feathertune.errors import UserError
-from feathertune.files import write_text
-from feathertune.recipe import Recipe
-from feathertune.recipe_file import dump_recipe, load_recipe, parse_recipe
-from feathertune.run import train
-from feathertune.run_folder import TuningFolder
-from feathertune.training.progress import SilentReporter
+from feathertune.folders.search import SearchFolder
+from feathertune.recipe.files import dump_recipe, load_recipe, parse_recipe
+from feathertune.recipe.schema import Recipe
+from feathertune.run.train import train
+from feathertune.system.files import write_text
+from feathertune.terminal.search_table import trials_table
+from feathertune.training.reporter import SilentReporter
 from feathertune.tuning import tune as tuning
 from feathertune.tuning.study import StoppingReporter, give_up_interrupted, open_study
-from feathertune.tuning.table import trials_table
 from feathertune.tuning.tune import tune
 from tiny import save_tiny_base, write_tiny_data
 
@@ -47,7 +47,7 @@ def recipe_of(inputs: Path, search: str = RATES, *changes: str) -> Recipe:
 
 
 def test_a_search_is_resumed_judged_on_validation_and_leaves_the_best_recipe(inputs: Path, tmp_path: Path) -> None:
-    recipe, folder = recipe_of(inputs, RATES, "training.best_metric=loss"), TuningFolder(tmp_path / "tuned")
+    recipe, folder = recipe_of(inputs, RATES, "training.best_metric=loss"), SearchFolder(tmp_path / "tuned")
     first = tune(recipe, folder.path, trials=3)
     assert [trial["number"] for trial in first["trials"]] == [0, 1, 2]
     result = tune(recipe, folder.path, trials=7)
@@ -81,7 +81,7 @@ def test_a_search_is_resumed_judged_on_validation_and_leaves_the_best_recipe(inp
 
 
 def test_an_interrupted_trial_is_tried_again(inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe, folder = recipe_of(inputs), TuningFolder(tmp_path / "tuned")
+    recipe, folder = recipe_of(inputs), SearchFolder(tmp_path / "tuned")
 
     def interrupted(recipe: Recipe, output: Path, **options: Any) -> dict[str, Any]:
         if output.name == "trial-0001":
@@ -125,14 +125,14 @@ def test_values_that_do_not_go_together_fail_and_the_search_goes_on(inputs: Path
 
 
 def test_a_search_that_was_killed_before_its_first_trial_goes_on(inputs: Path, tmp_path: Path) -> None:
-    recipe, folder = recipe_of(inputs, RATES, "training.epochs=1"), TuningFolder(tmp_path / "tuned")
+    recipe, folder = recipe_of(inputs, RATES, "training.epochs=1"), SearchFolder(tmp_path / "tuned")
     write_text(folder.recipe, dump_recipe(recipe))
     assert tune(recipe, folder.path, trials=1)["best"] is not None
 
 
 def test_a_trial_that_diverges_fails_and_the_search_goes_on(inputs: Path, tmp_path: Path) -> None:
     result = tune(
-        recipe_of(inputs, "{training.learning_rate: [0.01, 1.0e+30]}", "training.gradient_clip=null"),
+        recipe_of(inputs, "{training.learning_rate: [0.01, 1.0e+30]}", "training.max_grad_norm=null"),
         tmp_path / "tuned",
         trials=6,
     )

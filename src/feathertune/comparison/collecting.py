@@ -16,16 +16,29 @@ import numpy as np
 
 from feathertune.comparison.costs import artefact_bytes, deployed_bytes, latency_ms
 from feathertune.comparison.plan import PlannedRun
-from feathertune.comparison.wording import NAMES, budget, learning_rate, notes, sentences
+from feathertune.comparison.sentences import (
+    NAMES,
+    budget,
+    learning_rate,
+    notes,
+    sentences,
+)
 from feathertune.errors import UserError
 from feathertune.evaluation.calibration import cross_fit, read_decision
-from feathertune.evaluation.paired import TITLES, compare_pair, holm, in_words, interval_over_seeds
-from feathertune.evaluation.prediction_file import read_predictions
-from feathertune.evaluation.predictions import PLAIN, Predictions
-from feathertune.evaluation.seeds import Answers
-from feathertune.files import read_json
-from feathertune.recipe import EvaluationSection, Method
-from feathertune.run_folder import Stage
+from feathertune.folders.run import Stage
+from feathertune.prediction.decision import PLAIN
+from feathertune.prediction.files import read_predictions
+from feathertune.prediction.predictions import Predictions
+from feathertune.recipe.schema import EvaluationSection, Method
+from feathertune.stats.paired import (
+    TITLES,
+    compare_pair,
+    holm,
+    in_words,
+    interval_over_seeds,
+)
+from feathertune.stats.seeds import SeedPredictions
+from feathertune.system.files import read_json
 
 METRICS = tuple(TITLES)
 PAIRED = ("accuracy", "f1", "roc_auc")  # in which pairs of methods are compared
@@ -83,10 +96,10 @@ def collect(runs: Sequence[PlannedRun]) -> dict[str, Any]:
 class _Asked:
     """A method's answers on a split: as stored, and without the flattery of a decision that was chosen there."""
 
-    stored: Answers
-    fair: Answers
+    stored: SeedPredictions
+    fair: SeedPredictions
 
-    def of(self, metric: str) -> Answers:
+    def of(self, metric: str) -> SeedPredictions:
         """Those that a metric is computed from. Ranks need no decision, and two temperatures would mix them."""
         return self.stored if metric == "roc_auc" else self.fair
 
@@ -110,7 +123,7 @@ def _answers(by_method: ByMethod, stage: Stage, split: str) -> dict[Method, _Ask
             read_decision(run.folder.calibration, section).temperature if stage == "after" else 1.0 for run in runs
         ]
         fair = [_fair(*both, section) for both in zip(read, temperatures, strict=True)]
-        answers[method] = _Asked(Answers.of(read), Answers.of(fair))
+        answers[method] = _Asked(SeedPredictions.of(read), SeedPredictions.of(fair))
     return answers
 
 

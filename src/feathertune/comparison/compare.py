@@ -11,15 +11,15 @@ from pydantic import ValidationError
 from feathertune.comparison.collecting import collect
 from feathertune.comparison.making import make_runs
 from feathertune.comparison.plan import check_comparison, plan_runs
-from feathertune.comparison.table import comparison_markdown
 from feathertune.errors import UserError
-from feathertune.files import write_json, write_text
-from feathertune.output_folder import take_back
-from feathertune.recipe import CompareSection, Method, Recipe
-from feathertune.recipe_file import dump_recipe
+from feathertune.folders.comparison import ComparisonFolder
+from feathertune.folders.output import take_back
+from feathertune.recipe.files import dump_recipe
+from feathertune.recipe.schema import CompareSection, Method, Recipe
 from feathertune.report.comparison_report import write_comparison_report
-from feathertune.run_folder import ComparisonFolder
-from feathertune.training.progress import Reporter, SilentReporter
+from feathertune.system.files import write_json, write_text
+from feathertune.terminal.comparison_tables import comparison_markdown
+from feathertune.training.reporter import Reporter, SilentReporter
 
 
 def compare(

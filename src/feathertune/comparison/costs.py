@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from feathertune.evaluation.prediction_file import read_predictions
-from feathertune.files import read_json, write_json
-from feathertune.run_folder import RunFolder
+from feathertune.folders.run import RunFolder
+from feathertune.prediction.files import read_predictions
+from feathertune.system.files import read_json, write_json
 
 QUERIES = 100  # texts asked one at a time
 WARM_UP = 10

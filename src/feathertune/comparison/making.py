@@ -12,10 +12,10 @@ from collections.abc import Sequence
 
 from feathertune.comparison.plan import PlannedRun, check_same_recipe
 from feathertune.errors import UserError
-from feathertune.files import read_json, write_text
 from feathertune.model.sources import changed_file
-from feathertune.recipe_file import dump_recipe, load_recipe
-from feathertune.training.progress import Reporter
+from feathertune.recipe.files import dump_recipe, load_recipe
+from feathertune.system.files import read_json, write_text
+from feathertune.training.reporter import Reporter
 
 _LAST_LINES = 15
 
@@ -88,7 +88,7 @@ def _make(run: PlannedRun, *, show: bool) -> None:
 
 def launch(arguments: list[str], *, show: bool) -> tuple[int, str]:
     """Run a command of ours in a process of its own: its exit status (-N: killed by signal N), and what it said."""
-    command = [sys.executable, "-m", "feathertune.cli", *arguments]
+    command = [sys.executable, "-m", "feathertune.cli.app", *arguments]
     stderr = None if show else subprocess.PIPE
     done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=stderr, check=False)  # noqa: S603 - our own
     if show:

@@ -10,8 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from feathertune.errors import UserError
-from feathertune.output_folder import stored_recipe
-from feathertune.recipe import (
+from feathertune.folders.comparison import ComparisonFolder
+from feathertune.folders.output import stored_recipe
+from feathertune.folders.run import RunFolder
+from feathertune.recipe.schema import (
     BASELINES,
     CompareSection,
     EvaluationSection,
@@ -20,7 +22,6 @@ from feathertune.recipe import (
     QuantizeSection,
     Recipe,
 )
-from feathertune.run_folder import ComparisonFolder, RunFolder
 
 # What a method's learning rate is to LoRA's where the recipe does not say. A tenth for all weights: what Schulman et
 # al. found over many models and sets (LoRA Without Regret, 2025). Ten times for a head alone (docs/LOG.md).

@@ -10,7 +10,7 @@ from feathertune.data.labels import parse_rating
 from feathertune.data.loading import missing_column
 from feathertune.data.sources import SplitSource, open_source
 from feathertune.errors import UserError
-from feathertune.recipe import DataSection, LabelSection
+from feathertune.recipe.schema import DataSection, LabelSection
 
 TEXT_COLUMNS = ("text", "content", "sentence", "query", "question")
 LABEL_COLUMNS = ("label", "class", "category", "target")

@@ -14,18 +14,18 @@ import numpy.typing as npt
 
 from feathertune.data.readers import is_number
 from feathertune.errors import UserError, nearest
-from feathertune.recipe import LabelSection
+from feathertune.recipe.schema import LabelSection
 
 RATING_NAMES = ("NEGATIVE", "POSITIVE")
-MOST_CLASSES = 1000
+MAX_CLASSES = 1000
 RATING_DECIMALS = 6
 
 
 class LabelReader:
-    """Reads the labels of one source: first train's, then `settle`, then the other splits'.
+    """Reads the labels of one source: first train's, then `finalize`, then the other splits'.
 
     With names (given, or those of a rating) a class index is final at once. Without, train's values are numbered as
-    they come, and `settle` sorts them and says how to renumber; after it, a value that train did not have is unknown.
+    they come, and `finalize` sorts them and says how to renumber; after it, a value that train did not have is unknown.
     """
 
     def __init__(self, section: LabelSection, known_names: tuple[str, ...] = ()) -> None:
@@ -33,7 +33,7 @@ class LabelReader:
         self._section = section
         names = known_names or section.names or (RATING_NAMES if section.rating is not None else ())
         self._indices = {name: index for index, name in enumerate(names)}
-        self._settled = bool(names)
+        self._final = bool(names)
         # Names beside a column of 0, 1, 2 ... name those numbers, unless the names are themselves numbers.
         by_number = (
             section.column is not None and section.names is not None and not any(is_number(name) for name in names)
@@ -64,28 +64,28 @@ class LabelReader:
             raise ValueError(f"the rating {value!r} is not between 0 and 1, as a soft target must be")
         return int(self._is_high(rating)), rating
 
-    def settle(self) -> npt.NDArray[np.int64]:
+    def finalize(self) -> npt.NDArray[np.int64]:
         """Fix the classes after train was read; returns [C] int64, the final index of each class seen so far.
 
         Raises:
             UserError: the column has fewer than two different values.
         """
         numbered = list(self._indices)
-        if not self._settled and len(numbered) < 2:
+        if not self._final and len(numbered) < 2:
             raise UserError(
                 f"a classifier needs two labels, and the column {self.column!r} has only {numbered} in train",
                 where="data.label.column",
             )
-        if not self._settled:
+        if not self._final:
             self._indices = {name: index for index, name in enumerate(_sorted(numbered))}
-            self._settled = True
+            self._final = True
         return np.array([self._indices[name] for name in numbered], dtype=np.int64)
 
     def _class_of(self, name: str) -> int:
         index = self._indices.get(name)
         if index is not None:
             return index
-        if not self._settled:
+        if not self._final:
             return self._add(name)
         if name in self._numbers:
             return self._numbers[name]
@@ -94,9 +94,9 @@ class LabelReader:
         raise ValueError(f"unknown label {name!r}; {hint}")
 
     def _add(self, name: str) -> int:
-        if len(self._indices) == MOST_CLASSES:
+        if len(self._indices) == MAX_CLASSES:
             raise UserError(
-                f"the column {self.column!r} has more than {MOST_CLASSES} different values: is it a label?",
+                f"the column {self.column!r} has more than {MAX_CLASSES} different values: is it a label?",
                 where="data.label.column",
                 fix="Name the label's column in data.label.column, or a number's column in data.label.rating.",
             )

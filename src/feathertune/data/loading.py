@@ -20,7 +20,7 @@ from feathertune.data.readers import Row
 from feathertune.data.sources import SplitSource, open_source
 from feathertune.data.texts import TextWriter
 from feathertune.errors import UserError, nearest
-from feathertune.recipe import DataSection
+from feathertune.recipe.schema import DataSection
 
 _SKIP_IN_RECIPE = "data.on_bad_row=skip"
 
@@ -158,7 +158,7 @@ def _read_split(
         raise _empty_split(name, source, bad_rows[already_bad:])
     if name != "train":
         return columns.split(name, source.name, None)
-    return columns.split(name, source.name, labels.settle())
+    return columns.split(name, source.name, labels.finalize())
 
 
 def _empty_split(name: str, source: SplitSource, bad_rows: list[BadRow]) -> UserError:

@@ -19,8 +19,8 @@ import pyarrow as pa
 from feathertune.data.example import Dataset, Split
 from feathertune.data.texts import iterate
 
-MOST_EXAMPLES = 5
-MOST_PLACES = 5
+MAX_EXAMPLES = 5
+MAX_PLACES = 5
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def _find_duplicates(split: Split, keys: npt.NDArray[np.uint64], names: tuple[st
     sizes = np.diff(np.append(starts, len(order)))
     # Conflicts are shown first, then what comes first in the file.
     repeated = np.flatnonzero(sizes > 1)
-    shown = repeated[np.lexsort((order[starts[repeated]], ~conflicting[repeated]))][:MOST_EXAMPLES]
+    shown = repeated[np.lexsort((order[starts[repeated]], ~conflicting[repeated]))][:MAX_EXAMPLES]
     return Duplicates(
         rows=len(order) - len(starts),
         conflicts=int(conflicting.sum()),
@@ -112,14 +112,14 @@ def _find_leak(
     first, second = pair
     leaked = np.flatnonzero(np.isin(keys[second], keys[first]))
     examples = []
-    for row in leaked[:MOST_EXAMPLES]:
+    for row in leaked[:MAX_EXAMPLES]:
         source = int(np.flatnonzero(keys[first] == keys[second][row])[0])
         examples.append(_repeated([(splits[first], source), (splits[second], row)], names))
     return Leak(first, second, len(leaked), tuple(examples))
 
 
 def _repeated(rows: list[tuple[Split, int]], names: tuple[str, ...]) -> Repeated:
-    shown = rows[:MOST_PLACES]
+    shown = rows[:MAX_PLACES]
     split, row = shown[0]
     return Repeated(
         text=split.texts[int(row)].as_py(),

@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 from feathertune.data.example import BadRow
 from feathertune.errors import UserError, in_short
 
-LONGEST_LINE = 64 * 2**20  # bytes; a longer 'line' is a file of another kind, and would have to be held whole
+MAX_LINE = 64 * 2**20  # bytes; a longer 'line' is a file of another kind, and would have to be held whole
 BATCH_ROWS = 4096
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
@@ -35,7 +35,7 @@ _SAVE_AS_UTF_8 = "Save the file as UTF-8."
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 # The csv module refuses fields above 131,072 characters unless told otherwise; the limit is the process's own.
-csv.field_size_limit(max(LONGEST_LINE, csv.field_size_limit()))
+csv.field_size_limit(max(MAX_LINE, csv.field_size_limit()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,16 +198,16 @@ class _Lines:
         return self
 
     def __next__(self) -> str:
-        raw = self._file.readline(LONGEST_LINE + 1)
+        raw = self._file.readline(MAX_LINE + 1)
         if not raw:
             raise StopIteration
         self.number += 1
         if self.number == 1:
             _refuse_other_kinds_of_text(raw, self._path)
             raw = raw.removeprefix(_BYTE_ORDER_MARK)
-        if len(raw) > LONGEST_LINE:
+        if len(raw) > MAX_LINE:
             raise UserError(
-                f"the line is longer than {LONGEST_LINE:,} bytes",
+                f"the line is longer than {MAX_LINE:,} bytes",
                 where=f"{self._path}:{self.number}",
                 fix="Is this a text file with one row a line?",
             )

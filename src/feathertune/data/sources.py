@@ -15,9 +15,15 @@ from typing import Any
 import pyarrow.compute as pc
 
 from feathertune.data.example import BadRow
-from feathertune.data.readers import BATCH_ROWS, DATA_SUFFIXES, Row, read_rows, rows_of_batch
+from feathertune.data.readers import (
+    BATCH_ROWS,
+    DATA_SUFFIXES,
+    Row,
+    read_rows,
+    rows_of_batch,
+)
 from feathertune.errors import UserError, in_short
-from feathertune.files import expanded, sha256
+from feathertune.system.files import expanded, sha256
 
 SAMPLE_FOLDER = Path(__file__).parent / "sample"
 SPLITS = ("train", "validation", "test")  # in the order in which they are read: train says what labels there are

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from feathertune.spool import Spool
+from feathertune.system.spool import Spool
 
 CHUNK_TEXTS = 8192
 CHUNK_CHARACTERS = 2**24  # waiting for their chunk to be written; Arrow's strings end at 2 GiB a chunk
-MOST_JOINED = 2**28  # bytes of texts that `take` joins in memory
+MAX_JOINED = 2**28  # bytes of texts that `take` joins in memory
 _SCHEMA = pa.schema([pa.field("text", pa.string())])
 
 
@@ -91,7 +91,7 @@ def take(texts: pa.ChunkedArray, indices: npt.NDArray[np.int64]) -> pa.ChunkedAr
         some = indices[start : start + CHUNK_TEXTS]
         first, last = int(some.min()), int(some.max())
         span = texts.slice(first, last - first + 1)
-        if span.nbytes <= MOST_JOINED:
+        if span.nbytes <= MAX_JOINED:
             writer.add_column(pa.chunked_array(span.take(pa.array(some - first))))
         else:
             for index in some:

@@ -2,14 +2,14 @@
 
 `expected_calibration_error` and `reliability_bins` describe; see `reliability` for what is claimed of what.
 `fit_temperature` and `choose_threshold` choose on validation what a recipe's `evaluation` section asks for, and
-`settle` applies it to every split. What is chosen on some examples looks better on them than it is, so there `settle`
-also gives cross-fitted answers: each half of the examples by what was chosen on the other half.
+`apply_decision` applies it to every split. What is chosen on some examples looks better on them than it is, so there
+`apply_decision` also gives cross-fitted predictions: each half of the examples by what was chosen on the other half.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,57 +19,15 @@ from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
 from feathertune.errors import UserError
-from feathertune.evaluation.intervals import wilson_interval
-from feathertune.evaluation.predictions import BINARY_THRESHOLD, PLAIN, Decision, Predictions
-from feathertune.evaluation.reliability import BINS, bin_of, calibration_residuals, claims
 from feathertune.evaluation.selection import require_selectable
-from feathertune.files import read_json
-from feathertune.recipe import EvaluationSection, ThresholdMetric
+from feathertune.prediction.decision import PLAIN, Decision
+from feathertune.prediction.predictions import Predictions
+from feathertune.recipe.schema import EvaluationSection, ThresholdMetric
+from feathertune.stats.calibration_error import expected_calibration_error
+from feathertune.stats.probabilities import BINARY_THRESHOLD
+from feathertune.system.files import read_json
 
 TEMPERATURES = (0.05, 20.0)  # where all answers are right, the loss would have it at 0
-
-
-@dataclass(frozen=True)
-class ReliabilityBin:
-    """The examples whose probability lies in [lower, upper): one point of a reliability diagram.
-
-    Attributes:
-        lower, upper: the bin's ends; 1 belongs to the last.
-        count: how many examples.
-        claimed: their mean probability.
-        observed: the share of them in which it came true, with its 95% interval `low` to `high` (Wilson's).
-    """
-
-    lower: float
-    upper: float
-    count: int
-    claimed: float
-    observed: float
-    low: float
-    high: float
-
-
-def expected_calibration_error(labels_N: npt.NDArray[np.int64], probabilities_NC: npt.NDArray[np.float64]) -> float:
-    """The mean over examples of their bin's |observed - claimed|, over 15 bins of equal width (Guo et al. 2017).
-
-    With few examples it is above 0 even of perfect probabilities, since every bin's share varies.
-    """
-    return float(np.abs(calibration_residuals(labels_N, probabilities_NC).sum(axis=0)).sum() / len(labels_N))
-
-
-def reliability_bins(
-    labels_N: npt.NDArray[np.int64], probabilities_NC: npt.NDArray[np.float64]
-) -> list[ReliabilityBin]:
-    """The bins that hold an example, in order."""
-    claimed_N, true_N = claims(labels_N, probabilities_NC)
-    numbers_N, bins = bin_of(claimed_N), []
-    for number in np.unique(numbers_N).tolist():
-        inside_N = numbers_N == number
-        count, true = int(inside_N.sum()), int(true_N[inside_N].sum())
-        claimed = float(claimed_N[inside_N].mean())
-        interval = wilson_interval(true, count)
-        bins.append(ReliabilityBin(number / BINS, (number + 1) / BINS, count, claimed, true / count, *interval))
-    return bins
 
 
 def fit_temperature(predictions: Predictions) -> float:
@@ -107,7 +65,7 @@ def _require_two_classes(label_names: tuple[str, ...]) -> None:
         )
 
 
-def settle(raw: Mapping[str, Predictions], section: EvaluationSection) -> dict[str, Predictions]:
+def apply_decision(raw: Mapping[str, Predictions], section: EvaluationSection) -> dict[str, Predictions]:
     """Every split's predictions by the decision that `section` asks for, chosen on the split `validation`."""
     validation = raw["validation"]
     decision = choose_decision(validation, section)

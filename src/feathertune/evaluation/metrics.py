@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support, roc_auc_score
 
-from feathertune.evaluation.calibration import expected_calibration_error
-from feathertune.evaluation.intervals import Interval, confidence_intervals
-from feathertune.evaluation.predictions import Predictions
+from feathertune.prediction.predictions import Predictions
+from feathertune.stats.calibration_error import expected_calibration_error
+from feathertune.stats.intervals import Interval, confidence_intervals
 
 CROSS_FITTED = ("loss", "accuracy", "precision", "recall", "f1", "ece")
 

@@ -26,9 +26,9 @@ from torch.nn import functional
 from feathertune.errors import UserError, in_short
 from feathertune.export.onnx_layers import OnnxEmbedding
 from feathertune.export.single import SingleTextClassifier
-from feathertune.files import atomic_path
 from feathertune.quantization.integer import IntegerEmbedding, IntegerLinear
 from feathertune.quantization.numerics import ACTIVATION_RANGE, GROUP, WEIGHT_RANGE
+from feathertune.system.files import atomic_path
 
 
 class XnnpackLinear(nn.Module):

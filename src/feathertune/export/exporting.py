@@ -11,10 +11,10 @@ import numpy as np
 
 from feathertune.data.example import Split
 from feathertune.errors import UserError
-from feathertune.evaluation.evaluate import own_split
-from feathertune.evaluation.prediction_file import read_predictions
-from feathertune.evaluation.predictions import Predictions
-from feathertune.export.export_folder import (
+from feathertune.export.onnx import check_opset
+from feathertune.export.parity import Parity, compare
+from feathertune.export.targets import TARGETS
+from feathertune.folders.export import (
     FORMAT,
     ExportDescription,
     ExportFolder,
@@ -22,14 +22,14 @@ from feathertune.export.export_folder import (
     Target,
     write_description,
 )
-from feathertune.export.onnx import check_opset
-from feathertune.export.parity import Parity, compare
-from feathertune.export.targets import TARGETS
-from feathertune.files import file_mask, write_json
-from feathertune.recipe import Recipe
-from feathertune.recipe_file import load_recipe
-from feathertune.run_folder import open_run
-from feathertune.trained import TrainedModel, load_trained
+from feathertune.folders.run import open_run
+from feathertune.prediction.files import read_predictions
+from feathertune.prediction.predictions import Predictions
+from feathertune.recipe.files import load_recipe
+from feathertune.recipe.schema import Recipe
+from feathertune.run.evaluate import own_split
+from feathertune.run.load import TrainedModel, load_trained
+from feathertune.system.files import file_mask, write_json
 
 SPLIT = "validation"
 
@@ -119,7 +119,7 @@ def choose_precision(recipe: Recipe, asked: ExportPrecision | None, to: Target) 
             f"this run is not quantized, so it has no {asked} weights",
             where=f"--precision {asked}",
             fix=f"Quantize it first: train the same recipe with method=qat init_from=RUN quantize.weights={asked} "
-            "(add quantize.training=none to round without training), then export that run.",
+            "(add quantize.training=ptq to round without training), then export that run.",
         )
     raise UserError(
         f"this run's evaluated weights are {own}, not {asked}",

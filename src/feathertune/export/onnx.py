@@ -17,7 +17,7 @@ import torch
 from feathertune.errors import UserError
 from feathertune.export.onnx_layers import replace_integer_layers
 from feathertune.export.padded import PaddedClassifier
-from feathertune.files import atomic_path
+from feathertune.system.files import atomic_path
 
 OPSET = 21  # the first whose QuantizeLinear takes a scale and zero point for each row
 LATEST_OPSET = 23  # that the exports are tested with

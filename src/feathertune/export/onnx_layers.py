@@ -102,7 +102,7 @@ def linear8(
 ) -> Tensor:
     """What `IntegerLinear` computes with int8 weights. `_ones` is for ONNX alone; no sums: symmetric activations."""
     rows = numerics.quantize_rows(x.reshape(-1, x.shape[-1]), "symmetric" if sums_O is None else "asymmetric")
-    n_TO = numerics.integer_product(rows, weight_IO.T.contiguous(), None if sums_O is None else sums_O.int())
+    n_TO = numerics.integer_matmul(rows, weight_IO.T.contiguous(), None if sums_O is None else sums_O.int())
     return numerics.rescale(n_TO.float(), rows, scale_O, bias_O).reshape(*x.shape[:-1], -1)
 
 

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from feathertune.kernels.fast_linear import FastLinear
+from feathertune.kernels.gelu import TanhGELU
+from feathertune.kernels.pooled_rows import PooledPacking
 from feathertune.model.classifier import PackedClassifier
-from feathertune.model.fast_linear import FastLinear
-from feathertune.model.gelu import TanhGELU
-from feathertune.model.pooled_rows import PooledPacking
 from feathertune.tokens.batch import Packing
 
 NAME = "feathertune_padded"

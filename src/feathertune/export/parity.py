@@ -17,12 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from feathertune.evaluation.metrics import compute_metrics
-from feathertune.evaluation.predictions import Predictions
+from feathertune.prediction.predictions import Predictions
 
 NEAR_TIE = 0.05  # in logits, between the two likeliest classes
 AGREEMENT = 0.999  # of the labels outside near-ties
 MOVEMENT = 0.002  # of a metric: 0.2 points
-FEW_CHANGES = 3  # rows at near-ties may change their label in any split, or 0.2% of them in a large one
+MAX_NEAR_TIE_CHANGES = 3  # rows at near-ties may change their label in any split, or 0.2% of them in a large one
 METRICS = ("accuracy", "precision", "recall", "f1", "roc_auc")
 
 
@@ -78,7 +78,7 @@ def compare(evaluated: Predictions, exported: Predictions) -> Parity:
     near_N = _margin(evaluated) < NEAR_TIE
     outside = float(same_N[~near_N].mean()) if (~near_N).any() else 1.0
     changed_N = near_N & ~same_N
-    few = int(changed_N.sum()) <= max(FEW_CHANGES, MOVEMENT * len(evaluated))
+    few = int(changed_N.sum()) <= max(MAX_NEAR_TIE_CHANGES, MOVEMENT * len(evaluated))
     metrics = _side_by_side(evaluated, exported, changed_N & few, difference_N < NEAR_TIE / 2)
     reasons = []
     finite = bool(np.isfinite(difference_N).all())

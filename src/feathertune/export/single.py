@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from feathertune.export.padded import MASKED, PaddedPacking, plain_model
+from feathertune.kernels.gelu import CUBIC, LINEAR
 from feathertune.model.classifier import PackedClassifier
-from feathertune.model.gelu import CUBIC, LINEAR
 
 
 class SigmoidGELU(nn.Module):

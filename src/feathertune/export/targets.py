@@ -11,22 +11,22 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from feathertune.environment import default_device
 from feathertune.errors import UserError
-from feathertune.evaluation.inference import predict_logits
 from feathertune.export.executorch import require_executorch, write_executorch
-from feathertune.export.export_folder import ExportFolder, ExportPrecision, Target
+from feathertune.export.exported import ExportedModel
 from feathertune.export.onnx import OPSET, require_onnx, write_onnx
 from feathertune.export.padded import PaddedClassifier
 from feathertune.export.single import SingleTextClassifier
-from feathertune.files import write_json, write_text
+from feathertune.folders.export import ExportFolder, ExportPrecision, Target
 from feathertune.model.base import quiet
 from feathertune.model.model_folder import can_pad, save_model, write_config
+from feathertune.prediction.inference import predict_logits
 from feathertune.quantization.numerics import Activations
-from feathertune.serving.exported import ExportedModel
+from feathertune.run.load import TrainedModel, load_trained
+from feathertune.system.files import write_json, write_text
+from feathertune.system.machine import default_device
 from feathertune.tokens.loading import load_tokenizer
 from feathertune.tokens.tokenized import tokenize
-from feathertune.trained import TrainedModel, load_trained
 
 _PADDED_TEXTS = 32  # that transformers is asked for at once
 

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from feathertune.model.dropout import keep_mask
-from feathertune.model.fast_linear import FastLinear
-from feathertune.model.product import product
+from feathertune.kernels.dropout import dropout_mask
+from feathertune.kernels.fast_linear import FastLinear
+from feathertune.kernels.matmul import matmul
 
 
 class AdaptedLinear(nn.Module):
@@ -53,7 +53,7 @@ class AdaptedLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., I] -> [..., O] in W's dtype."""
-        keep, scale = keep_mask(x, self.weight.dtype, self.dropout) if self.training else (None, 1.0)
+        keep, scale = dropout_mask(x, self.weight.dtype, self.dropout) if self.training else (None, 1.0)
         y: Tensor = _Adapted.apply(  # type: ignore[no-untyped-call]
             x, self._extended_OE, self.bias, self.lora_A, self.lora_B, self.scaling * scale, keep
         )
@@ -106,8 +106,8 @@ class _Adapted(torch.autograd.Function):
         x_TE[:, :inputs] = x_TI
         keep_TI = None if keep is None else keep.reshape(-1, inputs)
         dropped_TI = x_TI if keep_TI is None else x_TI * keep_TI
-        torch.mul(product(dropped_TI, a_RI.to(dtype)), scaling, out=low_TR)
-        y_TO = product(x_TE, extended_OE, bias)
+        torch.mul(matmul(dropped_TI, a_RI.to(dtype)), scaling, out=low_TR)
+        y_TO = matmul(x_TE, extended_OE, bias)
         ctx.save_for_backward(dropped_TI, low_TR, extended_OE, a_RI, b_OR, keep_TI)
         ctx.scaling, ctx.shape, ctx.dtype = scaling, x.shape, x.dtype
         return y_TO.reshape(*x.shape[:-1], y_TO.shape[-1])
@@ -119,14 +119,14 @@ class _Adapted(torch.autograd.Function):
         dropped_TI, low_TR, extended_OE, a_RI, b_OR, keep_TI = ctx.saved_tensors  # raises if B has changed since
         inputs = a_RI.shape[1]
         gradient_TO = gradient.reshape(-1, gradient.shape[-1])
-        gradient_b_OR = product(low_TR.T, gradient_TO.T).T  # many times faster than the product the other way
+        gradient_b_OR = matmul(low_TR.T, gradient_TO.T).T  # many times faster than the product the other way
         needed_OE = extended_OE if ctx.needs_input_grad[0] else b_OR.to(gradient.dtype)
-        gradient_TE = product(gradient_TO, needed_OE.T)
+        gradient_TE = matmul(gradient_TO, needed_OE.T)
         low_gradient_TR = gradient_TE[:, -a_RI.shape[0] :] * ctx.scaling
-        gradient_a_RI = product(low_gradient_TR.T, dropped_TI.T)
+        gradient_a_RI = matmul(low_gradient_TR.T, dropped_TI.T)
         gradient_x = None
         if ctx.needs_input_grad[0]:
-            update_TI = product(low_gradient_TR, a_RI.to(gradient.dtype).T)
+            update_TI = matmul(low_gradient_TR, a_RI.to(gradient.dtype).T)
             gradient_TI = gradient_TE[:, :inputs]
             if keep_TI is None:
                 gradient_TI = update_TI.add_(gradient_TI)

@@ -16,12 +16,11 @@ from safetensors import SafetensorError
 from torch import nn
 
 from feathertune.errors import UserError
-from feathertune.model import attention
+from feathertune.kernels import attention
 from feathertune.model.classifier import PackedClassifier
-from feathertune.model.dropout import replace_dropouts
 from feathertune.model.families import Family, family_of, head_parameters
-from feathertune.model.gelu import replace_gelus
 from feathertune.model.sources import BaseFiles, read_config
+from feathertune.model.substitution import convert_conv1d, replace_dropouts, replace_gelus
 
 # What transformers raises over files that are cut short, or that ask for what it cannot do.
 _UNREADABLE = (
@@ -122,32 +121,6 @@ def build_random(config: Any, label_names: tuple[str, ...], seed: int) -> Packed
     replace_dropouts(model)
     replace_gelus(model)
     return PackedClassifier(model.float()).eval()
-
-
-def convert_conv1d(model: nn.Module) -> list[str]:
-    """Replace each of GPT-2's `Conv1D` (y = x W + b) by the `Linear` of the transposed weight, exactly, in place.
-
-    Returns the names of the modules replaced: what is written for transformers must be transposed back.
-    """
-    from transformers.pytorch_utils import Conv1D
-
-    names = [name for name, module in model.named_modules() if isinstance(module, Conv1D)]
-    for name in names:
-        conv: Any = model.get_submodule(name)
-        width, outputs = conv.weight.shape
-        linear = nn.Linear(width, outputs, device="meta")
-        linear.weight = nn.Parameter(conv.weight.detach().T.contiguous())
-        linear.bias = conv.bias
-        model.set_submodule(name, linear)
-    if names:
-        model.feathertune_conv1d = tuple(names)  # type: ignore[assignment]
-    return names
-
-
-def conv1d_names(model: nn.Module) -> tuple[str, ...]:
-    """The modules that are `Conv1D` in transformers' own version of this model."""
-    names: tuple[str, ...] = getattr(model, "feathertune_conv1d", ())
-    return names
 
 
 def _set_labels(config: Any, label_names: tuple[str, ...]) -> None:

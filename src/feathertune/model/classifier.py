@@ -8,8 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from feathertune.model.families import Family, Pooling, family_of, head_parameters
-from feathertune.model.pooled_rows import trim_last_layer
+from feathertune.kernels.pooled_rows import trim_last_layer
+from feathertune.model.families import (
+    Family,
+    Pooling,
+    family_of,
+    head_parameters,
+)
 from feathertune.tokens.batch import Packing, TokenBatch
 
 

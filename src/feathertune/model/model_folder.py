@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
-from feathertune.files import atomic_path, write_text
-from feathertune.model.base import conv1d_names
 from feathertune.model.classifier import PackedClassifier
+from feathertune.model.substitution import conv1d_names
+from feathertune.system.files import atomic_path, write_text
 
 
 def save_model(classifier: PackedClassifier, folder: Path, tokenizer: Any) -> None:

@@ -12,11 +12,16 @@ from typing import Any
 import torch
 
 from feathertune.errors import UserError
-from feathertune.files import atomic_path, read_json, write_json
-from feathertune.model.adapt import LoraShape, add_lora, train_head_only, trainable_state
-from feathertune.model.base import conv1d_names
+from feathertune.model.adapt import (
+    LoraShape,
+    add_lora,
+    train_head_only,
+    trainable_state,
+)
 from feathertune.model.classifier import PackedClassifier
 from feathertune.model.families import head_parameters
+from feathertune.model.substitution import conv1d_names
+from feathertune.system.files import atomic_path, read_json, write_json
 
 _PREFIX = "base_model.model."
 _CONFIG, TENSORS, _LABELS = "adapter_config.json", "adapter_model.safetensors", "labels.json"

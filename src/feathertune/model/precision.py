@@ -8,11 +8,11 @@ from typing import Literal
 import torch
 from torch import nn
 
+from feathertune.kernels.fast_linear import FastLinear
+from feathertune.kernels.matmul import has_bf16
 from feathertune.model.adapted_linear import AdaptedLinear
 from feathertune.model.classifier import PackedClassifier
-from feathertune.model.fast_linear import FastLinear
-from feathertune.model.product import has_bf16
-from feathertune.processor import processor_flags
+from feathertune.system.processor import processor_flags
 
 Precision = Literal["fp32", "bf16"]
 DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}

@@ -11,7 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from feathertune.errors import UserError, in_short, nearest
-from feathertune.files import contained_path, expanded, read_json, sha256
+from feathertune.system.files import (
+    contained_path,
+    expanded,
+    read_json,
+    sha256,
+)
 
 _HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
 # What a tokenizer is made of where there is no tokenizer.json, and what says how it cuts and which tokens are special.

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from feathertune.errors import UserError
+from feathertune.kernels.fast_linear import FastLinear
 from feathertune.model.adapt import merge
 from feathertune.model.classifier import PackedClassifier
-from feathertune.model.fast_linear import FastLinear
 from feathertune.model.precision import DTYPES, Precision, layer_names
 from feathertune.quantization.fake import FakeQuantizedLinear
 from feathertune.quantization.integer import IntegerEmbedding, IntegerLinear

@@ -17,10 +17,10 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from feathertune.kernels.matmul import matmul
 from feathertune.model.adapted_linear import AdaptedLinear
-from feathertune.model.product import product
 from feathertune.quantization import numerics
-from feathertune.quantization.integer import Int4Product, Int8Product, IntegerLinear
+from feathertune.quantization.integer import Int4Matmul, Int8Matmul, IntegerLinear
 from feathertune.quantization.numerics import Activations, Bits, QuantizedRows
 
 
@@ -53,15 +53,15 @@ class FakeQuantizedLinear(nn.Module):
         self.lora_B: nn.Parameter | None = None
         self.weight: Tensor | None = linear.weight
         self.scaling = 0.0
-        self._frozen: tuple[Tensor, Tensor, Int8Product | Int4Product] | None = None  # integers, scales, product
+        self._frozen: tuple[Tensor, Tensor, Int8Matmul | Int4Matmul] | None = None  # integers, scales, product
         if isinstance(linear, AdaptedLinear):
             self.lora_A, self.lora_B, self.scaling = linear.lora_A, linear.lora_B, linear.scaling
         elif not linear.weight.requires_grad:
             integer = IntegerLinear.of(linear.weight, linear.bias, bits)
             if bits == 8:
-                self._frozen = integer.weight_OI, integer.scale_O, integer.product
+                self._frozen = integer.weight_OI, integer.scale_O, integer.matmul
             else:
-                product_4 = Int4Product(integer.float_OI.to(compute), integer.bias_O)
+                product_4 = Int4Matmul(integer.float_OI.to(compute), integer.bias_O)
                 self._frozen = integer.weight_OI, integer.scale_OG, product_4
             self.weight = None
         self.train(linear.training)
@@ -88,13 +88,13 @@ class FakeQuantizedLinear(nn.Module):
             return IntegerLinear(*self._frozen[:2], bias_O, self.bits, self.activations)
         return IntegerLinear.of(self._weight_now(), bias_O, self.bits, self.activations)
 
-    def _product(self) -> Int8Product | Int4Product:
+    def _product(self) -> Int8Matmul | Int4Matmul:
         if self._frozen is not None:
             return self._frozen[2]
         bias_O = None if self.bias is None else self.bias.detach()
         if self.bits == 8:
-            return Int8Product.of(self._weight_now(), bias_O)
-        return Int4Product.of(self._weight_now(), bias_O, self.compute)
+            return Int8Matmul.of(self._weight_now(), bias_O)
+        return Int4Matmul.of(self._weight_now(), bias_O, self.compute)
 
     def _weight_now(self) -> Tensor:
         """[O, I] float32: W + s B A."""
@@ -118,7 +118,7 @@ class _FakeQuantized(torch.autograd.Function):
     def forward(
         ctx: Any,
         x: Tensor,
-        weights: Int8Product | Int4Product,
+        weights: Int8Matmul | Int4Matmul,
         weight_OI: Tensor | None,  # noqa: ARG004 - named for its gradient
         bias_O: Tensor | None,  # noqa: ARG004 - so is this
         a_RI: Tensor | None,
@@ -147,8 +147,8 @@ class _FakeQuantized(torch.autograd.Function):
             rows = QuantizedRows(q_TI, scale_T1, zero_T1)
             x_TI = rows.centred(torch.float32).mul_(scale_T1).to(ctx.compute)
         if a_RI is not None:
-            low_gradient_TR = product(gradient_TO, b_OR.to(ctx.compute).T).mul_(ctx.scaling)
-            low_TR = product(x_TI, a_RI.to(ctx.compute)).mul_(ctx.scaling)
+            low_gradient_TR = matmul(gradient_TO, b_OR.to(ctx.compute).T).mul_(ctx.scaling)
+            low_TR = matmul(x_TI, a_RI.to(ctx.compute)).mul_(ctx.scaling)
             gradient_a = (low_gradient_TR.T @ x_TI).to(a_RI.dtype)
             gradient_b = (low_TR.T @ gradient_TO).T.to(b_OR.dtype)
         if ctx.needs_input_grad[2]:

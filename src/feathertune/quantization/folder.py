@@ -19,7 +19,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import nn
 
 from feathertune.errors import UserError
-from feathertune.files import atomic_path, read_json, write_json
 from feathertune.model.base import build_empty, load_config
 from feathertune.model.classifier import PackedClassifier
 from feathertune.model.model_folder import write_config
@@ -27,6 +26,7 @@ from feathertune.model.peft_files import read_labels, write_labels
 from feathertune.quantization import numerics
 from feathertune.quantization.integer import IntegerEmbedding, IntegerLinear
 from feathertune.quantization.numerics import Activations, Bits
+from feathertune.system.files import atomic_path, read_json, write_json
 
 _WEIGHTS, _DESCRIPTION = "weights.safetensors", "quantization.json"
 _FORMAT = 1

@@ -8,16 +8,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from feathertune.model.product import product
+from feathertune.kernels.matmul import matmul
 from feathertune.quantization import numerics
-from feathertune.quantization.numerics import GROUP, Activations, Bits, QuantizedRows
+from feathertune.quantization.numerics import (
+    GROUP,
+    Activations,
+    Bits,
+    QuantizedRows,
+)
 
 _LEAST = 16  # rows of a float product: fewer go to another kernel (one alone in oneDNN), which adds in another order
 _FEW = 512  # rows whose [T, O] stays in the cache between the integer product and its rescaling
 
 
 @dataclass(frozen=True)
-class Int8Product:
+class Int8Matmul:
     """y = x W' + b for quantized rows and an int8 weight: exact until it is rescaled.
 
     Attributes:
@@ -33,7 +38,7 @@ class Int8Product:
     bias_O: Tensor | None
 
     @classmethod
-    def of(cls, weight_OI: Tensor, bias_O: Tensor | None) -> Int8Product:
+    def of(cls, weight_OI: Tensor, bias_O: Tensor | None) -> Int8Matmul:
         """Quantize a float32 weight."""
         q_OI, scale_O = numerics.quantize_int8(weight_OI)
         return cls(q_OI, scale_O, numerics.column_sums(q_OI), bias_O)
@@ -44,18 +49,18 @@ class Int8Product:
         for begin in range(0, len(y_TO), _FEW):
             part = slice(begin, begin + _FEW)
             few, part_TO = rows.some(part), y_TO[part]
-            part_TO.copy_(numerics.integer_product(few, self.weight_OI, self.sums_O))
+            part_TO.copy_(numerics.integer_matmul(few, self.weight_OI, self.sums_O))
             numerics.rescale(part_TO, few, self.scale_O, self.bias_O)
         return y_TO
 
     def gradient(self, gradient_TO: Tensor) -> Tensor:
         """[T, O] -> [T, I]: the gradient of the inputs, as if rounding did nothing, in `gradient_TO`'s dtype."""
         dtype = gradient_TO.dtype
-        return product((gradient_TO * self.scale_O).to(dtype), self.weight_OI.to(dtype).T)
+        return matmul((gradient_TO * self.scale_O).to(dtype), self.weight_OI.to(dtype).T)
 
 
 @dataclass(frozen=True)
-class Int4Product:
+class Int4Matmul:
     """The same for an int4 weight, each integer already multiplied by its group's scale.
 
     Attributes:
@@ -67,7 +72,7 @@ class Int4Product:
     bias_O: Tensor | None
 
     @classmethod
-    def of(cls, weight_OI: Tensor, bias_O: Tensor | None, compute: torch.dtype) -> Int4Product:
+    def of(cls, weight_OI: Tensor, bias_O: Tensor | None, compute: torch.dtype) -> Int4Matmul:
         """Quantize a float32 weight."""
         return cls(numerics.fake_quantize_int4(weight_OI).to(compute), bias_O)
 
@@ -77,12 +82,12 @@ class Int4Product:
         count = len(centred_TI)
         if 0 < count < _LEAST:
             centred_TI = functional.pad(centred_TI, (0, 0, 0, _LEAST - count))
-        y_TO = product(centred_TI, self.float_OI)[:count].float().mul_(rows.scale_T1)
+        y_TO = matmul(centred_TI, self.float_OI)[:count].float().mul_(rows.scale_T1)
         return y_TO if self.bias_O is None else y_TO.add_(self.bias_O)
 
     def gradient(self, gradient_TO: Tensor) -> Tensor:
         """[T, O] -> [T, I], as that of int8."""
-        return product(gradient_TO, self.float_OI.T)
+        return matmul(gradient_TO, self.float_OI.T)
 
 
 class IntegerLinear(nn.Module):
@@ -145,16 +150,16 @@ class IntegerLinear(nn.Module):
         return self.weight_OI.shape[0]
 
     @property
-    def product(self) -> Int8Product | Int4Product:
+    def matmul(self) -> Int8Matmul | Int4Matmul:
         """What it computes with."""
         if self.bits == 8:
-            return Int8Product(self.weight_OI, self.scale_O, self.sums_O, self.bias_O)
-        return Int4Product(self.float_OI, self.bias_O)
+            return Int8Matmul(self.weight_OI, self.scale_O, self.sums_O, self.bias_O)
+        return Int4Matmul(self.float_OI, self.bias_O)
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., I] -> [..., O], float32."""
         rows = numerics.quantize_rows(x.reshape(-1, self.in_features), self.activations)
-        return self.product.answer(rows).view(*x.shape[:-1], self.out_features)
+        return self.matmul.answer(rows).view(*x.shape[:-1], self.out_features)
 
     def extra_repr(self) -> str:
         """For print(model)."""

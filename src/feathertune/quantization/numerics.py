@@ -135,7 +135,7 @@ def column_sums(q_OI: Tensor) -> Tensor:
     return q_OI.sum(1, dtype=torch.int32)
 
 
-def integer_product(rows: QuantizedRows, weight_OI: Tensor, sums_O: Tensor | None) -> Tensor:
+def integer_matmul(rows: QuantizedRows, weight_OI: Tensor, sums_O: Tensor | None) -> Tensor:
     """[T, O] int32, exact: sum q_a q_w - z_a sum q_w. Symmetric rows need no sums."""
     if weight_OI.device.type == "cpu":
         dots_TO = torch._int_mm(rows.q_TI, weight_OI.T)

@@ -10,15 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from feathertune.evaluation.paired import compare_pair, in_words
-from feathertune.evaluation.predictions import Predictions
-from feathertune.evaluation.seeds import Answers
+from feathertune.prediction.predictions import Predictions
 from feathertune.report.facts import RunFacts
 from feathertune.report.page import percent, shown, span
 from feathertune.report.trainings import trainings
+from feathertune.stats.paired import compare_pair, in_words
+from feathertune.stats.seeds import SeedPredictions
 
 Verdict = Literal["better", "worse", "not shown", "unknown"]
-LONGEST_NAME = 40
+MAX_NAME = 40
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Answer:
 
 def answer(facts: RunFacts) -> Answer:
     """The answer for the split that the report speaks of first."""
-    stages = facts.fair_stages(facts.split)
+    stages = facts.cross_fitted_stages(facts.split)
     after = stages["after"]
     interval = after.get("intervals", {}).get("accuracy")
     right = f"{percent(after['accuracy'])} of the answers are right"
@@ -126,7 +126,7 @@ def _against_majority(stages: Mapping[str, Mapping[str, Any]]) -> tuple[Verdict,
     baseline = majority["accuracy"]
     low, high = interval[0] - baseline, interval[1] - baseline
     totals = [sum(column) for column in zip(*majority["confusion_matrix"], strict=True)]
-    name = shown(majority["label_names"][totals.index(max(totals))], LONGEST_NAME)
+    name = shown(majority["label_names"][totals.index(max(totals))], MAX_NAME)
     what = f"always answering {name}, which gives {percent(baseline)}"
     return _judged(low, high), _change(what, stages["after"]["accuracy"] - baseline, (low, high))
 
@@ -152,8 +152,8 @@ def _change(than: str, difference: float, interval: tuple[float, float]) -> str:
     return f"That is {abs(100 * difference):.1f} points {more} than {than} ({span((low, high))})."
 
 
-def _alone(predictions: Predictions) -> Answers:
-    return Answers.of([predictions])
+def _alone(predictions: Predictions) -> SeedPredictions:
+    return SeedPredictions.of([predictions])
 
 
 def _sentence(words: str) -> str:

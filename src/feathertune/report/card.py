@@ -11,12 +11,17 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from feathertune.evaluation.summary_table import ROWS, before_after_markdown, escaped
 from feathertune.report import training_words, use, wording
 from feathertune.report.answer import answer, caveat, rounding
-from feathertune.report.canvas import Picture
 from feathertune.report.facts import RunFacts, fair
-from feathertune.report.provenance import Provenance, name_of_data, of_base, of_data
+from feathertune.report.figures.canvas import Picture
+from feathertune.report.provenance import (
+    Provenance,
+    name_of_data,
+    of_base,
+    of_data,
+)
+from feathertune.terminal.run_tables import ROWS, before_after_markdown, escaped
 
 METRICS = ["accuracy", "precision", "recall", "f1", "roc_auc"]  # by the Hub's names
 

@@ -6,15 +6,29 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import feathertune
-from feathertune.duration import duration
-from feathertune.evaluation.summary_table import ROWS, escaped
-from feathertune.files import read_json, write_text
-from feathertune.report.canvas import Picture
-from feathertune.report.comparison_figures import cost_figure, costing, methods_figure, size, steps_aside
-from feathertune.report.page import DASH, narrow_span, number, percent, points, render_page, shown
+from feathertune.report.figures.canvas import Picture
+from feathertune.report.figures.comparison import (
+    cost_figure,
+    costing,
+    methods_figure,
+    size,
+    steps_aside,
+)
+from feathertune.report.figures.svg import inline_svg
+from feathertune.report.page import (
+    DASH,
+    narrow_span,
+    number,
+    percent,
+    points,
+    render_page,
+    shown,
+)
 from feathertune.report.pictures import write_figures
-from feathertune.report.svg import inline_svg
+from feathertune.system.files import read_json, write_text
+from feathertune.terminal.run_tables import ROWS, escaped
+from feathertune.version import __version__
+from feathertune.wording.duration import duration
 
 FILE = "comparison.json"
 TITLES = ROWS | {"ece": "calibration error"}
@@ -102,7 +116,7 @@ def _page(folder: Path, comparison: Mapping[str, Any], pictures: dict[str, Pictu
     return {
         "title": title,
         "headline": title,
-        "version": feathertune.__version__,
+        "version": __version__,
         "sections": SECTIONS,
         "command_path": str(folder),
         "pictures": pictures,

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from feathertune.evaluation.prediction_file import read_predictions
-from feathertune.evaluation.predictions import Predictions
-from feathertune.files import read_json
-from feathertune.recipe import Recipe
-from feathertune.recipe_file import load_recipe
+from feathertune.folders.run import RunFolder, Stage
+from feathertune.prediction.files import read_predictions
+from feathertune.prediction.predictions import Predictions
+from feathertune.recipe.files import load_recipe
+from feathertune.recipe.schema import Recipe
 from feathertune.report.history import History, read_history
-from feathertune.run_folder import RunFolder, Stage
+from feathertune.system.files import read_json
 
 STAGES: tuple[Stage, ...] = ("before", "float", "ptq", "after")
 
@@ -97,7 +97,7 @@ class RunFacts:
         names = ("majority", *STAGES)
         return {name: self.summary[name][split] for name in names if split in self.summary.get(name, {})}
 
-    def fair_stages(self, split: str) -> dict[str, Mapping[str, Any]]:
+    def cross_fitted_stages(self, split: str) -> dict[str, Mapping[str, Any]]:
         """`stages`, without what flatters where temperature or threshold were chosen on these very examples."""
         return {name: fair(metrics) for name, metrics in self.stages(split).items()}
 

@@ -15,11 +15,11 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from feathertune.duration import duration
-from feathertune.report.colours import CLASSES
-from feathertune.visible import visible
+from feathertune.report.figures.colours import CLASSES
+from feathertune.wording.duration import duration
+from feathertune.wording.visible import visible
 
-LONGEST_TEXT = 280  # characters of a text from elsewhere
+MAX_TEXT = 280  # characters of a text from elsewhere
 DASH = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
 
@@ -79,7 +79,7 @@ def number(value: float | None, digits: int = 0) -> str:
     return DASH if value is None else f"{value:,.{digits}f}".replace("-", MINUS)
 
 
-def shown(text: object, longest: int = LONGEST_TEXT) -> str:
+def shown(text: object, longest: int = MAX_TEXT) -> str:
     """A text from elsewhere: nothing in it acts on the page's direction or lines, and it is cut where it is long."""
     whole = str(text)
     if len(whole) <= longest:

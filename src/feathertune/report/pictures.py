@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from feathertune.evaluation.calibration import reliability_bins
-from feathertune.report.canvas import Picture, save_png
-from feathertune.report.curves import (
+from feathertune.report.facts import RunFacts
+from feathertune.report.figures.canvas import Picture, save_png
+from feathertune.report.figures.curves import (
     accuracy_figure,
     has_curves,
     precision_recall_figure,
     reliability_figure,
     roc_figure,
 )
-from feathertune.report.error_figures import length_figure, rating_figure
-from feathertune.report.facts import RunFacts
-from feathertune.report.figures import SPLIT, confusion_figure, loss_figure, metrics_figure
+from feathertune.report.figures.errors import length_figure, rating_figure
+from feathertune.report.figures.training import (
+    SPLIT,
+    confusion_figure,
+    loss_figure,
+    metrics_figure,
+)
 from feathertune.report.history import History
+from feathertune.stats.reliability import reliability_bins
 
 
 def run_pictures(facts: RunFacts) -> dict[str, Picture]:
@@ -42,7 +47,7 @@ def write_figures(pictures: dict[str, Picture], folder: Path) -> list[Path]:
 
 
 def _accuracy(facts: RunFacts) -> list[Picture]:
-    stages = facts.fair_stages(facts.split)
+    stages = facts.cross_fitted_stages(facts.split)
     caption = f"Accuracy on {facts.split}, each with its 95% interval."
     if stages["after"].get("cross_fitted"):
         caption += " How to decide was chosen on one half of the examples for the other, so that nothing flatters."

@@ -6,26 +6,33 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import feathertune
-from feathertune.evaluation.summary_table import ROWS, metric_title
-from feathertune.files import write_text
+from feathertune.folders.run import RunFolder
 from feathertune.report import training_words, use, wording
 from feathertune.report.answer import answer, caveat, rounding
-from feathertune.report.canvas import Picture
 from feathertune.report.card import run_card
 from feathertune.report.facts import RunFacts
-from feathertune.report.page import DASH, MINUS, narrow_span, percent, points, render_page
+from feathertune.report.figures.canvas import Picture
+from feathertune.report.figures.svg import inline_svg
+from feathertune.report.page import (
+    DASH,
+    MINUS,
+    narrow_span,
+    percent,
+    points,
+    render_page,
+)
 from feathertune.report.pictures import run_pictures, write_figures
 from feathertune.report.provenance import of_base, of_data
-from feathertune.report.svg import inline_svg
-from feathertune.run_folder import RunFolder
-from feathertune.visible import visible
+from feathertune.system.files import write_text
+from feathertune.terminal.run_tables import ROWS, metric_title
+from feathertune.version import __version__
+from feathertune.wording.visible import visible
 
 HEADS = {"majority": "majority class", "before": "before", "float": "float32", "ptq": "rounded", "after": "after"}
 IN_PNG = {"confusion"}  # on the page it is a table
-MOST_CLASSES = 40
-MOST_EXAMPLES = 8
-MOST_MISTAKES = 12
+MAX_CLASSES = 40
+MAX_EXAMPLES = 8
+MAX_MISTAKES = 12
 SECTIONS = {
     "results": "Before and after",
     "answers": "What it answers",
@@ -64,7 +71,7 @@ def _page(facts: RunFacts, pictures: dict[str, Picture]) -> dict[str, Any]:
     examples = [example for one in facts.data["splits"].values() for example in one["examples"]]
     return {
         "title": found.headline,
-        "version": feathertune.__version__,
+        "version": __version__,
         "sections": [(anchor, name) for anchor, name in SECTIONS.items() if present.get(anchor, True)],
         "command_path": path,
         "summary": summary,
@@ -77,7 +84,7 @@ def _page(facts: RunFacts, pictures: dict[str, Picture]) -> dict[str, Any]:
         "caveat": caveat(facts),
         "costs": training_words.costs(facts),
         "tables": [_table(facts, name) for name in summary["after"]],
-        "classes": classes[:MOST_CLASSES],
+        "classes": classes[:MAX_CLASSES],
         "confused": _confused(summary["after"][split]),
         "pictures": pictures,
         "drawn": drawn,
@@ -86,13 +93,13 @@ def _page(facts: RunFacts, pictures: dict[str, Picture]) -> dict[str, Any]:
         "errors": facts.errors,
         "error_lines": wording.error_lines(facts),
         "rated": facts.errors is not None and facts.errors["by_rating"] is not None,
-        "most": MOST_MISTAKES,
+        "most": MAX_MISTAKES,
         "trained": training_words.trained(facts),
         "environment": wording.environment_lines(facts),
         "data": facts.data,
         "data_lines": wording.data_lines(facts),
         "data_labels": facts.data["label_names"] if len(classes) <= 6 else [],
-        "examples": examples[:MOST_EXAMPLES],
+        "examples": examples[:MAX_EXAMPLES],
         "use_commands": use.use_commands(facts, path),
         "use_python": use.use_python(path),
         "peft_python": use.peft_python(facts, path),

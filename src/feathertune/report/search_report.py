@@ -12,19 +12,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import feathertune
 from feathertune.errors import UserError
-from feathertune.evaluation.summary_table import ROWS, escaped
-from feathertune.files import read_json, write_text
-from feathertune.report.canvas import Picture
+from feathertune.report.figures.canvas import Picture
+from feathertune.report.figures.search import importance_figure, parallel_figure, trials_figure
+from feathertune.report.figures.svg import inline_svg
 from feathertune.report.page import percent, render_page, shown
 from feathertune.report.pictures import write_figures
-from feathertune.report.search_figures import importance_figure, parallel_figure, trials_figure
-from feathertune.report.svg import inline_svg
+from feathertune.system.files import read_json, write_text
+from feathertune.terminal.run_tables import ROWS, escaped
+from feathertune.version import __version__
 
 FILE = "tune.json"
 FINISHED = "complete"
-MOST_ROWS = 20
+MAX_ROWS = 20
 
 
 def write_search_report(folder: Path) -> Path:
@@ -80,7 +80,7 @@ def _page(
     return {
         "title": headline,
         "headline": headline,
-        "version": feathertune.__version__,
+        "version": __version__,
         "sections": [("settings", "Settings"), ("trials", "Trials")],
         "command_path": str(folder),
         "caveat": (
@@ -95,7 +95,7 @@ def _page(
         "metric": _metric(search),
         "rows": [
             (trial["number"], _value(search, trial["value"]), [_setting(trial["params"].get(name)) for name in names])
-            for trial in ranked[:MOST_ROWS]
+            for trial in ranked[:MAX_ROWS]
         ],
         "count": len(ranked),
     }

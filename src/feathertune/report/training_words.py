@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
-from feathertune.duration import duration
-from feathertune.evaluation.summary_table import examples_per_second, trainings_of
-from feathertune.recipe import QuantizeSection
+from feathertune.recipe.schema import QuantizeSection
 from feathertune.report.facts import RunFacts
 from feathertune.report.page import number, shown
 from feathertune.report.trainings import Training, trainings
+from feathertune.terminal.run_tables import examples_per_second, trainings_of
+from feathertune.wording.duration import duration
 
 METHODS = {
     "lora": "LoRA",
@@ -19,7 +19,7 @@ METHODS = {
     "full": "full fine-tuning",
     "qat": "quantization-aware LoRA",
     "majority": "the majority class",
-    "words": "bag of words",
+    "bag_of_words": "bag of words",
 }
 
 
@@ -101,7 +101,7 @@ def _settings(facts: RunFacts, training: Training) -> str:
     section, members = facts.recipe.training, facts.members
     settings = [
         _settled(facts, training),
-        f"{section.batch_size * section.accumulation} examples a step",
+        f"{section.batch_size * section.gradient_accumulation_steps} examples a step",
         f"weight decay {section.weight_decay:g}",
         f"seed {section.seed}" if not members else f"seeds {section.seed} to {members[-1]['seed']}",
         f"trained in {facts.summary.get('precision', 'fp32')}",

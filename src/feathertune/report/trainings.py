@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from feathertune.evaluation.summary_table import trainings_of
 from feathertune.report.facts import RunFacts
 from feathertune.report.history import History
+from feathertune.terminal.run_tables import trainings_of
 
 
 @dataclass(frozen=True)

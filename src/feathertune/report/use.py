@@ -8,10 +8,10 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
-from feathertune.evaluation.predictions import BINARY_THRESHOLD
 from feathertune.report.facts import RunFacts
 from feathertune.report.page import shown
 from feathertune.report.provenance import of_base
+from feathertune.stats.probabilities import BINARY_THRESHOLD
 
 IN_PYTHON = "Made with feathertune.train in Python, from the recipe below."
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 
-from feathertune.evaluation.calibration import expected_calibration_error
-from feathertune.evaluation.predictions import BINARY_THRESHOLD
-from feathertune.recipe import LabelSection
+from feathertune.recipe.schema import LabelSection
 from feathertune.report.facts import RunFacts
 from feathertune.report.page import number, percent, shown
 from feathertune.report.trainings import trainings
+from feathertune.stats.calibration_error import expected_calibration_error
+from feathertune.stats.probabilities import BINARY_THRESHOLD
 
-FEWEST = 30
+MIN_SUPPORT = 30
 
 
 def environment_lines(facts: RunFacts) -> list[tuple[str, str]]:
@@ -79,7 +79,7 @@ def limits(facts: RunFacts) -> list[str]:
     rare = [
         f"{shown(name, 40)} ({scores['support']})"
         for name, scores in after[facts.split]["per_class"].items()
-        if scores["support"] < FEWEST
+        if scores["support"] < MIN_SUPPORT
     ]
     if rare:
         lines.append(f"Few {facts.split} examples of: {', '.join(rare)}. Their figures say little.")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from feathertune.files import read_json
+from feathertune.folders.run import open_run
 from feathertune.report import comparison_report, search_report
 from feathertune.report.run_report import write_run_report
-from feathertune.run_folder import open_run
+from feathertune.system.files import read_json
 
 
 def write_report(path: Path | str) -> Path:

@@ -10,19 +10,20 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from feathertune.baselines.baseline import baseline_logits
+from feathertune.baselines.files import load_baseline
 from feathertune.errors import UserError
-from feathertune.evaluation.baselines import baseline_logits, load_baseline
 from feathertune.evaluation.calibration import read_decision
-from feathertune.evaluation.inference import predict_logits
-from feathertune.evaluation.predictions import Decision
-from feathertune.export.export_folder import is_export
+from feathertune.export.exported import ExportedModel
+from feathertune.folders.export import is_export
+from feathertune.folders.run import RunFolder, open_run
 from feathertune.model.precision import Precision
-from feathertune.recipe import BASELINES, DataSection, Recipe
-from feathertune.recipe_file import load_recipe
-from feathertune.run_folder import RunFolder, open_run
-from feathertune.serving.exported import ExportedModel
+from feathertune.prediction.decision import Decision
+from feathertune.prediction.inference import predict_logits
+from feathertune.recipe.files import load_recipe
+from feathertune.recipe.schema import BASELINES, DataSection, Recipe
+from feathertune.run.load import TrainedModel, load_trained
 from feathertune.tokens.tokenized import tokenize
-from feathertune.trained import TrainedModel, load_trained
 
 
 @dataclass(frozen=True)

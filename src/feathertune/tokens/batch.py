@@ -16,12 +16,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from feathertune.tokens.tokenized import TokenizedTexts
-from feathertune.tokens.transfer import moved
+from feathertune.tokens.transfer import to_device
 
 # Matrix kernels are compiled for each number of tokens; rounding it up makes few different ones of many (docs/LOG.md).
 TOKEN_MULTIPLE = 8
 # torch's softmax over rows of fewer than 16 numbers takes another path, five times slower than that of 16.
-_SLOTS, _FEW_SLOTS = 16, 8
+_SLOTS, _MIN_SLOTS_TO_PAD = 16, 8
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class TokenBatch:
         """The same on another device."""
         old = self.packing
         places = (old.starts_B, old.ends_B, old.lengths_B, old.from_packed_BL, old.to_packed_T)
-        ids_T, positions_T, starts_B, ends_B, lengths_B, from_packed_BL, to_packed_T = moved(
+        ids_T, positions_T, starts_B, ends_B, lengths_B, from_packed_BL, to_packed_T = to_device(
             (self.ids_T, self.positions_T, *places), device
         )
         packing = Packing(
@@ -162,4 +162,4 @@ def pack(
 def _slots(longest: int, multiple: int) -> int:
     """L: room for the longest sequence, in a size that attention is fast at."""
     slots = -(-longest // multiple) * multiple
-    return _SLOTS if _FEW_SLOTS < slots < _SLOTS else slots
+    return _SLOTS if _MIN_SLOTS_TO_PAD < slots < _SLOTS else slots

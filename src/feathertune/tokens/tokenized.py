@@ -17,7 +17,7 @@ from tokenizers import Tokenizer
 
 from feathertune.data.chunks import in_chunks
 from feathertune.errors import UserError
-from feathertune.spool import Spool
+from feathertune.system.spool import Spool
 
 CHUNK_TEXTS = 1024  # tokenized at a time: enough to keep the Rust tokenizer's threads busy
 CHUNK_CHARACTERS = 2**20  # or so many of them: the tokenizer takes about 55 bytes a character

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 
-def moved(tensors: Sequence[Tensor], device: torch.device) -> list[Tensor]:
+def to_device(tensors: Sequence[Tensor], device: torch.device) -> list[Tensor]:
     """The tensors on `device`; to a CUDA device by one copy from page-locked memory that the host does not wait for."""
     return in_one_copy(tensors, device) if device.type == "cuda" else [tensor.to(device) for tensor in tensors]
 

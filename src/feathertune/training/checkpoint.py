@@ -18,7 +18,12 @@ from typing import Any
 import torch
 
 from feathertune.errors import UserError
-from feathertune.files import atomic_path, fsync_folder, read_json, write_json
+from feathertune.system.files import (
+    atomic_path,
+    fsync_folder,
+    read_json,
+    write_json,
+)
 from feathertune.training.optimizer import Plateau
 
 

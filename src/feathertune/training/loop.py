@@ -19,22 +19,22 @@ import torch
 from torch.nn import functional as F
 
 from feathertune.errors import UserError
+from feathertune.kernels.dropout import seed_dropout
 from feathertune.model.adapt import trainable_state
 from feathertune.model.classifier import PackedClassifier
-from feathertune.model.dropout import seed_dropout
 from feathertune.tokens.batch import TOKEN_MULTIPLE, pack
 from feathertune.tokens.order import training_steps
 from feathertune.tokens.tokenized import TokenizedTexts
-from feathertune.tokens.transfer import moved
+from feathertune.tokens.transfer import to_device
 from feathertune.training.checkpoint import Progress
 from feathertune.training.optimizer import ScheduleKind, schedule_factor, set_learning_rate
-from feathertune.training.progress import Reporter
-from feathertune.training.record import Places, Recorder
+from feathertune.training.record import Recorder, TrainingPaths
+from feathertune.training.reporter import Reporter
 
 
 @dataclass(frozen=True)
 class Teacher:
-    """Answers to learn from beside the targets (Hinton et al. 2015, arXiv:1503.02531).
+    """SeedPredictions to learn from beside the targets (Hinton et al. 2015, arXiv:1503.02531).
 
     Attributes:
         logits_NC: [N, C] float32, of another model for the same texts.
@@ -48,7 +48,7 @@ class Teacher:
 
     def loss(self, logits_BC: torch.Tensor, indices_B: npt.NDArray[np.int64]) -> torch.Tensor:
         """Mean divergence of the teacher's answers from `logits_BC`, in nats, times the temperature squared."""
-        (teacher_BC,) = moved([torch.from_numpy(self.logits_NC[indices_B])], logits_BC.device)
+        (teacher_BC,) = to_device([torch.from_numpy(self.logits_NC[indices_B])], logits_BC.device)
         one, other = (F.log_softmax(x / self.temperature, dim=1) for x in (logits_BC, teacher_BC))
         return F.kl_div(one, other, reduction="batchmean", log_target=True) * self.temperature**2
 
@@ -76,12 +76,12 @@ class LoopSettings:
 
     epochs: int
     batch_size: int
-    accumulation: int
-    warmup: float
+    gradient_accumulation_steps: int
+    warmup_ratio: float
     schedule: ScheduleKind
-    gradient_clip: float | None
+    max_grad_norm: float | None
     best_metric: str
-    early_stopping: int | None
+    early_stopping_patience: int | None
     seed: int
     share_prefixes: bool = False
     max_steps: int | None = None
@@ -102,7 +102,7 @@ def train_loop(
     data: TrainingSet,
     evaluate: Callable[[], dict[str, Any]],
     settings: LoopSettings,
-    places: Places,
+    places: TrainingPaths,
     reporter: Reporter,
     accelerator: Any,
     *,
@@ -123,7 +123,7 @@ def train_loop(
         places, trainable_state(classifier), optimizer, settings.checkpoint_seconds, accelerator.is_main_process
     )
     progress = recorder.begin(resume=resume)
-    step_size = settings.batch_size * settings.accumulation * accelerator.num_processes
+    step_size = settings.batch_size * settings.gradient_accumulation_steps * accelerator.num_processes
     steps_per_epoch = math.ceil(len(data.texts) / step_size)
     stepper = _Stepper(model, optimizer, data, settings, accelerator, steps_per_epoch)
     reporter.start(stepper.total_steps, progress.step)
@@ -202,7 +202,7 @@ class _Stepper:
         self.model.train()
         seed_dropout(_step_seed(settings.seed, progress.step, rank))
         factor = schedule_factor(
-            settings.schedule, progress.step, self.total_steps, round(settings.warmup * self.total_steps)
+            settings.schedule, progress.step, self.total_steps, round(settings.warmup_ratio * self.total_steps)
         )
         if settings.schedule == "plateau":
             factor *= progress.plateau.factor
@@ -217,7 +217,7 @@ class _Stepper:
                 losses.append(loss.detach())
                 # Processes' gradients are averaged, so a share's mean is weighted up to its part of the step's mean.
                 self.accelerator.backward(loss * (len(indices_B) * world / len(step_examples)))
-        limit = math.inf if settings.gradient_clip is None else settings.gradient_clip
+        limit = math.inf if settings.max_grad_norm is None else settings.max_grad_norm
         norm_tensor = self.accelerator.clip_grad_norm_(self.model.parameters(), limit)
         # The one place in a step where the host waits for the device; what it reads decides whether to update.
         *values, norm = torch.stack([*losses, norm_tensor]).tolist()
@@ -246,7 +246,7 @@ class _Stepper:
         batch = pack(
             self.data.texts, indices_B, share_prefixes=self.settings.share_prefixes, multiple=TOKEN_MULTIPLE
         ).to(self.accelerator.device)
-        (targets,) = moved([torch.from_numpy(self.data.targets[indices_B])], self.accelerator.device)
+        (targets,) = to_device([torch.from_numpy(self.data.targets[indices_B])], self.accelerator.device)
         logits_BC = self.model(batch)
         loss, teacher = F.cross_entropy(logits_BC, targets), self.data.teacher
         if teacher is None:
@@ -303,7 +303,7 @@ def _score(value: float | None, metric: str) -> float:
 
 
 def _out_of_patience(progress: Progress, settings: LoopSettings) -> bool:
-    patience = settings.early_stopping
+    patience = settings.early_stopping_patience
     return patience is not None and progress.epoch - progress.best_epoch >= patience and progress.epoch > 0
 
 

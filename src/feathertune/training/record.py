@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from feathertune.files import write_text
+from feathertune.system.files import write_text
 from feathertune.training.checkpoint import (
     Progress,
     latest_checkpoint,
@@ -25,7 +25,7 @@ _LOG_EVERY = 10  # optimizer steps between lines of metrics.jsonl
 
 
 @dataclass(frozen=True)
-class Places:
+class TrainingPaths:
     """Where training writes: the log of metrics, the checkpoints. `fingerprint` ties a checkpoint to its run."""
 
     metrics: Path
@@ -46,7 +46,12 @@ class Recorder:
     """Keeps the record of one run; of several processes, only the first one `writes`."""
 
     def __init__(
-        self, places: Places, weights: dict[str, torch.Tensor], optimizer: Any, checkpoint_seconds: float, writes: bool
+        self,
+        places: TrainingPaths,
+        weights: dict[str, torch.Tensor],
+        optimizer: Any,
+        checkpoint_seconds: float,
+        writes: bool,
     ) -> None:
         self._places, self._weights, self._optimizer = places, weights, optimizer
         self._checkpoint_seconds, self._writes = checkpoint_seconds, writes

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from feathertune.errors import UserError
-from feathertune.recipe import Recipe, SearchRange
-from feathertune.recipe_file import dump_recipe, parse_recipe
+from feathertune.recipe.files import dump_recipe, parse_recipe
+from feathertune.recipe.schema import Recipe, SearchRange
 
 Space = Mapping[str, SearchRange | tuple[Any, ...]]
 

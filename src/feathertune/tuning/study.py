@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from feathertune.errors import UserError
-from feathertune.training.progress import Reporter
+from feathertune.training.reporter import Reporter
 
 if TYPE_CHECKING:
     import optuna

@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from feathertune.errors import UserError
-from feathertune.files import read_json, write_json, write_text
-from feathertune.output_folder import stored_recipe, take_back
-from feathertune.recipe import Recipe
-from feathertune.recipe_file import dump_recipe, load_recipe
+from feathertune.folders.output import stored_recipe, take_back
+from feathertune.folders.run import RunFolder
+from feathertune.folders.search import SearchFolder
+from feathertune.recipe.files import dump_recipe, load_recipe
+from feathertune.recipe.schema import Recipe
 from feathertune.report.search_report import write_search_report
-from feathertune.run import train
-from feathertune.run_folder import RunFolder, TuningFolder
-from feathertune.training.progress import Reporter, SilentReporter
+from feathertune.run.train import train
+from feathertune.system.files import read_json, write_json, write_text
+from feathertune.training.reporter import Reporter, SilentReporter
 from feathertune.tuning.space import check_space, suggest, trial_recipe
 from feathertune.tuning.study import (
     WHY,
@@ -48,7 +49,7 @@ def tune(recipe: Recipe, output: Path | str, *, trials: int = 20, reporter: Repo
     require_optuna()
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UserError("`tune` runs in one process", fix="Start it without torchrun or accelerate launch.")
-    space, folder = check_space(recipe), TuningFolder(Path(output))
+    space, folder = check_space(recipe), SearchFolder(Path(output))
     reporter = reporter or SilentReporter()
     _check_folder(folder, recipe)
     write_text(folder.recipe, dump_recipe(recipe))
@@ -75,7 +76,7 @@ def tune(recipe: Recipe, output: Path | str, *, trials: int = 20, reporter: Repo
     return result
 
 
-def _try(study: optuna.Study, trial: optuna.Trial, recipe: Recipe, folder: TuningFolder, reporter: Reporter) -> None:
+def _try(study: optuna.Study, trial: optuna.Trial, recipe: Recipe, folder: SearchFolder, reporter: Reporter) -> None:
     """Run one trial and tell the study how it ended."""
     import optuna
 
@@ -113,7 +114,7 @@ def _fail(study: optuna.Study, trial: optuna.Trial, error: UserError, reporter: 
     reporter.say(f"trial {trial.number} failed: {error.what}")
 
 
-def _write(folder: TuningFolder, study: optuna.Study, recipe: Recipe) -> dict[str, Any]:
+def _write(folder: SearchFolder, study: optuna.Study, recipe: Recipe) -> dict[str, Any]:
     """tune.json and best.yaml of what there is so far."""
     trials = [trial | {"run": f"trials/{folder.trial(trial['number']).path.name}"} for trial in describe_trials(study)]
     complete = [trial for trial in trials if trial["state"] == "complete"]
@@ -138,7 +139,7 @@ def _write(folder: TuningFolder, study: optuna.Study, recipe: Recipe) -> dict[st
     return result
 
 
-def _check_folder(folder: TuningFolder, recipe: Recipe) -> None:
+def _check_folder(folder: SearchFolder, recipe: Recipe) -> None:
     """Refuse a folder that holds anything but this very search. Raises UserError."""
     stored = stored_recipe(folder.path, "search")
     if stored is not None and stored != recipe:
@@ -149,7 +150,7 @@ def _check_folder(folder: TuningFolder, recipe: Recipe) -> None:
         )
 
 
-def _check_data(run: RunFolder, folder: TuningFolder) -> None:
+def _check_data(run: RunFolder, folder: SearchFolder) -> None:
     """Raise a UserError where the data is not that of the first trial, so that values cannot be compared."""
     first = min(path for path in folder.trials.iterdir() if RunFolder(path).data.is_file())
     if read_json(RunFolder(first).data)["origin"] != read_json(run.data)["origin"]:

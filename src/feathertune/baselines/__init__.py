@@ -1,0 +1,1 @@
+"""Baselines that train no transformer: the majority class and a bag of words."""

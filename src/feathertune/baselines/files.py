@@ -1,0 +1,34 @@
+"""Baselines in JSON files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from feathertune.baselines.bag_of_words import BagOfWordsBaseline
+from feathertune.baselines.baseline import Baseline
+from feathertune.baselines.majority import MajorityBaseline
+from feathertune.errors import UserError
+from feathertune.system.files import read_json, write_json
+
+
+def save_baseline(path: Path, baseline: Baseline) -> None:
+    """Write a baseline to a JSON file, atomically."""
+    write_json(path, baseline.to_json())
+
+
+def load_baseline(path: Path) -> Baseline:
+    """What `save_baseline` wrote, which answers the same to the last bit. Raises UserError where it is no such file."""
+    value = read_json(path)
+    try:
+        names = tuple(value["label_names"])
+        if "frequencies" in value:
+            return MajorityBaseline(names, np.array(value["frequencies"], dtype=np.float64))
+        columns = np.array(list(value["words"].values()), dtype=np.float64)
+        bias_K = np.array(value["bias"], dtype=np.float64)
+        return BagOfWordsBaseline(
+            names, tuple(value["words"]), columns[:, 0], columns[:, 1:].T, bias_K, value["strength"]
+        )
+    except (KeyError, TypeError, ValueError, IndexError):
+        raise UserError("this is not a baseline that Feathertune wrote", where=str(path)) from None

@@ -1,0 +1,41 @@
+"""`feathertune evaluate`: a finished run on a split of its data, or on other labelled data."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from feathertune.cli.app import main
+from feathertune.cli.options import (
+    BaseOption,
+    FormatOption,
+    RunArgument,
+    TableOrJson,
+    require_run,
+    stdout,
+)
+
+if __name__ == "__main__":
+    main()
+
+
+def evaluate(
+    run: RunArgument,
+    split: Annotated[str | None, typer.Option(help="A split of the run's own data; default: validation.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Other labelled data: a file, or a folder with dev.")] = None,
+    format_: FormatOption = TableOrJson.TABLE,
+    base: BaseOption = None,
+) -> None:
+    """Evaluate a finished run on a split of its data, or other data."""
+    require_run(run)
+    from feathertune.run.evaluate import evaluate_run
+    from feathertune.terminal.run_tables import metrics_table
+
+    metrics = evaluate_run(run, split=split, data=data, base=base)
+    if format_ is TableOrJson.JSON:
+        typer.echo(json.dumps(metrics.to_json(), indent=2, ensure_ascii=False, allow_nan=False))
+    else:
+        stdout().print(metrics_table(metrics.to_json()))

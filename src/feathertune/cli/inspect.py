@@ -1,0 +1,75 @@
+"""`feathertune inspect data | model`: a look before training."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from feathertune.cli.options import (
+    FormatOption,
+    OverridesArgument,
+    TableOrJson,
+    stdout,
+)
+
+app = typer.Typer(help="Look at data or a model before training.", no_args_is_help=True)
+
+
+class OnBadRow(StrEnum):
+    """What a bad row is."""
+
+    ERROR = "error"
+    SKIP = "skip"
+
+
+@app.command("data")
+def inspect_data(
+    source: Annotated[str, typer.Argument(help="A recipe, `sample`, a file, a folder or a Hub id.")],
+    overrides: OverridesArgument = None,
+    text: Annotated[str | None, typer.Option(help="The texts' column.")] = None,
+    label: Annotated[str | None, typer.Option(help="The labels' column.")] = None,
+    rating: Annotated[str | None, typer.Option(help="A column of numbers, for --above or --at-least.")] = None,
+    above: Annotated[float | None, typer.Option(help="POSITIVE where the rating is above this.")] = None,
+    at_least: Annotated[float | None, typer.Option(help="POSITIVE where the rating is at least this.")] = None,
+    model: Annotated[str | None, typer.Option(help="The model whose tokenizer counts tokens.")] = None,
+    on_bad_row: Annotated[OnBadRow | None, typer.Option(help="skip: list bad rows and go on.")] = None,
+    format_: FormatOption = TableOrJson.TABLE,
+) -> None:
+    """Print counts, lengths, labels, duplicates, leaks and examples of each split."""
+    from feathertune.data.loading import BadRowError
+    from feathertune.run.inspect import inspect_source
+    from feathertune.terminal.data_tables import render
+
+    columns = {"text": text, "label": label, "rating": rating, "above": above, "at_least": at_least}
+    try:
+        description = inspect_source(source, overrides, model=model, on_bad_row=on_bad_row, **columns)
+    except BadRowError as error:
+        raise error.told_to("--on-bad-row skip") from None  # a bare source has no recipe to write a key in
+    if format_ is TableOrJson.JSON:
+        typer.echo(json.dumps(description, indent=2, ensure_ascii=False, allow_nan=False))
+    else:
+        stdout().print(render(description))
+
+
+@app.command("model")
+def inspect_model(
+    source: Annotated[str, typer.Argument(help="A recipe, or a model: folder, package:NAME/path, gguf:FILE, Hub id.")],
+    overrides: OverridesArgument = None,
+    format_: FormatOption = TableOrJson.TABLE,
+) -> None:
+    """Print a model's architecture, what the method adapts, and the parameter counts."""
+    from feathertune.run.inspect import inspect_base
+
+    classifier = inspect_base(source, overrides)
+    from feathertune.model.adapt import count_parameters
+    from feathertune.model.description import describe_model
+    from feathertune.terminal.model_tree import draw_model
+
+    if format_ is TableOrJson.JSON:
+        typer.echo(json.dumps(describe_model(classifier), indent=2))
+    else:
+        stdout().print(draw_model(classifier))
+        typer.echo(str(count_parameters(classifier)))

@@ -1,0 +1,74 @@
+"""`feathertune train`: one run, from a recipe to a finished run folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from feathertune.cli.app import main
+from feathertune.cli.options import (
+    OverridesArgument,
+    RecipeArgument,
+    stderr,
+    stdout,
+)
+from feathertune.errors import UserError
+
+if __name__ == "__main__":
+    main()
+
+
+def train(
+    recipe: RecipeArgument,
+    overrides: OverridesArgument = None,
+    output: Annotated[Path | None, typer.Option(help="Run folder to write; default: runs/NAME-TIME.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run in --output.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Load and check everything, train nothing.")] = False,
+    print_recipe: Annotated[bool, typer.Option("--print-recipe", help="Print the complete recipe and stop.")] = False,
+) -> None:
+    """Fine-tune by a recipe: evaluate before, train, evaluate after.
+
+    Everything it finds is in the run folder, which it names at its end.
+    """
+    from feathertune.recipe.files import dump_recipe, find_recipe, load_recipe
+
+    path = find_recipe(recipe)
+    loaded = load_recipe(path, overrides)
+    if print_recipe:
+        typer.echo(dump_recipe(loaded), nl=False)
+        return
+    if resume and output is None:
+        raise UserError("--resume needs --output, the folder of the unfinished run")
+    if output is None and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UserError("several processes need one folder", fix="Give it with --output.")
+    from feathertune.run import train as run
+
+    if dry_run:
+        from feathertune.run.outline import outline
+
+        if output is not None:
+            run.check_output(output, loaded, resume=resume)
+        typer.echo(json.dumps(outline(loaded), indent=2, ensure_ascii=False))
+        return
+    folder = output or Path("runs") / f"{path.stem}-{datetime.now():%Y%m%d-%H%M%S}"
+    from feathertune.terminal.progress import ConsoleReporter
+    from feathertune.terminal.run_tables import before_after_table
+
+    command = shlex.join(["feathertune", *sys.argv[1:]])
+    try:
+        summary = run.train(loaded, folder, resume=resume, reporter=ConsoleReporter(stderr()), command=command)
+    except KeyboardInterrupt:
+        again = shlex.join(["feathertune", "train", recipe, *(overrides or []), "--output", str(folder), "--resume"])
+        typer.echo(f"interrupted; to go on: {again}", err=True)
+        raise typer.Exit(130) from None
+    if int(os.environ.get("RANK", "0")) == 0:  # under `accelerate launch`, the first process speaks for all
+        stdout().print(before_after_table(summary))
+        typer.echo(f"run folder: {folder} (where it errs: evaluation/errors-*.json)")
+        typer.echo(f"report: {folder / 'report.html'}")

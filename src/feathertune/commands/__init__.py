@@ -1,1 +1,0 @@
-"""Commands that `cli` takes from files of their own, and what they share with it."""

@@ -1,0 +1,143 @@
+"""An export folder, asked about texts: by onnxruntime or ExecuTorch, with the tokenizers library."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from feathertune.errors import UserError, in_short
+from feathertune.folders.export import ExportDescription, ExportFolder, read_description
+from feathertune.prediction.decision import Decision
+from feathertune.recipe.schema import DataSection
+from feathertune.system.files import read_json
+from feathertune.system.processor import processor_flags
+
+TOKEN_BUDGET = 1024  # tokens of a batch
+
+
+class Runtime(Protocol):
+    """What runs an artefact."""
+
+    def logits(self, ids_BL: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """[B, L] token ids of texts of one length -> [B, C]."""
+        ...
+
+
+class ExportedModel:
+    """An export folder's answers. Nothing of torch's training side is used."""
+
+    def __init__(self, path: Path, threads: int | None = None) -> None:
+        """Open the export folder at `path`.
+
+        Args:
+            threads: that onnxruntime computes with; by default one for each core.
+
+        Raises:
+            UserError: it is damaged, of a target that has no runtime here, or its runtime is not installed.
+        """
+        from tokenizers import Tokenizer
+
+        folder = ExportFolder(path)
+        self.description: ExportDescription = read_description(folder)
+        _require_runtime(folder, self.description)
+        names = read_json(folder.labels)
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise UserError("this is not a list of label names", where=str(folder.labels))
+        self.label_names: tuple[str, ...] = tuple(names)
+        try:
+            self._tokenizer = Tokenizer.from_file(str(folder.tokenizer))
+        except Exception as error:  # the tokenizers library raises Exception itself
+            raise UserError(f"cannot load the tokenizer: {in_short(error)}", where=str(folder.tokenizer)) from None
+        self._runtime = _runtime(folder, self.description, threads)
+
+    @property
+    def data(self) -> DataSection:
+        """How the data was laid out that the model was trained on."""
+        return self.description.data
+
+    @property
+    def decision(self) -> Decision:
+        """How its logits become answers."""
+        return Decision(self.description.temperature, self.description.threshold)
+
+    def logits(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """[N, C] float32, in the order of `texts`.
+
+        A batch holds texts of one length: nothing is padded, and no text's answer depends on another.
+        """
+        ids = [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
+        lengths_N = np.array([len(row) for row in ids], dtype=np.int64)
+        if not lengths_N.all():
+            empty = texts[int((lengths_N == 0).argmax())]
+            raise UserError(f"the text {empty!r} has no tokens", fix="Leave out empty texts.")
+        logits_NC = np.empty((len(ids), len(self.label_names)), dtype=np.float32)
+        for length in np.unique(lengths_N).tolist():
+            (rows_N,) = np.nonzero(lengths_N == length)
+            size = max(1, TOKEN_BUDGET // length)
+            for begin in range(0, len(rows_N), size):
+                rows_B = rows_N[begin : begin + size]
+                logits_NC[rows_B] = self._runtime.logits(np.array([ids[row] for row in rows_B], dtype=np.int64))
+        return logits_NC
+
+
+class OnnxRuntime:
+    """model.onnx in onnxruntime, on the processor."""
+
+    def __init__(self, path: Path, threads: int | None = None) -> None:
+        try:
+            import onnxruntime
+        except ImportError:
+            raise UserError(
+                "an ONNX export needs onnxruntime, which is not installed", fix="pip install 'feathertune[onnx]'"
+            ) from None
+        try:
+            self._session: Any = onnxruntime.InferenceSession(
+                str(path), session_options(threads), providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime's exceptions have no common type of their own
+            told, fix = in_short(error), None
+            if "opset" in told:  # 'Current official support for domain ai.onnx is till opset N'
+                have = f"onnxruntime {onnxruntime.__version__}"
+                fix = f"Here is {have}: pip install -U onnxruntime, or export with a lower --opset."
+            raise UserError(f"onnxruntime cannot load the model: {told}", where=str(path), fix=fix) from None
+
+    def logits(self, ids_BL: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """[B, L] -> [B, C]."""
+        feed = {"input_ids": ids_BL, "attention_mask": np.ones_like(ids_BL)}
+        logits_BC: npt.NDArray[np.float32] = self._session.run(["logits"], feed)[0]
+        return logits_BC
+
+
+def session_options(threads: int | None = None) -> Any:
+    """How onnxruntime computes an export: with so many threads, and with integer products that are exact."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    if not processor_flags() & {"avx512_vnni", "avx_vnni"}:
+        # Without VNNI, x86 adds pairs of uint8 x int8 products in int16, which saturates. This is exact and slower.
+        options.add_session_config_entry("session.x64quantprecision", "1")
+    options.log_severity_level = 3
+    return options
+
+
+def _runtime(folder: ExportFolder, description: ExportDescription, threads: int | None) -> Runtime:
+    if description.target == "onnx":
+        return OnnxRuntime(folder.onnx, threads)
+    from feathertune.export.executorch import ExecutorchRuntime
+
+    return ExecutorchRuntime(folder.executorch)
+
+
+def _require_runtime(folder: ExportFolder, description: ExportDescription) -> None:
+    if description.target not in ("onnx", "executorch"):
+        raise UserError(
+            f"an export of the target {description.target} is read by transformers or PEFT, not by `predict`",
+            where=str(folder.path),
+            fix="Predict with the run it was made from, or with an ONNX export.",
+        )

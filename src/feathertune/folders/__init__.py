@@ -1,0 +1,1 @@
+"""What lies in the folders that commands write: file names, and typed, versioned JSON."""

@@ -1,0 +1,203 @@
+"""Attention over packed sequences, plugged into transformers' own models through its attention interface.
+
+Letters: B sequences, T packed tokens, L longest sequence, H heads, J key/value heads, K head width, S = B * L slots.
+
+transformers calls `packed_attention` in place of its eager or SDPA attention; every other layer of the model runs
+on flat tokens untouched. The sequences' places come in as the keyword argument `packing`, which transformers' models
+hand down to the attention function.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from feathertune.kernels import varlen
+from feathertune.kernels.dropout import dropout as drop
+from feathertune.kernels.dropout import dropout_mask
+from feathertune.kernels.pooled_rows import PooledPacking
+from feathertune.kernels.short_attention import short_attention
+from feathertune.tokens.batch import Packing
+
+NAME = "feathertune_packed"
+_MAX_EXPLICIT = 128  # above this many tokens the score matrix no longer fits the cache; SDPA need not build it
+
+
+def packed_attention(
+    module: nn.Module,
+    query_1HTK: Tensor,
+    key_1JTK: Tensor,
+    value_1JTK: Tensor,
+    attention_mask: Tensor | None,
+    *,
+    packing: Packing | PooledPacking,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    sliding_window: int | None = None,
+    **_: object,
+) -> tuple[Tensor, None]:
+    """Attend within each sequence of a packed row; causal where `module.is_causal`.
+
+    Args:
+        module: the attention layer, read for `is_causal` alone.
+        query_1HTK: the queries of T packed tokens, or of the B pooled ones.
+        key_1JTK: their keys; H is a multiple of J (grouped queries).
+        value_1JTK: their values.
+        attention_mask: always None; `packing` says what a mask would.
+        packing: where the sequences lie.
+        scaling: factor of the scores; 1 / sqrt(K) by default.
+        dropout: probability of dropping an attention weight.
+        sliding_window: only positions less than this far apart attend to each other.
+
+    Returns:
+        [1, T, H, K] and None (transformers' place for attention weights).
+    """
+    if attention_mask is not None:
+        raise ValueError("a mask reached packed attention: the model built one, which it must not for this attention")
+    scale = query_1HTK.shape[-1] ** -0.5 if scaling is None else scaling
+    sees = varlen.AttentionScope(bool(getattr(module, "is_causal", False)), sliding_window)
+    if isinstance(packing, PooledPacking):
+        key_1JTK, value_1JTK = packing.keys_and_values(key_1JTK, value_1JTK)
+    # Rotary positions make float32 of bfloat16 queries and keys; products take one dtype.
+    query_1HTK, key_1JTK = query_1HTK.to(value_1JTK.dtype), key_1JTK.to(value_1JTK.dtype)
+    if varlen.unsupported_reason(query_1HTK, value_1JTK, packing, sees, dropout) is None:
+        return varlen.attend(query_1HTK, key_1JTK, value_1JTK, packing, sees, scale), None
+    if isinstance(packing, Packing) and packing.longest > _MAX_EXPLICIT:
+        bias = None if _only_causal(packing, sees) else _bias(packing, sees.causal, sees.window)
+        return _sdpa_attention(query_1HTK, key_1JTK, value_1JTK, bias, packing, scale, dropout), None
+    bias_BQL = _bias(packing, sees.causal, sees.window)
+    if isinstance(packing, PooledPacking):
+        return _pooled_attention(query_1HTK, key_1JTK, value_1JTK, bias_BQL, packing, scale, dropout), None
+    return _explicit_attention(query_1HTK, key_1JTK, value_1JTK, bias_BQL, packing, scale, dropout), None
+
+
+def _explicit_attention(
+    query_1HTK: Tensor,
+    key_1JTK: Tensor,
+    value_1JTK: Tensor,
+    bias_BQL: Tensor,
+    packing: Packing,
+    scale: float,
+    dropout: float,
+) -> Tensor:
+    """[1, T, H, K]: by the matrix of scores, with a backward pass of its own."""
+    query_THK, key_TJK, value_TJK = (x.squeeze(0).transpose(0, 1) for x in (query_1HTK, key_1JTK, value_1JTK))
+    weights_shape = (len(packing.lengths_B), query_1HTK.shape[1], packing.longest, packing.longest)
+    keep, keep_scale = dropout_mask(query_THK.new_empty(weights_shape), query_THK.dtype, dropout)
+    out_THK = short_attention(
+        query_THK, key_TJK, value_TJK, bias_BQL, packing, scale=scale, keep_BHLL=keep, keep_scale=keep_scale
+    )
+    return out_THK[None]
+
+
+def _sdpa_attention(
+    query_1HTK: Tensor,
+    key_1JTK: Tensor,
+    value_1JTK: Tensor,
+    bias_BQL: Tensor | None,
+    packing: Packing,
+    scale: float,
+    dropout: float,
+) -> Tensor:
+    """[1, T, H, K]: by torch's own kernel, told of a causal mask alone by a flag: there `bias_BQL` is None.
+
+    It does not hold the matrix of scores, except on a CPU while attention weights are dropped: there torch has no such
+    kernel and makes the matrix, of all heads at once.
+    """
+    query_BHLK = _unpack(query_1HTK[0], packing)
+    key_BHLK, value_BHLK = (_repeat_heads(_unpack(x[0], packing), query_BHLK.shape[1]) for x in (key_1JTK, value_1JTK))
+    bias = None if bias_BQL is None else bias_BQL[:, None].to(query_BHLK.dtype)
+    out_BHLK = functional.scaled_dot_product_attention(
+        query_BHLK, key_BHLK, value_BHLK, attn_mask=bias, dropout_p=dropout, is_causal=bias is None, scale=scale
+    )
+    return _repack(out_BHLK, packing)[None]
+
+
+def _pooled_attention(
+    query_1HBK: Tensor,
+    key_1JTK: Tensor,
+    value_1JTK: Tensor,
+    bias_BQL: Tensor,
+    packing: PooledPacking,
+    scale: float,
+    dropout: float,
+) -> Tensor:
+    """[1, B, H, K]: attention of the pooled tokens alone, whose keys and values are those of all tokens."""
+    query_BH1K = query_1HBK[0].transpose(0, 1)[:, :, None].contiguous()  # see _unpack
+    key_BHLK, value_BHLK = (
+        _repeat_heads(_unpack(x[0], packing.packing), query_BH1K.shape[1]) for x in (key_1JTK, value_1JTK)
+    )
+    scores_BH1L = torch.matmul(query_BH1K, key_BHLK.transpose(-1, -2)) * scale + bias_BQL[:, None]
+    weights_BH1L = drop(torch.softmax(scores_BH1L, dim=-1, dtype=torch.float32), dropout)
+    return torch.matmul(weights_BH1L.to(value_BHLK.dtype), value_BHLK)[None, :, :, 0]
+
+
+def register() -> str:
+    """Make transformers know packed attention; returns the name to pass as `attn_implementation`."""
+    from transformers import AttentionInterface
+
+    # Without a mask function of that name, transformers makes no mask, nor looks for packing in the position ids,
+    # which would wait for a GPU.
+    AttentionInterface.register(NAME, packed_attention)
+    return NAME
+
+
+def _unpack(x_HTK: Tensor, packing: Packing) -> Tensor:
+    """[H, T, K] -> [B, H, L, K], slots past a sequence's end filled with its last token.
+
+    Contiguous, as matmul makes it anyway unless B is 1: then it would take another kernel, which rounds otherwise, and
+    a text's answer would depend on whether it is alone.
+    """
+    x_SHK = x_HTK.transpose(0, 1).index_select(0, packing.from_packed_BL.flatten())
+    return x_SHK.view(*packing.from_packed_BL.shape, *x_SHK.shape[1:]).transpose(1, 2).contiguous()
+
+
+def _repack(x_BHLK: Tensor, packing: Packing) -> Tensor:
+    """[B, H, L, K] -> [T, H, K]."""
+    return x_BHLK.transpose(1, 2).flatten(0, 1).index_select(0, packing.to_packed_T)
+
+
+def _repeat_heads(x_BJLK: Tensor, heads: int) -> Tensor:
+    """[B, J, L, K] -> [B, H, L, K]: each key/value head serves H / J query heads."""
+    groups = heads // x_BJLK.shape[1]
+    return x_BJLK.repeat_interleave(groups, dim=1) if groups > 1 else x_BJLK
+
+
+def _only_causal(packing: Packing, sees: varlen.AttentionScope) -> bool:
+    """Whether nothing but the order of the slots decides what a query sees, so that no [B, L, L] bias is needed.
+
+    Slots past a sequence's end come after it, where none of its queries looks. Their own queries see real keys, so that
+    nothing becomes NaN, and `_repack` leaves them out: no gradient enters there.
+    """
+    return sees.causal and sees.reach(packing) is None
+
+
+def _bias(packing: Packing | PooledPacking, causal: bool, window: int | None) -> Tensor:
+    """What is added to the scores: 0 where a query may look, a very low number where it may not.
+
+    Returns [B, 1, L], or [B, Q, L] where it depends on the query. It is finite, since a slot past a sequence's end may
+    see nothing, and a row of -inf would make its softmax, and then every gradient, NaN. Made once for all layers.
+    """
+    places = packing.packing if isinstance(packing, PooledPacking) else packing
+    window = window if window is not None and window < places.longest else None
+    memo, key = places.memo, (_bias, type(packing), causal, window)
+    if key not in memo:
+        memo[key] = _make_bias(packing, causal, window)
+    bias: Tensor = memo[key]
+    return bias
+
+
+def _make_bias(packing: Packing | PooledPacking, causal: bool, window: int | None) -> Tensor:
+    places = packing.packing if isinstance(packing, PooledPacking) else packing
+    slots_L = torch.arange(places.longest, device=places.lengths_B.device)
+    allowed_BQL = (slots_L < places.lengths_B[:, None])[:, None, :]
+    if causal or window is not None:
+        queries_BQ = packing.positions_B[:, None] if isinstance(packing, PooledPacking) else slots_L[None]
+        distance_BQL = queries_BQ[:, :, None] - slots_L
+        if causal:
+            allowed_BQL = allowed_BQL & (distance_BQL >= 0)
+        if window is not None:
+            allowed_BQL = allowed_BQL & (distance_BQL.abs() < window)
+    bias = torch.zeros(allowed_BQL.shape, device=allowed_BQL.device)
+    return bias.masked_fill(~allowed_BQL, torch.finfo(torch.bfloat16).min)

@@ -1,0 +1,1 @@
+"""From a model and texts to `Predictions`, and their file."""

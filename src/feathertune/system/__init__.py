@@ -1,0 +1,1 @@
+"""The machine: atomic files, spooled bytes, processor and memory."""

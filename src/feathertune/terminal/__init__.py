@@ -1,0 +1,1 @@
+"""What a terminal shows: tables, the model tree, progress."""

@@ -1,0 +1,1 @@
+"""How a number, a name, a text from elsewhere, a Markdown cell is written."""

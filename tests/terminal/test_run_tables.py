@@ -1,0 +1,134 @@
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from feathertune.evaluation.metrics import compute_metrics, majority_baseline
+from feathertune.prediction.predictions import Predictions
+from feathertune.terminal.run_tables import before_after_markdown, before_after_table, verdict
+
+
+def summary(strength: float = 1.0, names: tuple[str, ...] = ("NEGATIVE", "POSITIVE")) -> dict[str, Any]:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(len(names), size=3750)
+    noise = rng.normal(size=(3750, len(names)))
+
+    def predictions(signal: float) -> Predictions:
+        logits_NC = (noise + signal * np.eye(len(names))[labels]).astype(np.float32)
+        return Predictions("validation", names, np.arange(1, 3751), ["text"] * 3750, labels, None, logits_NC)
+
+    return {
+        "method": "lora",
+        "model": "gpt2",
+        "trainable_parameters": 812_544,
+        "total_parameters": 125_252_352,
+        "epochs": 10,
+        "best_epoch": 7,
+        "train_seconds": 723.4,
+        "train_examples_per_second": 240.25,
+        "peak_memory_mib": 1511.7,
+        "before": {"validation": compute_metrics(predictions(0.0), intervals=False).to_json()},
+        "after": {"validation": compute_metrics(predictions(strength)).to_json()},
+        "majority": {"validation": majority_baseline(np.array([0, 0, 1]), predictions(0.0)).to_json()},
+    }
+
+
+def rendered(content: dict[str, Any]) -> list[str]:
+    output = io.StringIO()
+    Console(file=output, width=100).print(before_after_table(content))
+    return output.getvalue().splitlines()
+
+
+def test_the_table_says_what_happened_and_what_it_cost() -> None:
+    text = "\n".join(rendered(summary()))
+    for words in ("majority", "class", "before", "after", "change", "validation, 3,750 examples", "F1 of POSITIVE"):
+        assert words in text
+    assert "812,544 of 125,252,352 parameters trained (0.65%)" in text
+    assert "training took 12 min 3 s, 240.2 examples/s" in text
+    assert "above the majority class" in text
+    assert " pts" in text
+
+
+def test_two_trainings_cost_their_sum_and_a_run_that_only_rounds_none() -> None:
+    second = {"epochs": 2, "best_epoch": 1, "train_seconds": 60.0, "train_examples_per_second": 100.0}
+    quantization = {"weights": "int4", "weights_bytes": 18_238_680, "float32_bytes": 90_855_944}
+    stages = {"float": summary()["after"]}
+    twice = summary() | stages | {"ptq": stages["float"], "quantization": quantization | {"training": second}}
+    text = before_after_markdown(twice)
+    assert "training took 13 min 3 s" in text
+    assert "best epoch 7 of 10, then 1 of 2" in text
+    nothing = {"epochs": 0, "best_epoch": 0, "train_seconds": 0.0, "train_examples_per_second": None}
+    rounds = summary() | nothing | stages | {"quantization": quantization | {"training": None}}
+    text = "\n".join(rendered(rounds))
+    for never in ("trained (", "training took", "examples/s", "best epoch"):
+        assert never not in text
+    assert "peak memory" in text
+
+
+def test_a_quantized_run_says_how_small_it_is_and_what_rounding_cost() -> None:
+    trained, rounded = (summary(strength) for strength in (1.0, 0.8))
+    quantization = {"weights": "int4", "weights_bytes": 18_238_680, "float32_bytes": 90_855_944}
+    trained |= {"float": summary(1.2)["after"], "ptq": rounded["after"], "quantization": quantization}
+    text = "\n".join(rendered(trained))
+    assert "after: quantized, int4 weights, 17.4 MiB (20.1% of float32)" in text
+    accuracies = [trained[stage]["validation"]["accuracy"] for stage in ("float", "ptq", "after")]
+    shown = "float32 {:.1%}, int4 rounded {:.1%}, int4 trained {:.1%}".format(*accuracies)
+    assert f"validation: accuracy in {shown}" in text
+    del trained["ptq"]
+    assert "int4 trained" not in "\n".join(rendered(trained))
+
+
+@pytest.mark.parametrize("names", [("NEGATIVE", "POSITIVE"), ("[bold]no[/bold]", "yes " * 30), tuple("ABCDE")])
+def test_the_table_fits_100_columns_and_shows_names_as_they_are(names: tuple[str, ...]) -> None:
+    lines = rendered(summary(names=names))
+    assert max(map(len, lines)) <= 100
+    assert not any("…" in line for line in lines if "yes" not in line)
+    words = " ".join(" ".join(rendered(summary(0.0, names))).split())
+    assert f"no better than always answering {names[0]}" in words
+
+
+def test_a_threshold_in_the_title_cuts_no_number() -> None:
+    chosen = summary()
+    chosen["after"]["validation"]["threshold"] = 0.49
+    text = "\n".join(rendered(chosen))
+    assert "POSITIVE" in text
+    assert "from 0.490" in text
+    assert "…" not in text
+
+
+def accuracy(value: float, low: float, high: float) -> dict[str, Any]:
+    return {"accuracy": value, "intervals": {"accuracy": [low, high]}}
+
+
+MAJORITY = {"accuracy": 0.516, "label_names": ["NEGATIVE", "POSITIVE"], "confusion_matrix": [[516, 0], [484, 0]]}
+
+
+@pytest.mark.parametrize(
+    ("after", "words"),
+    [
+        (accuracy(0.784, 0.771, 0.797), "accuracy 78.4% (77.1 to 79.7%), above the majority class (51.6%)"),
+        (accuracy(0.53, 0.51, 0.55), "no better than always answering NEGATIVE (51.6%)"),
+        (accuracy(0.40, 0.38, 0.42), "worse than always answering NEGATIVE (51.6%)"),
+        ({"accuracy": 0.9, "intervals": {}}, "no interval was computed"),
+    ],
+)
+def test_the_verdict_follows_the_interval(after: dict[str, Any], words: str) -> None:
+    assert words in verdict("validation", after, MAJORITY)
+
+
+def test_markdown_is_a_table_that_no_class_name_can_break() -> None:
+    text = before_after_markdown(summary(names=("a|b", "<i>c</i>")))
+    table = [line for line in text.splitlines() if line.startswith("|")]
+    assert len(table) == 9
+    assert "| majority class | before |" in table[0]
+    assert {line.replace("\\|", "").count("|") for line in table} == {7}
+    assert "\\<i\\>" in text
+
+
+def test_what_is_missing_is_a_dash() -> None:
+    content = {"after": summary()["after"]}
+    content["after"]["validation"]["roc_auc"] = None
+    assert "ROC AUC | \N{EN DASH} | \N{EN DASH} | \N{EN DASH} | \N{EN DASH} |" in before_after_markdown(content)
+    assert rendered({}) is not None
