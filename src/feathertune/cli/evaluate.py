@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from feathertune.cli.app import main
 from feathertune.cli.options import (
     BaseOption,
     FormatOption,
@@ -17,9 +16,6 @@ from feathertune.cli.options import (
     require_run,
     stdout,
 )
-
-if __name__ == "__main__":
-    main()
 
 
 def evaluate(

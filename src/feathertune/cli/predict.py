@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 
-from feathertune.cli.app import main
 from feathertune.cli.options import (
     BaseOption,
     require_run,
@@ -17,9 +16,6 @@ from feathertune.cli.options import (
     stdout,
 )
 from feathertune.errors import UserError
-
-if __name__ == "__main__":
-    main()
 
 
 class PredictionFormat(StrEnum):

@@ -7,13 +7,9 @@ from typing import Annotated
 
 import typer
 
-from feathertune.cli.app import main
 from feathertune.cli.options import (
     require_run,
 )
-
-if __name__ == "__main__":
-    main()
 
 
 def report(

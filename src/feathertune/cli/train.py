@@ -12,7 +12,6 @@ from typing import Annotated
 
 import typer
 
-from feathertune.cli.app import main
 from feathertune.cli.options import (
     OverridesArgument,
     RecipeArgument,
@@ -20,9 +19,6 @@ from feathertune.cli.options import (
     stdout,
 )
 from feathertune.errors import UserError
-
-if __name__ == "__main__":
-    main()
 
 
 def train(

@@ -25,7 +25,7 @@ from feathertune.comparison.sentences import (
 )
 from feathertune.errors import UserError
 from feathertune.evaluation.calibration import cross_fit, read_decision
-from feathertune.folders.run import Stage
+from feathertune.folders.summary import Stage
 from feathertune.prediction.decision import PLAIN
 from feathertune.prediction.files import read_predictions
 from feathertune.prediction.predictions import Predictions

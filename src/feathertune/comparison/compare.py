@@ -60,7 +60,7 @@ def compare(
             take_back(folder.path, folder.recipe.name, folder.runs.name)
         raise
     comparison = collect(runs)
-    write_text(folder.markdown, comparison_markdown(comparison))
+    write_text(folder.card, comparison_markdown(comparison))
     write_json(folder.comparison, comparison)
     write_comparison_report(folder.path)
     return comparison

@@ -1,10 +1,12 @@
-"""Names inside the folder of a comparison."""
+"""The folder of a comparison: its file names, and comparison.json."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from feathertune.folders.record import Part, Record
 from feathertune.folders.run import RunFolder
 
 
@@ -13,7 +15,7 @@ class ComparisonFolder:
     """Names inside the folder of a comparison.
 
     ```
-    recipe.yaml comparison.json comparison.md   runs/{method}-seed{N}/ (run folders)
+    recipe.yaml comparison.json README.md report.html figures/   runs/{method}-seed{N}/ (run folders)
     ```
     """
 
@@ -30,9 +32,19 @@ class ComparisonFolder:
         return self.path / "comparison.json"
 
     @property
-    def markdown(self) -> Path:
-        """The same for a reader."""
-        return self.path / "comparison.md"
+    def card(self) -> Path:
+        """The same as Markdown."""
+        return self.path / "README.md"
+
+    @property
+    def report(self) -> Path:
+        """The same as a page that needs nothing else."""
+        return self.path / "report.html"
+
+    @property
+    def figures(self) -> Path:
+        """PNG pictures."""
+        return self.path / "figures"
 
     @property
     def runs(self) -> Path:
@@ -42,3 +54,113 @@ class ComparisonFolder:
     def run(self, method: str, seed: int) -> RunFolder:
         """The folder of one run."""
         return RunFolder(self.runs / f"{method}-seed{seed}")
+
+
+class Estimate(Part):
+    """A metric over seeds: the mean, its 95% interval over examples and seeds, and each seed's own value.
+
+    None where it is undefined.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    by_seed: tuple[float | None, ...] = ()
+
+
+Estimates = dict[str, dict[str, Estimate]]  # split -> metric -> estimate
+
+
+class MethodResult(Part):
+    """One method of a comparison: its metrics before and after training, and its costs.
+
+    Costs are medians over seeds; peak_memory_mib is that of a run's whole process, latency_ms and bytes are those of
+    the first seed's artefact. None where a cost does not exist, as the speed of a method that trains nothing.
+    """
+
+    method: str
+    name: str
+    seeds: tuple[int, ...]
+    runs: tuple[str, ...] = ()
+    learning_rate: float | None = None
+    metrics: Estimates
+    before: Estimates = {}
+    train_seconds: float | None = None
+    train_examples_per_second: float | None = None
+    best_epochs: tuple[int | None, ...] = ()
+    trainable_parameters: int | None = None
+    peak_memory_mib: float | None = None
+    artefact_bytes: int | None = None
+    deployed_bytes: int | None = None
+    latency_ms: float | None = None
+
+
+class McNemarResult(Part):
+    """Examples that only the first method has right (b), only the second (c), and the exact two-sided p-value."""
+
+    b: int
+    c: int
+    p: float
+
+
+class PairResult(Part):
+    """The difference of two methods in one metric on one split, with Holm's correction over the pairs."""
+
+    first: str
+    second: str
+    split: str
+    metric: str
+    difference: float
+    low: float
+    high: float
+    p_value: float
+    p_adjusted: float
+    mcnemar: tuple[McNemarResult, ...] = ()
+    sentence: str
+
+    @property
+    def significant(self) -> bool:
+        """Whether the interval excludes 0 and the adjusted p-value is below 5%."""
+        return (self.low > 0 or self.high < 0) and self.p_adjusted < 0.05
+
+
+class Comparison(Record):
+    """The content of comparison.json.
+
+    Attributes:
+        label_names: the classes.
+        seeds: all seeds.
+        splits: name -> number of examples.
+        budget: sentences on the budget that all methods had.
+        methods, pairs: the results.
+        sentences: the results in words.
+        time_ratio_lora_full: LoRA's training time by that of full fine-tuning; None without both.
+        notes: what to beware of.
+    """
+
+    label_names: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = ()
+    splits: dict[str, int] = {}
+    budget: tuple[str, ...] = ()
+    methods: tuple[MethodResult, ...]
+    pairs: tuple[PairResult, ...]
+    sentences: tuple[str, ...] = ()
+    time_ratio_lora_full: float | None = None
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def upgraded(cls, content: dict[str, Any]) -> dict[str, Any]:
+        """Format 1 called the method bag_of_words `words`."""
+        renamed = {"words": "bag_of_words"}
+        methods = [{**one, "method": renamed.get(one["method"], one["method"])} for one in content.get("methods", [])]
+        pairs = [
+            {**one, **{side: renamed.get(one[side], one[side]) for side in ("first", "second")}}
+            for one in content.get("pairs", [])
+        ]
+        return {**content, "methods": methods, "pairs": pairs}
+
+    @property
+    def main_split(self) -> str:
+        """The split that a report presents first: test where there is one."""
+        splits = list(self.methods[0].metrics)
+        return "test" if "test" in splits else splits[0]

@@ -18,11 +18,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from feathertune.errors import UserError
-
-Stage = Literal["before", "float", "ptq", "after"]
+from feathertune.folders.summary import Stage
 
 
 @dataclass(frozen=True)

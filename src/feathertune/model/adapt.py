@@ -11,10 +11,9 @@ import torch
 from torch import nn
 
 from feathertune.errors import UserError, nearest
-from feathertune.model.adapted_linear import AdaptedLinear
+from feathertune.model.adapted_linear import AdaptedLinear, TrainedLinear
 from feathertune.model.classifier import PackedClassifier, ParameterCount
 from feathertune.model.families import head_parameters
-from feathertune.quantization.fake import FakeQuantizedLinear
 
 
 @dataclass(frozen=True)
@@ -104,9 +103,8 @@ def merged(classifier: PackedClassifier) -> Iterator[None]:
             classifier.model.set_submodule(name, module.train(classifier.training))
 
 
-def _trained(classifier: PackedClassifier) -> list[tuple[str, AdaptedLinear | FakeQuantizedLinear]]:
-    kinds = (AdaptedLinear, FakeQuantizedLinear)
-    return [(name, module) for name, module in classifier.model.named_modules() if isinstance(module, kinds)]
+def _trained(classifier: PackedClassifier) -> list[tuple[str, TrainedLinear]]:
+    return [(name, module) for name, module in classifier.model.named_modules() if isinstance(module, TrainedLinear)]
 
 
 def adapted_names(model: nn.Module) -> tuple[str, ...]:

@@ -21,7 +21,15 @@ from feathertune.kernels.fast_linear import FastLinear
 from feathertune.kernels.matmul import matmul
 
 
-class AdaptedLinear(nn.Module):
+class TrainedLinear(nn.Module):
+    """A layer that stands in a plain linear's place while it is trained, and is replaced by `merged` afterwards."""
+
+    def merged(self) -> nn.Module:
+        """The layer as it is deployed."""
+        raise NotImplementedError
+
+
+class AdaptedLinear(TrainedLinear):
     """`W x + b` with W [O, I] frozen, plus `s B A x`. B starts at zero, so at first it is the layer it replaces.
 
     Everything is computed in W's dtype. The factors are float32 whatever that is, and so are their gradients.

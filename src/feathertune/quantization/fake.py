@@ -18,13 +18,13 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from feathertune.kernels.matmul import matmul
-from feathertune.model.adapted_linear import AdaptedLinear
+from feathertune.model.adapted_linear import AdaptedLinear, TrainedLinear
 from feathertune.quantization import numerics
 from feathertune.quantization.integer import Int4Matmul, Int8Matmul, IntegerLinear
 from feathertune.quantization.numerics import Activations, Bits, QuantizedRows
 
 
-class FakeQuantizedLinear(nn.Module):
+class FakeQuantizedLinear(TrainedLinear):
     """`fq(x) fq(W + s B A)' + b`, computed with the integers that `merged` hands out.
 
     What is trained is what was trained in the layer it replaces: the factors, or a head's own weight and bias, or

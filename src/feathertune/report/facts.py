@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from feathertune.folders.run import RunFolder, Stage
+from feathertune.folders.run import RunFolder
+from feathertune.folders.summary import Stage
 from feathertune.prediction.files import read_predictions
 from feathertune.prediction.predictions import Predictions
 from feathertune.recipe.files import load_recipe

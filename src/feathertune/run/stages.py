@@ -12,7 +12,8 @@ from feathertune.data.labels import soft_targets
 from feathertune.evaluation.calibration import apply_decision, describe_calibration
 from feathertune.evaluation.metrics import compute_metrics
 from feathertune.evaluation.selection import require_selectable
-from feathertune.folders.run import RunFolder, Stage
+from feathertune.folders.run import RunFolder
+from feathertune.folders.summary import Stage
 from feathertune.model.model_folder import save_model
 from feathertune.model.peft_files import TENSORS, save_adapter
 from feathertune.model.precision import set_precision

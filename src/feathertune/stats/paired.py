@@ -1,8 +1,8 @@
 """Two methods on the same examples: how far apart they are, and whether chance explains it.
 
 The predictions of S seeds of a method for N examples go in (`SeedPredictions`); an interval of each metric, and of the
-difference of two methods with its p-value, come out, over examples and seeds as `seeds.py` explains. scipy does the exact McNemar
-test, and the arithmetic of several tests is Holm's (Scandinavian Journal of Statistics 1979).
+difference of two methods with its p-value, come out, over examples and seeds as `seeds.py` explains. scipy does the
+exact McNemar test, and the arithmetic of several tests is Holm's (Scandinavian Journal of Statistics 1979).
 
 With one seed only the examples' variation is covered; `in_words` says so.
 """

@@ -1,0 +1,133 @@
+"""What a run knows before it trains: base.json, environment.json and data.json."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from feathertune.folders.record import Part, Record
+
+
+class BaseRecord(Record):
+    """The base model, pinned.
+
+    Attributes:
+        source: as the recipe names it.
+        revision: the Hub commit, or None.
+        folder: where the files were; the file itself for GGUF.
+        architecture, model_type: transformers' names.
+        max_length: tokens; longer texts are cut.
+        sha256: file -> checksum of weights, config and tokenizer.
+    """
+
+    source: str
+    revision: str | None
+    folder: str
+    architecture: str = ""
+    model_type: str = ""
+    max_length: int = 0
+    sha256: dict[str, str]
+
+
+class EnvironmentRecord(Record):
+    """The machine, the versions, and the command line where there was one."""
+
+    started: str
+    command: str | None
+    python: str
+    platform: str
+    packages: dict[str, str | None]
+    processor: str
+    cores: int | None = None
+    threads: int
+    accelerator: str | None = None
+
+
+class Spread(Part):
+    """The distribution of a number over the texts of a split."""
+
+    min: int
+    median: float
+    p95: float
+    max: int
+
+
+class ShownExample(Part):
+    """One example: where it stands, its label and rating, its text."""
+
+    place: str
+    label: str
+    rating: float | None
+    text: str
+
+
+class RepeatedText(Part):
+    """A text that occurs more than once: its first places, and its labels there."""
+
+    text: str
+    places: tuple[str, ...]
+    labels: tuple[str, ...]
+
+
+class Ratings(Part):
+    """The ratings of a split: a histogram (value -> count), or quantiles where there are many values."""
+
+    histogram: dict[str, int] | None = None
+    quantiles: dict[str, float] | None = None
+
+
+class SplitRecord(Part):
+    """The statistics of one split."""
+
+    count: int
+    characters: Spread
+    tokens: Spread | None
+    labels: dict[str, int]
+    ratings: Ratings | None
+    duplicates: int
+    conflicts: int
+    duplicate_examples: tuple[RepeatedText, ...]
+    examples: tuple[ShownExample, ...]
+
+
+class LeakRecord(Part):
+    """Texts of the second split that are in the first one too."""
+
+    splits: tuple[str, str]
+    count: int
+    examples: tuple[RepeatedText, ...]
+
+
+class ListedBadRow(Part):
+    """A row that was left out, and why."""
+
+    place: str
+    reason: str
+
+
+class BadRows(Part):
+    """How many rows were left out, and the first of them."""
+
+    count: int
+    listed: tuple[ListedBadRow, ...]
+
+
+class DataRecord(Record):
+    """Where the data came from and what is known about it.
+
+    Attributes:
+        source: as the recipe names it.
+        origin: what pins it: {"revision": ...} of the Hub, or {"files": {name: sha256}}.
+        splits: name -> statistics.
+        leaks: texts that are in two splits.
+        notes: sentences for the reader.
+        truncated_texts: split -> how many texts were cut at the maximum length; None where nothing was tokenized.
+    """
+
+    source: str
+    origin: dict[str, Any]
+    label_names: tuple[str, ...]
+    splits: dict[str, SplitRecord]
+    leaks: tuple[LeakRecord, ...]
+    bad_rows: BadRows
+    notes: tuple[str, ...]
+    truncated_texts: dict[str, int] | None = None

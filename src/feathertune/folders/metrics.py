@@ -1,0 +1,96 @@
+"""The metrics of one split: what evaluation/*.json hold, and what every stage of a run is summed up by."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from feathertune.folders.record import Part, Record
+
+Interval = tuple[float, float]
+
+
+class ClassScores(Part):
+    """One class: precision, recall, F1 and `support`, its number of examples."""
+
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+class CrossFittedMetrics(Part):
+    """What a chosen temperature or threshold is worth: each half of the examples decided by the other half's choice."""
+
+    loss: float
+    accuracy: float
+    precision: float
+    recall: float
+    f1: float
+    ece: float
+    intervals: dict[str, Interval | None] = {}
+
+
+class Metrics(Record):
+    """The metrics of one split. Rates are shares of 1.
+
+    Attributes:
+        split: the split's name.
+        num_examples: N.
+        loss: mean cross-entropy in nats.
+        accuracy: share of correct predictions.
+        precision, recall, f1: of the positive class (`averaging` binary) or the mean over classes (macro).
+        roc_auc: of the positive class, or the mean over the classes, each against the rest, that have examples on
+            both sides; None where only one class is present.
+        ece: expected calibration error (see `stats.calibration_error`), a difference of shares.
+        temperature: the logits were divided by it; 1 is the model as it is.
+        threshold: the positive class is predicted where its probability >= this; None for more than two classes.
+        averaging: binary or macro.
+        positive_label: the last name where there are two, else None.
+        per_class: label name -> its scores.
+        confusion_matrix: C rows (true) of C columns (predicted), counts.
+        label_names: C names, the order of `confusion_matrix`.
+        intervals: metric -> (low, high) at 95%, None where undefined; empty where none were computed.
+        cross_fitted: where temperature or threshold were chosen on this very split, the metrics without that
+            advantage; None where nothing was chosen here.
+    """
+
+    split: str
+    num_examples: int
+    loss: float
+    accuracy: float
+    precision: float
+    recall: float
+    f1: float
+    roc_auc: float | None
+    ece: float | None = None
+    temperature: float = 1.0
+    threshold: float | None = None
+    averaging: Literal["binary", "macro"]
+    positive_label: str | None
+    per_class: dict[str, ClassScores]
+    confusion_matrix: tuple[tuple[int, ...], ...]
+    label_names: tuple[str, ...]
+    intervals: dict[str, Interval | None] = {}
+    cross_fitted: CrossFittedMetrics | None = None
+
+    def value(self, name: str) -> float | None:
+        """One of the metrics by its name, such as `f1`."""
+        found: float | None = getattr(self, name)
+        return found
+
+    def interval(self, name: str) -> Interval | None:
+        """The 95% interval of a metric, None where there is none."""
+        return self.intervals.get(name)
+
+    def unbiased(self) -> Metrics:
+        """The metrics with the cross-fitted ones in the place of those that a choice on these examples flatters."""
+        if self.cross_fitted is None:
+            return self
+        own = {name: getattr(self.cross_fitted, name) for name in CrossFittedMetrics.model_fields}
+        return self.model_copy(update=own)
+
+    @property
+    def majority_label(self) -> str:
+        """The label that was predicted most often: of a majority baseline, its only one."""
+        totals = [sum(column) for column in zip(*self.confusion_matrix, strict=True)]
+        return self.label_names[totals.index(max(totals))]
