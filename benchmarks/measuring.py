@@ -1,8 +1,7 @@
-"""One contender's turn: in a process of its own, with a clock that leaves the warm-up out, and its peak memory.
+"""Measuring one turn: a process of its own, a clock that excludes the warm-up, and peak memory.
 
-A turn's process is forked from a server that has imported the libraries and computed nothing. So a turn does not wait
-for imports, its global settings ('medium', threads) end with it, and the memory that the imports take is the same for
-every contender.
+The process of a turn is forked from a server that has imported the libraries but computed nothing. So imports are not
+timed, global settings ('medium', threads) end with the turn, and the memory of the imports is the same for all.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 def in_own_process(function: Callable[..., Any], *arguments: Any) -> Any:
-    """`function(*arguments)`, computed in a process that ends with it. Both must be picklable."""
+    """`function(*arguments)`, computed in a process of its own. Both must be picklable."""
     methods = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
     if context.get_start_method() == "forkserver":
@@ -39,7 +38,7 @@ def in_own_process(function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def quieten() -> None:
-    """Let the libraries of this process say nothing that is not an error."""
+    """Silence everything but errors of the libraries in this process."""
     from transformers.utils import logging
 
     warnings.simplefilter("ignore")
@@ -47,37 +46,37 @@ def quieten() -> None:
     logging.disable_progress_bar()
 
 
-def tell(line: str) -> None:
-    """One line of progress, on stderr."""
+def progress(line: str) -> None:
+    """Print one line of progress on stderr."""
     print(f"  {line}", file=sys.stderr, flush=True)
 
 
 class StepClock:
-    """Times training steps after a warm-up, and says when a turn has had enough of them.
+    """Times training steps after a warm-up, and ends the turn when enough have been timed.
 
-    The warm-up lasts `warm_up` seconds (2 to 40 steps): kernels are compiled for each new number of tokens, which a
-    training of hundreds of steps does once. After it, `steps` steps are timed, but no more than what begins within
-    `seconds`, and at least two, or one that takes twice as long as that.
+    The warm-up lasts `warm_up` seconds (2 to 40 steps): kernels are compiled for each new number of tokens, which
+    hardly matters in a training of hundreds of steps. Then `steps` steps are timed, but only those that begin within
+    `seconds`; at least two, or a single one that takes twice as long as that.
     """
 
     def __init__(self, steps: int, seconds: float, warm_up: float) -> None:
         self.steps, self.seconds, self.warm_up = steps, seconds, warm_up
         self.timed: list[float] = []
-        self.peak_before_mib = 0.0  # the most memory held before the first timed step
+        self.peak_before_mib = 0.0  # peak memory before the first timed step
         self._warming, self._warmed = True, 0
         self._began = self._last = 0.0
 
     @property
-    def most_steps(self) -> int:
-        """How many steps a turn can take, warm-up included."""
+    def max_steps(self) -> int:
+        """The largest number of steps of a turn, including the warm-up."""
         return _MAX_WARM_UP_STEPS + max(2, self.steps)
 
     def start(self) -> None:
-        """The first step begins."""
+        """Mark the start of the first step."""
         self._began = self._last = time.perf_counter()
 
     def tick(self) -> bool:
-        """A step has ended and the next one begins; returns whether the turn is over."""
+        """Mark the end of a step and the start of the next one. Returns whether the turn is over."""
         now = time.perf_counter()
         step, self._last = now - self._last, now
         if self._warming:
@@ -85,7 +84,7 @@ class StepClock:
             if self._warmed >= 2 and (now - self._began >= self.warm_up or self._warmed == _MAX_WARM_UP_STEPS):
                 self._warming = False
                 self.peak_before_mib = peak_mib()
-                forget_peak_memory()
+                reset_peak_memory()
                 self._last = time.perf_counter()
             return False
         self.timed.append(step)
@@ -95,29 +94,29 @@ class StepClock:
 
 
 def peak_mib() -> float:
-    """The most memory that this process has held, in MiB, since it began or since `forget_peak_memory`."""
+    """The peak memory of this process in MiB, since its start or since `reset_peak_memory`."""
     if not _STATUS.is_file():
         return peak_memory_mib()
-    # Not getrusage: what it says of a child includes its parent.
+    # Not getrusage, whose value for a child process includes its parent.
     line = next(line for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM:"))
     return int(line.split()[1]) / 1024
 
 
-def forget_peak_memory() -> None:
-    """Let `peak_mib` begin anew where Linux can do that (elsewhere it stays the whole process's)."""
+def reset_peak_memory() -> None:
+    """Restart `peak_mib` on Linux; elsewhere it remains the peak since the start of the process."""
     if _CLEAR.exists():
         _CLEAR.write_text("5")
 
 
 def spread(values: list[float]) -> dict[str, float]:
-    """Median, smallest and largest."""
+    """Median, minimum and maximum."""
     return {"median": statistics.median(values), "min": min(values), "max": max(values)}
 
 
 def in_columns(rows: list[tuple[str, ...]]) -> str:
-    """Rows of cells as a text table; the first column is left-aligned, and a row of one cell is a heading."""
-    full = [row for row in rows if len(row) > 1]
-    widths = [max(len(row[column]) for row in full) for column in range(len(full[0]))]
+    """Rows of cells as a text table. The first column is left-aligned; a row with one cell is a heading."""
+    complete = [row for row in rows if len(row) > 1]
+    widths = [max(len(row[column]) for row in complete) for column in range(len(complete[0]))]
     lines = []
     for row in rows:
         cells = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=False)]

@@ -1,4 +1,4 @@
-"""Feathertune's own loop, as `feathertune train` runs it."""
+"""Training by Feathertune, with the loop of `feathertune train`."""
 
 from __future__ import annotations
 
@@ -9,12 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from feathertune.model.adapt import (
-    LoraShape,
-    add_lora,
-    find_targets,
-    train_everything,
-)
+from feathertune.model.adapt import LoraShape, add_lora, find_targets, train_everything
 from feathertune.model.base import build_random
 from feathertune.model.classifier import PackedClassifier
 from feathertune.model.precision import set_precision
@@ -38,7 +33,7 @@ def _train_everything(classifier: PackedClassifier, _turn: Turn) -> None:
 
 
 def _quantize_to(weights: Width) -> Callable[[PackedClassifier, Turn], None]:
-    """LoRA with the quantizers on, as `method: qat` trains once LoRA alone is done."""
+    """LoRA with fake quantization, the second training of `method: qat`."""
 
     def method(classifier: PackedClassifier, turn: Turn) -> None:
         _add_lora(classifier, turn)
@@ -47,7 +42,7 @@ def _quantize_to(weights: Width) -> Callable[[PackedClassifier, Turn], None]:
     return method
 
 
-# What `Contender.method` makes of the base, before its precision is set.
+# Method -> what it does to the base before the precision is set.
 METHODS: dict[str, Callable[[PackedClassifier, Turn], None]] = {
     "lora": _add_lora,
     "full": _train_everything,
@@ -57,7 +52,7 @@ METHODS: dict[str, Callable[[PackedClassifier, Turn], None]] = {
 
 
 def train(turn: Turn, clock: StepClock) -> None:
-    """Train until `clock` has had enough."""
+    """Train until `clock` ends the turn."""
     from accelerate import Accelerator
 
     classifier = build_random(turn.shape.config(turn.dropout), LABELS, turn.seed)
@@ -67,7 +62,7 @@ def train(turn: Turn, clock: StepClock) -> None:
     pool = turn.pool()
     labels = np.arange(len(pool)) % 2
     with tempfile.TemporaryDirectory() as folder:
-        places = TrainingPaths(Path(folder) / "metrics.jsonl", Path(folder) / "checkpoints", "benchmark")
+        paths = TrainingPaths(Path(folder) / "metrics.jsonl", Path(folder) / "checkpoints", "benchmark")
         settings = LoopSettings(
             epochs=1,
             batch_size=turn.micro_batch,
@@ -81,18 +76,18 @@ def train(turn: Turn, clock: StepClock) -> None:
         )
         data = TrainingSet(pool, labels, labels)
         try:
-            train_loop(classifier, optimizer, data, _never, settings, places, _Watch(clock), Accelerator(cpu=True))
-        except _Enough:
+            train_loop(classifier, optimizer, data, _never, settings, paths, _Watch(clock), Accelerator(cpu=True))
+        except _TurnOver:
             return
-    raise RuntimeError("the epoch ended before the turn did")
+    raise RuntimeError("the epoch ended before the turn")
 
 
-class _Enough(Exception):  # noqa: N818 - no error: the turn is over
+class _TurnOver(Exception):  # noqa: N818 - not an error
     pass
 
 
 class _Watch(SilentReporter):
-    """Tells the clock when steps begin and end."""
+    """Passes the start and end of steps to the clock."""
 
     def __init__(self, clock: StepClock) -> None:
         self._clock = clock
@@ -102,7 +97,7 @@ class _Watch(SilentReporter):
 
     def step(self, step: int, loss: float, examples_per_second: float) -> None:
         if self._clock.tick():
-            raise _Enough
+            raise _TurnOver
 
 
 def _never() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""PEFT with transformers' Trainer, as its documentation shows it."""
+"""Training by PEFT and transformers' Trainer, as in PEFT's documentation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from turns import ALPHA, DECAY, LABELS, RATE, Turn
 
 
 def train(turn: Turn, clock: StepClock) -> None:
-    """Train until `clock` has had enough."""
+    """Train until `clock` ends the turn."""
     from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments, set_seed
 
     contender = turn.contender
@@ -21,7 +21,7 @@ def train(turn: Turn, clock: StepClock) -> None:
     set_seed(turn.seed)
     model = _model(turn)
     pool = turn.pool()
-    order = turn.order(pool)[: clock.most_steps * turn.batch]
+    order = turn.order(pool)[: clock.max_steps * turn.batch]
     rows = [{"input_ids": pool[index].tolist(), "labels": int(index % 2)} for index in order]
 
     class Watch(TrainerCallback):  # type: ignore[misc]
@@ -34,13 +34,13 @@ def train(turn: Turn, clock: StepClock) -> None:
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
             folder,
-            max_steps=clock.most_steps,
+            max_steps=clock.max_steps,
             per_device_train_batch_size=turn.micro_batch,
             gradient_accumulation_steps=turn.batch // turn.micro_batch,
             learning_rate=RATE,
             weight_decay=DECAY,
             bf16=contender.precision == "bf16",
-            train_sampling_strategy="sequential",  # the rows are in their order, random or grouped, already
+            train_sampling_strategy="sequential",  # the rows are already in their random or grouped order
             save_strategy="no",
             logging_strategy="no",
             report_to=[],
@@ -54,7 +54,7 @@ def train(turn: Turn, clock: StepClock) -> None:
 
 
 def _model(turn: Turn) -> Any:
-    """A random model of the shape, with an adapter unless everything is trained."""
+    """A random model of the shape, with an adapter unless all weights are trained."""
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForSequenceClassification
 
@@ -75,7 +75,7 @@ def _model(turn: Turn) -> Any:
 
 
 class _Collator:
-    """Pads a batch on the right: to its longest text, or to `pad_to`."""
+    """Pads a batch on the right, to its longest text or to `pad_to`."""
 
     def __init__(self, pad_token: int, pad_to: int | None) -> None:
         self.pad_token, self.pad_to = pad_token, pad_to

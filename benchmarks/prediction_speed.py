@@ -1,16 +1,17 @@
-"""Prediction speed: transformers' pipeline and padded, merged PEFT beside Feathertune, and whether they agree.
+"""Prediction speed of transformers' pipeline, of padded and merged PEFT, and of Feathertune, and their agreement.
 
     python benchmarks/prediction_speed.py --data FOLDER --tokenizer GPT2_TOKENIZER_FOLDER --output speeds.json
 
-All predict the same texts, with the same random weights and the same adapter, which each loads from transformers' and
-PEFT's files. They take turns, round after round, each turn in a process of its own; imports, loading and a warm-up of
-128 texts are not counted. Times are from strings to probabilities, tokenizing included, and once more from token
-ids. The peers have the batch that a sweep found fastest for each of them. Their speed does not depend on how many texts
-there are, so they are given the first --peer-texts alone. Feathertune's does, and it is given all: identical texts are
-computed once, and for causal models a common beginning too.
+All predict the same texts with the same random weights and the same adapter, loaded from files of transformers and
+PEFT. They take turns, round after round, each turn in a process of its own; imports, loading and a warm-up of 128 texts
+are not counted. Times are from strings to probabilities, including tokenization, and also from token ids. Each peer has
+the fastest batch of a sweep. The peers' speed does not depend on the number of texts, so they predict only the first
+--peer-texts. Feathertune's does depend on it, so it predicts all: identical texts are computed once, and for causal
+models common beginnings too.
 
-The scores must agree, or the exit status is 1: in fp32 they are the pipeline's to 1e-5, and in bf16 the labels are the
-pipeline's wherever its two probabilities are at least 0.05 apart: its own bf16 moves each by up to 0.023.
+The exit status is 1 if the predictions do not agree: in fp32 probabilities must equal the pipeline's to 1e-5, and in
+bf16 labels must equal the pipeline's wherever its two probabilities differ by at least 0.05, since the pipeline's own
+bf16 changes each by up to 0.023.
 """
 
 from __future__ import annotations
@@ -29,18 +30,18 @@ from feathertune.errors import UserError
 from feathertune.system.files import write_json
 from feathertune.system.machine import describe_environment
 from feathertune.wording.duration import duration
-from measuring import in_columns, in_own_process, spread, tell
-from predictors import CONTENDERS, SeedPredictions, Turn, predict, save_model
+from measuring import in_columns, in_own_process, progress, spread
+from predictors import CONTENDERS, Result, Turn, predict, save_model
 from shapes import MAX_LENGTH, SHAPES, Shape, find_tokenizer, read_texts
 
-GOALS = {"gpt2": {"ours-fp32": 4.5, "ours-bf16": 8.0}}  # times the pipeline, from strings
+GOALS = {"gpt2": {"ours-fp32": 4.5, "ours-bf16": 8.0}}  # times the pipeline's speed, from strings
 TOLERANCE, NEAR_TIE = 1e-5, 0.05
-_HEAD_TEXTS = 64  # that the random head is fitted to
+_HEAD_TEXTS = 64  # texts that the random head is fitted to
 _SWEEP_TEXTS = 128
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the rounds, print a table for each model; returns 1 where answers disagree."""
+    """Run the rounds and print a table for each model. Returns 1 if predictions disagree."""
     began, options = time.monotonic(), _parse(arguments)
     report: dict[str, Any] = {
         "environment": describe_environment(" ".join(["benchmarks/prediction_speed.py", *(arguments or sys.argv[1:])])),
@@ -57,7 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
         report["models"][name] = measured = _measure(shape, texts, options)
         print(_table(name, measured), end="\n\n", flush=True)
     report["seconds"] = time.monotonic() - began
-    tell(f"took {duration(report['seconds'])}")
+    progress(f"took {duration(report['seconds'])}")
     if options.output:
         write_json(options.output, report)
     return int(not all(model["agreement"]["holds"] for model in report["models"].values()))
@@ -65,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _measure(shape: Shape, texts: list[str], options: argparse.Namespace) -> dict[str, Any]:
     """All rounds of one model."""
-    answers: dict[str, list[SeedPredictions]] = {name: [] for name in options.contenders}
+    results: dict[str, list[Result]] = {name: [] for name in options.contenders}
     with tempfile.TemporaryDirectory() as folder:
         tokens = find_tokenizer(shape, options.tokenizer)(texts, truncation=True, max_length=MAX_LENGTH)["input_ids"]
         in_own_process(save_model, shape, Path(folder), tokens[:_HEAD_TEXTS])
@@ -79,66 +80,66 @@ def _measure(shape: Shape, texts: list[str], options: argparse.Namespace) -> dic
                 turns[name] = replace(fewer, batch=_best_batch(name, fewer, options.sweep))
         for number in range(options.rounds):
             for name, turn in turns.items():
-                answers[name].append(in_own_process(predict, turn))
-                tell(f"round {number + 1}  {name:14} {answers[name][-1].seconds:7.2f} s")
+                results[name].append(in_own_process(predict, turn))
+                progress(f"round {number + 1}  {name:14} {results[name][-1].seconds:7.2f} s")
     return {
         "texts": len(texts),
         "peer_texts": min(len(texts), options.peer_texts),
         "different_texts": len(set(texts)),
         "tokens_per_text": float(np.mean([len(ids) for ids in tokens])),
-        "rows": {name: _row(turns[name], answers[name]) for name in turns},
-        "agreement": _agreement({name: given[0].probabilities_NC for name, given in answers.items()}),
+        "rows": {name: _row(turns[name], results[name]) for name in turns},
+        "agreement": _agreement({name: rounds[0].probabilities_NC for name, rounds in results.items()}),
     }
 
 
 def _best_batch(name: str, turn: Turn, sweep: list[int]) -> int:
-    """The fastest of the batches over the first texts."""
+    """The fastest batch for the first texts."""
     if len(sweep) == 1:
         return sweep[0]
     few = turn.texts[:_SWEEP_TEXTS]
     seconds = {batch: in_own_process(predict, replace(turn, texts=few, batch=batch)).seconds for batch in sweep}
-    told = ", ".join(f"{batch}: {len(few) / taken:.0f}/s" for batch, taken in seconds.items())
-    tell(f"sweep  {name:14} {told}")
+    speeds = ", ".join(f"{batch}: {len(few) / taken:.0f}/s" for batch, taken in seconds.items())
+    progress(f"sweep  {name:14} {speeds}")
     return min(seconds, key=lambda batch: seconds[batch])
 
 
-def _row(turn: Turn, answers: list[SeedPredictions]) -> dict[str, Any]:
+def _row(turn: Turn, results: list[Result]) -> dict[str, Any]:
     return {
         "title": turn.contender.title,
         "batch": None if turn.contender.kind == "feathertune" else turn.batch,
-        "texts_per_second": spread([len(turn.texts) / given.seconds for given in answers]),
-        "texts_per_second_from_tokens": spread([len(turn.texts) / given.seconds_from_tokens for given in answers]),
-        "peak_mib": max(given.peak_mib for given in answers),
+        "texts_per_second": spread([len(turn.texts) / result.seconds for result in results]),
+        "texts_per_second_from_tokens": spread([len(turn.texts) / result.seconds_from_tokens for result in results]),
+        "peak_mib": max(result.peak_mib for result in results),
     }
 
 
 def _agreement(probabilities: dict[str, np.ndarray]) -> dict[str, Any]:
-    """How far each contender's answers are from the float32 pipeline's, and whether ours are near enough."""
+    """The differences from the float32 pipeline, and whether those of Feathertune are small enough."""
     if "pipeline" not in probabilities:
-        return {"holds": True, "told": "not checked: it is held against the pipeline, which did not take part"}
+        return {"holds": True, "note": "agreement not checked: the pipeline did not take part"}
     reference_NC = probabilities["pipeline"]
     clear_N = np.abs(reference_NC[:, 1] - reference_NC[:, 0]) >= NEAR_TIE
-    found: dict[str, Any] = {"holds": True, "near_ties": int((~clear_N).sum())}
-    found["yes_share"] = float(reference_NC.argmax(axis=1).mean())
-    found["score_deviation"] = float(reference_NC[:, 1].std())
-    for name, given_NC in probabilities.items():
-        given_NC = given_NC[: len(reference_NC)]
-        differing_N = given_NC.argmax(axis=1) != reference_NC.argmax(axis=1)
-        largest = float(np.abs(given_NC - reference_NC).max())
-        found[name] = {
+    agreement: dict[str, Any] = {"holds": True, "near_ties": int((~clear_N).sum())}
+    agreement["yes_share"] = float(reference_NC.argmax(axis=1).mean())
+    agreement["score_deviation"] = float(reference_NC[:, 1].std())
+    for name, probabilities_NC in probabilities.items():
+        common_NC = probabilities_NC[: len(reference_NC)]
+        differing_N = common_NC.argmax(axis=1) != reference_NC.argmax(axis=1)
+        largest = float(np.abs(common_NC - reference_NC).max())
+        agreement[name] = {
             "largest_difference": largest,
             "other_labels": int(differing_N.sum()),
             "other_labels_outside_near_ties": int((differing_N & clear_N).sum()),
         }
         if name == "ours-fp32" and not largest <= TOLERANCE:
-            found["holds"] = False
+            agreement["holds"] = False
         if name == "ours-bf16" and (differing_N & clear_N).any():
-            found["holds"] = False
-    return found
+            agreement["holds"] = False
+    return agreement
 
 
 def _table(name: str, measured: dict[str, Any]) -> str:
-    """What a person reads."""
+    """The results of one model as text."""
     rows, agreement = measured["rows"], measured["agreement"]
     peer = rows.get("pipeline")
     table = [
@@ -161,14 +162,14 @@ def _table(name: str, measured: dict[str, Any]) -> str:
         )
     head = (
         f"{name}: {measured['texts']} texts ({measured['different_texts']} different, "
-        f"{measured['tokens_per_text']:.1f} tokens each), of which the peers predict {measured['peer_texts']}"
+        f"{measured['tokens_per_text']:.1f} tokens each); the peers predict {measured['peer_texts']}"
     )
-    return f"{head}\n{in_columns(table)}\n{_told(agreement)}"
+    return f"{head}\n{in_columns(table)}\n{_agreement_in_words(agreement)}"
 
 
-def _told(agreement: dict[str, Any]) -> str:
-    if "told" in agreement:
-        return str(agreement["told"])
+def _agreement_in_words(agreement: dict[str, Any]) -> str:
+    if "note" in agreement:
+        return str(agreement["note"])
     labels = ", ".join(
         f"{name} {agreement[name]['other_labels']} ({agreement[name]['other_labels_outside_near_ties']} of them clear)"
         for name in agreement
@@ -177,7 +178,7 @@ def _told(agreement: dict[str, Any]) -> str:
     return (
         f"labels other than the pipeline's: {labels or 'none compared'}; {agreement['near_ties']} near-ties, "
         f"{agreement['yes_share']:.0%} yes, scores' standard deviation {agreement['score_deviation']:.3f}\n"
-        + ("answers agree" if agreement["holds"] else "ANSWERS DISAGREE")
+        + ("predictions agree" if agreement["holds"] else "PREDICTIONS DISAGREE")
     )
 
 
@@ -187,11 +188,11 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--contenders", nargs="+", choices=list(CONTENDERS), default=list(CONTENDERS), metavar="NAME")
     parser.add_argument("--data", default="sample", help="a folder with the columns content and rating (or Google's)")
     parser.add_argument("--tokenizer", help="a folder with GPT-2's tokenizer, which is needed for that model")
-    parser.add_argument("--texts", type=int, help="how many of the validation split; all by default")
-    parser.add_argument("--peer-texts", type=int, default=1000, help="how many of those the peers predict")
+    parser.add_argument("--texts", type=int, help="texts of the validation split; all by default")
+    parser.add_argument("--peer-texts", type=int, default=1000, help="of these, the texts that the peers predict")
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--sweep", nargs="+", type=int, default=[1, 8, 32, 128], help="the peers' batches to try")
-    parser.add_argument("--quick", action="store_true", help="one round over 300 texts, batch 32: a look")
+    parser.add_argument("--sweep", nargs="+", type=int, default=[1, 8, 32, 128], help="batches of the peers to try")
+    parser.add_argument("--quick", action="store_true", help="one round over 300 texts, batch 32")
     parser.add_argument("--output", type=Path, help="a JSON file")
     options = parser.parse_args(arguments)
     if options.quick:

@@ -1,6 +1,6 @@
-"""The contenders of prediction_speed.py: each loads one base and one adapter from disk, as its users do, and predicts.
+"""The contenders of prediction_speed.py. Each loads the same base and adapter from disk, as its users would.
 
-The base and the adapter are random but lively (see `save_model`), in the files that transformers and PEFT write.
+The base and the adapter are random, with large weights (see `save_model`), in files of transformers and PEFT.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from shapes import MAX_LENGTH, Shape, find_tokenizer
 
 LABELS = ("no", "yes")
 
-WARM_UP_TEXTS = 128  # of every contender
+WARM_UP_TEXTS = 128  # for every contender
 
 
 @dataclass(frozen=True)
 class Contender:
-    """One way to predict many texts; `batch` is the one it starts with, before a sweep finds its best."""
+    """One way to predict many texts."""
 
     title: str
     kind: Literal["pipeline", "padded", "feathertune"]
@@ -45,7 +45,7 @@ CONTENDERS: dict[str, Contender] = {
 
 @dataclass(frozen=True)
 class Turn:
-    """One contender's turn: `folder` holds base/ and adapter/; `batch` is the peers', ours has a token budget."""
+    """One contender's turn. `folder` holds base/ and adapter/; `batch` is for the peers, ours has a token budget."""
 
     shape: Shape
     contender: Contender
@@ -56,8 +56,8 @@ class Turn:
 
 
 @dataclass(frozen=True)
-class SeedPredictions:
-    """What one turn gave: seconds for all texts, from strings and from token ids, and [N, 2] probabilities."""
+class Result:
+    """The result of one turn: seconds for all texts, from strings and from token ids, and [N, 2] probabilities."""
 
     seconds: float
     seconds_from_tokens: float
@@ -65,8 +65,8 @@ class SeedPredictions:
     peak_mib: float
 
 
-def predict(turn: Turn) -> SeedPredictions:
-    """Take the turn, in this process: load, warm up, then predict everything twice."""
+def predict(turn: Turn) -> Result:
+    """Take the turn in this process: load, warm up, then predict everything twice."""
     quieten()
     tokenizer = find_tokenizer(turn.shape, turn.tokenizer)
     build = {"pipeline": _pipeline, "padded": _padded, "feathertune": _feathertune}[turn.contender.kind]
@@ -78,7 +78,7 @@ def predict(turn: Turn) -> SeedPredictions:
     tokens = tokens_of(turn.texts)
     began_again = time.perf_counter()
     from_tokens(tokens)
-    return SeedPredictions(between - began, time.perf_counter() - began_again, probabilities_NC, peak_mib())
+    return Result(between - began, time.perf_counter() - began_again, probabilities_NC, peak_mib())
 
 
 _Ways = tuple[Callable[[list[str]], np.ndarray], Callable[[list[str]], Any], Callable[[Any], np.ndarray]]
@@ -108,7 +108,7 @@ def _feathertune(turn: Turn, tokenizer: Any) -> _Ways:
 
 
 def _merged_peft(turn: Turn) -> Any:
-    """Transformers' model with the adapter merged into it by PEFT."""
+    """Transformers' model with the adapter merged by PEFT."""
     from peft import PeftModel
     from transformers import AutoModelForSequenceClassification
 
@@ -131,8 +131,8 @@ def _pipeline(turn: Turn, tokenizer: Any) -> _Ways:
     def tokens_of(texts: list[str]) -> list[Any]:
         return [{"encoded": pipeline.preprocess(text, truncation=True, max_length=MAX_LENGTH)} for text in texts]
 
-    def table(answers: list[list[dict[str, Any]]]) -> np.ndarray:
-        by_label = [{entry["label"]: entry["score"] for entry in answer} for answer in answers]
+    def table(predictions: list[list[dict[str, Any]]]) -> np.ndarray:
+        by_label = [{entry["label"]: entry["score"] for entry in scores} for scores in predictions]
         return np.array([[scores[model.config.id2label[index]] for index in (0, 1)] for scores in by_label])
 
     return (
@@ -164,11 +164,11 @@ def _padded(turn: Turn, tokenizer: Any) -> _Ways:
 
 
 def save_model(shape: Shape, folder: Path, tokens: list[list[int]]) -> None:
-    """Write a random base and a random adapter whose answers differ from text to text.
+    """Write a random base and a random adapter whose predictions differ from text to text.
 
-    With transformers' small initial weights, what a text says would hardly reach the pooled row, and rounding would
-    have nothing to spoil. So matrices are made to keep their input's size, LoRA's B is not zero, and the head reads
-    what differs between the given texts: its logits have a standard deviation of 1 and a mean of 0 over them.
+    With transformers' small initial weights, texts would hardly affect the pooled row, and rounding would be invisible.
+    So matrices preserve the size of their input, LoRA's B is not zero, and the head reads what differs between the
+    given texts: its logits for them have a standard deviation of 1 and a mean of 0.
     """
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForSequenceClassification
@@ -196,12 +196,12 @@ def save_model(shape: Shape, folder: Path, tokens: list[list[int]]) -> None:
         for name, parameter in adapted.named_parameters():
             if "lora_B" in name:
                 parameter.normal_(std=0.01)
-        _spread_answers(adapted, tokens)
+        _spread_logits(adapted, tokens)
     adapted.save_pretrained(folder / "adapter")
 
 
-def _spread_answers(adapted: Any, tokens: list[list[int]]) -> None:
-    """Set the trained copy of the head so that its logits are spread over these texts."""
+def _spread_logits(adapted: Any, tokens: list[list[int]]) -> None:
+    """Set the trained copy of the head so that its logits differ between these texts."""
     head = next(m for name, m in adapted.named_modules() if name.endswith("modules_to_save.default"))
     rows: list[torch.Tensor] = []
     handle = head.register_forward_pre_hook(lambda _module, inputs: rows.append(inputs[0]))

@@ -1,17 +1,17 @@
-"""What grows with the data, and what must not: training and predicting on 1,000 to 1,000,000 generated rows.
+"""Time and memory of training and prediction for 1,000 to 1,000,000 generated rows.
 
-Each size runs in a process of its own, so that its peak memory is its own: rows are read from a file, looked through
-for copies, tokenized, trained on, evaluated, written as predictions, and predicted again from the file as `feathertune
-predict --input` does. The model is a tiny BERT, and training stops after one step of 32 texts for every 2,000 rows (at
-least 30), so that the parts around the model are what is measured. Time per row and per token, and memory, should
-be the same at every size: beside each figure stands its ratio to the size before.
+Each size runs in a process of its own, because of its peak memory. Rows are read from a file, searched for duplicates,
+tokenized, trained on, predicted, written, and predicted again from the file as by `feathertune predict --input`. The
+model is a tiny BERT, and training takes one step of 32 texts for every 2,000 rows (at least 30), so that mostly the
+parts around the model are measured. Time per row and per token, and memory, should be the same for all sizes: each
+figure is followed by its ratio to the previous size.
 
     python benchmarks/scaling.py                 # 1,000 to 1,000,000 rows
     python benchmarks/scaling.py --quick         # to 10,000
     python benchmarks/scaling.py --output scaling.json
 
-Own memory is what only this process can use; memory altogether counts mapped files too (texts, token ids, libraries),
-whose pages the system takes back when something else needs them.
+Own memory is private to the process. Total memory includes memory-mapped files (texts, token ids, libraries), whose
+pages the system reclaims when it needs them.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ if TYPE_CHECKING:
     from feathertune.training.loop import TrainingSet
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
-BATCH, FEWEST_STEPS, ROWS_A_STEP = 32, 30, 2_000
+BATCH, MIN_STEPS, ROWS_PER_STEP = 32, 30, 2_000
 REPEATED_SECONDS, MAX_REPEATS = 0.5, 20
 WARM_UP_ROWS = 1_000
-# key -> (what it is called, what it is divided by)
+# key -> (name, unit)
 STAGES = {
     "read": ("reading", "row"),
-    "check": ("looking for copies", "row"),
+    "check": ("finding duplicates", "row"),
     "tokenize": ("tokenizing", "token"),
     "train": ("training", "trained token"),
     "evaluate": ("predicting a split", "token"),
@@ -55,9 +55,9 @@ STAGES = {
 
 
 def train_some(classifier: PackedClassifier, data: TrainingSet, steps: int, folder: Path) -> tuple[float, int]:
-    """Train for `steps` steps of the first epoch over all of `data`; returns seconds and tokens.
+    """Train for `steps` steps of the first epoch on `data`. Returns the seconds and the number of tokens.
 
-    The seconds are the median step's, times `steps`.
+    The seconds are the median over steps, times `steps`.
     """
     from accelerate import Accelerator
 
@@ -67,7 +67,7 @@ def train_some(classifier: PackedClassifier, data: TrainingSet, steps: int, fold
     from feathertune.training.record import TrainingPaths
     from feathertune.training.reporter import SilentReporter
 
-    class Enough(Exception):  # noqa: N818  # it is no error
+    class StepsDone(Exception):  # noqa: N818  # not an error
         """Raised to leave the loop."""
 
     class Clock(SilentReporter):
@@ -77,15 +77,15 @@ def train_some(classifier: PackedClassifier, data: TrainingSet, steps: int, fold
         def step(self, step: int, loss: float, examples_per_second: float) -> None:
             self.ends.append(time.perf_counter())
             if step == steps:
-                raise Enough
+                raise StepsDone
 
     clock = Clock()
     optimizer = build_optimizer(classifier, learning_rate=1e-4, head_learning_rate=None, weight_decay=0.01)
     settings = LoopSettings(1, BATCH, 1, 0.0, "linear", 1.0, "loss", None, 0)
-    places = TrainingPaths(folder / "metrics.jsonl", folder / "checkpoints", "scaling")
+    paths = TrainingPaths(folder / "metrics.jsonl", folder / "checkpoints", "scaling")
     try:
-        train_loop(classifier, optimizer, data, dict, settings, places, clock, Accelerator(cpu=True))
-    except Enough:
+        train_loop(classifier, optimizer, data, dict, settings, paths, clock, Accelerator(cpu=True))
+    except StepsDone:
         order = np.concatenate(training_steps(len(data.texts), BATCH, seed=0, epoch=1)[:steps])
         seconds = steps * statistics.median(end - begin for begin, end in pairwise(clock.ends))
         return seconds, int(data.texts.lengths[order].sum())
@@ -93,7 +93,7 @@ def train_some(classifier: PackedClassifier, data: TrainingSet, steps: int, fold
 
 
 def predict_file(classifier: PackedClassifier, tokenizer: Any, source: Path, output: Path) -> None:
-    """What `feathertune predict --input` does, once the model is loaded."""
+    """Predict a file as `feathertune predict --input` does, with a loaded model."""
     from feathertune.folders.run import RunFolder
     from feathertune.recipe.schema import Recipe
     from feathertune.run.load import TrainedModel
@@ -107,10 +107,10 @@ def predict_file(classifier: PackedClassifier, tokenizer: Any, source: Path, out
 
 
 def warm_up(classifier: PackedClassifier, tokenizer: Any, folder: Path) -> None:
-    """Let libraries be imported and kernels be compiled on a thousand other rows, outside of what is measured.
+    """Import libraries and compile kernels with a thousand other rows, before anything is measured.
 
-    A kernel is compiled for each number of tokens in a batch, and up to about a thousand are kept (300 MiB): a large
-    data set meets all those numbers and a small one only some, unless they are met here.
+    A kernel is compiled for each number of tokens in a batch, and up to about a thousand are kept (300 MiB). A large
+    data set has all those numbers and a small one only some, so all of them are compiled here.
     """
     from feathertune.data.loading import load_dataset
     from feathertune.data.texts import iterate
@@ -129,7 +129,7 @@ def warm_up(classifier: PackedClassifier, tokenizer: Any, folder: Path) -> None:
 
 
 def measure(data: Path, rows: int) -> dict[str, Any]:
-    """Everything there is to know about one size; run in a process of its own."""
+    """All results for one size, measured in this process."""
     from feathertune.data.loading import load_dataset
     from feathertune.data.overlap import find_overlap
     from feathertune.data.statistics import describe
@@ -155,7 +155,7 @@ def measure(data: Path, rows: int) -> dict[str, Any]:
         train = dataset.splits["train"]
         texts = timed("tokenize", lambda: tokenize(tokenizer, iterate(train.texts), MAX_LENGTH))
         timed("check", lambda: describe(dataset, None, overlap=find_overlap(dataset)))
-        steps = min(max(FEWEST_STEPS, rows // ROWS_A_STEP), -(-rows // BATCH))
+        steps = min(max(MIN_STEPS, rows // ROWS_PER_STEP), -(-rows // BATCH))
         training = TrainingSet(texts, train.labels, train.rows)
         seconds["train"], trained_tokens = train_some(classifier, training, steps, folder)
         predictions = timed("evaluate", lambda: predict_split(classifier, train, texts))
@@ -176,7 +176,7 @@ def measure(data: Path, rows: int) -> dict[str, Any]:
 
 
 def median_of_repeats(work: Callable[[], Any]) -> tuple[Any, float]:
-    """What `work` returned, and the median of its seconds; what takes less than half a second is repeated."""
+    """The result of `work`, and its median time in seconds. Work of less than half a second is repeated."""
     times: list[float] = []
     while not times or (sum(times) < REPEATED_SECONDS and len(times) < MAX_REPEATS):
         began = time.perf_counter()
@@ -187,31 +187,31 @@ def median_of_repeats(work: Callable[[], Any]) -> tuple[Any, float]:
 
 @contextmanager
 def own_memory() -> Iterator[list[float]]:
-    """Look, every few milliseconds, how much memory this process has that is shared with no file: [most, in MiB].
+    """Sample the memory of this process that is not shared with a file, every few milliseconds: [peak in MiB].
 
-    Where the system does not tell the shared part (only Linux does so cheaply), it is the whole.
+    Only Linux reports the shared part cheaply; elsewhere it is included.
     """
     import psutil
 
-    most, done = [0.0], threading.Event()
+    peak, done = [0.0], threading.Event()
 
     def watch() -> None:
         process = psutil.Process()
         while not done.wait(0.005):
             info = process.memory_info()
-            most[0] = max(most[0], (info.rss - getattr(info, "shared", 0)) / 2**20)
+            peak[0] = max(peak[0], (info.rss - getattr(info, "shared", 0)) / 2**20)
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
     try:
-        yield most
+        yield peak
     finally:
         done.set()
         watcher.join()
 
 
-def measure_apart(rows: int) -> dict[str, Any]:
-    """`measure` in a process of its own, on data that is generated here."""
+def measure_in_own_process(rows: int) -> dict[str, Any]:
+    """Generate the data, and `measure` it in a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
         write_data(Path(folder), rows)
         command = [sys.executable, __file__, "--measure", folder, "--sizes", str(rows)]
@@ -220,13 +220,13 @@ def measure_apart(rows: int) -> dict[str, Any]:
 
 
 def table(results: list[dict[str, Any]]) -> str:
-    """One column a size: figures, and in brackets their ratio to the size before."""
+    """One column per size, with each figure's ratio to the previous size in brackets."""
     lines = [_line("rows", [f"{result['rows']:,}" for result in results])]
     lines += [_line(key, [f"{result[key]:,}" for result in results]) for key in ("tokens", "steps")]
     for stage, (name, unit) in STAGES.items():
         lines.append(_line(f"{name}, s", [f"{result['seconds'][stage]:.2f}" for result in results]))
-        lines.append(_line(f"  us a {unit}", _with_ratios([result["microseconds"][stage] for result in results], 3)))
-    for key, name in (("own_memory_mib", "own memory, MiB"), ("peak_memory_mib", "memory altogether, MiB")):
+        lines.append(_line(f"  us per {unit}", _with_ratios([result["microseconds"][stage] for result in results], 3)))
+    for key, name in (("own_memory_mib", "own memory, MiB"), ("peak_memory_mib", "total memory, MiB")):
         lines.append(_line(name, _with_ratios([result[key] for result in results], 0)))
     return "\n".join(lines)
 
@@ -246,7 +246,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES), help="numbers of rows")
     parser.add_argument("--quick", action="store_true", help="only the sizes up to 10,000 rows")
     parser.add_argument("--output", type=Path, help="write everything measured to this JSON file")
-    parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)  # the data's folder, in a size's own process
+    parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)  # the data of one size, in its own process
     options = parser.parse_args(arguments)
     if options.measure is not None:
         print(json.dumps(measure(options.measure, options.sizes[0])))
@@ -255,7 +255,7 @@ def main(arguments: list[str] | None = None) -> None:
     for rows in options.sizes:
         if not options.quick or rows <= 10_000:
             print(f"measuring {rows:,} rows ...", file=sys.stderr)
-            results.append(measure_apart(rows))
+            results.append(measure_in_own_process(rows))
     print(table(results))
     if options.output is not None:
         options.output.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")

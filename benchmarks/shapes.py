@@ -1,8 +1,7 @@
-"""The models that the benchmarks run, as true shapes with random weights, and real queries in their tokens.
+"""The models of the benchmarks, with their true shapes and random weights, and real queries as their tokens.
 
-Speed does not depend on what the weights are, so none need to be downloaded. It does depend on how many tokens a text
-has: these are counted by each model's own tokenizer where it can be found, and otherwise by a rule of thumb, which the
-output then says.
+Speed does not depend on the weights, so none are downloaded. It does depend on the number of tokens per text, which is
+counted with the model's own tokenizer if there is one, and estimated otherwise; the output says which.
 """
 
 from __future__ import annotations
@@ -33,12 +32,12 @@ class Shape:
 
     Attributes:
         model_type: transformers' name of the architecture.
-        sizes: what differs from its default config.
-        targets: the linears that LoRA adapts, as PEFT's name endings.
-        first: of those of a layer, the ones whose input is the layer's own.
-        every_row: linear -> the part of its outputs that the last layer needs for every token, not for the pooled
-            ones alone: keys and values.
-        tokenizer: where the model's own one can be found without being told; None where it has to be told.
+        sizes: the differences from its default config.
+        targets: the name endings of the linear layers that LoRA adapts.
+        first: those linear layers whose input is that of the repeated layer.
+        every_row: linear layer -> the part of its outputs that the last layer needs for all tokens, not only for the
+            pooled ones: keys and values.
+        tokenizer: where the model's own tokenizer is, or None if the user has to name it.
     """
 
     model_type: str
@@ -49,7 +48,7 @@ class Shape:
     tokenizer: str | None = None
 
     def config(self, dropout: float) -> Any:
-        """Transformers' config; without `dropout` for LoRA the model's own dropouts are off as well."""
+        """Transformers' config. If LoRA's `dropout` is 0, the model's own dropouts are 0 as well."""
         from transformers import AutoConfig
 
         config = AutoConfig.for_model(self.model_type, **self.sizes)
@@ -103,10 +102,10 @@ def read_texts(data: str, split: str) -> list[str]:
 
 
 def find_tokenizer(shape: Shape, folder: str | None) -> Any:
-    """The model's tokenizer, with a token to pad with. `folder` is for the shapes that name none themselves.
+    """The model's tokenizer, with a pad token. `folder` is for shapes that name no tokenizer themselves.
 
     Raises:
-        UserError: it is not here.
+        UserError: there is no tokenizer.
     """
     if shape.tokenizer is None and folder is None:
         raise UserError("no tokenizer was given", fix="Give its folder with --tokenizer.")
@@ -118,13 +117,13 @@ def find_tokenizer(shape: Shape, folder: str | None) -> Any:
 
 
 def tokens_of(shape: Shape, texts: list[str], folder: str | None) -> tuple[TokenizedTexts, str]:
-    """The texts as the model's tokens, and a sentence that says by which tokenizer."""
+    """The texts as the model's tokens, and a note about the tokenizer."""
     try:
         tokenizer = find_tokenizer(shape, folder)
     except UserError as error:
         lengths = [round(len(text.replace("?", " ?").split()) * 1.2) + 1 for text in texts]
         ids = np.random.default_rng(0).integers(100, shape.config(0).vocab_size, size=sum(lengths)).astype(np.int32)
-        note = f"lengths guessed from words: {error.what}"
+        note = f"lengths estimated from words: {error.what}"
         return TokenizedTexts(ids, np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)), note
     return tokenize(tokenizer, texts, MAX_LENGTH), "lengths by the model's own tokenizer"
 

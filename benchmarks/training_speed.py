@@ -1,30 +1,30 @@
-"""Training speed: PEFT + Trainer beside Feathertune, on the same machine, model shape, data and optimizer.
+"""Training speed of PEFT + Trainer and of Feathertune, on the same machine, with equal shapes, data and optimizer.
 
     python benchmarks/training_speed.py --data FOLDER --tokenizer GPT2_TOKENIZER_FOLDER --output speeds.json
     python benchmarks/training_speed.py --quick --models gpt2 --contenders peft lora-fp32 lora-bf16
 
-The contenders take turns, round after round, so that a drift of the machine's speed meets all of them. Each turn is a
+The contenders take turns, round after round, so that a drift of the machine's speed affects all of them. Each turn is a
 process of its own; imports, building the model and warm-up steps are not counted. Models have their true shapes and
-random weights, and train on real queries. What is the same for all: AdamW, learning rate, weight decay, gradient
-clipping, rank, targets, dropout rates, and (but for one row) 32 examples per optimizer step. Contenders that do not
-group by length draw the same batches.
+random weights, and train on real queries. The same for all: AdamW, learning rate, weight decay, gradient clipping,
+rank, targets, dropout rates, and (except for one row) 32 examples per optimizer step. Contenders that do not group by
+length train on the same batches.
 
 The rows:
-  peft             PEFT + Trainer as most run it: padded to the longest of the batch, float32, Trainer's defaults.
+  peft             PEFT + Trainer as commonly used: padded to the longest of the batch, float32, Trainer's defaults.
   peft-flags       with everything that helps: bf16 autocast, grouping by length, float32 products at 'medium'.
-  peft-flags-best  the same with the batch that a sweep found fastest. A batch below 32 is accumulated to 32; one above
-                   makes fewer updates of the same examples, which is not the same training: that row flatters Trainer,
-                   and Feathertune is held against it at 32 all the same.
-  peft-128         padded to 128 tokens, as the original notebook did.
+  peft-flags-best  the same with the fastest batch of a sweep. A batch below 32 is accumulated to 32. One above 32 makes
+                   fewer updates of the same examples, which is not the same training: that row flatters Trainer, but
+                   Feathertune at 32 is compared with it all the same.
+  peft-128         padded to 128 tokens, as in the original notebook.
   trainer-full     full fine-tuning by Trainer; trainer-full-flags with everything that helps.
   lora-fp32, lora-bf16, full-fp32, full-bf16: Feathertune.
-  qat8-fp32, qat8-bf16, qat4-fp32, qat4-bf16: Feathertune, LoRA with the quantizers on (int8 and int4 weights).
-Every row has the first dropout given, which is LoRA's; the model's own dropouts are its config's. The others have rows
-for peft, peft-flags, lora-fp32 and lora-bf16 alone; a dropout of 0 turns the model's own off as well.
+  qat8-fp32, qat8-bf16, qat4-fp32, qat4-bf16: Feathertune, LoRA with fake quantization (int8 and int4 weights).
+The first dropout applies to all rows. It is LoRA's; the model's own dropouts are those of its config. Further dropouts
+add rows for peft, peft-flags, lora-fp32 and lora-bf16; a dropout of 0 also disables the model's own.
 
-'of limit' is the share of what the matrix products alone would allow: the multiply-adds that the task needs (see
-arithmetic.py), at the best rate at which this machine multiplies the model's own matrices in that precision.
-'peak' is the most memory that the process held, from its start on; the JSON also has that of the timed steps alone.
+'of limit' is the share of the speed that the matrix products alone would allow: the multiply-adds that the task needs
+(see arithmetic.py), at this machine's best rate for the model's own matrices in that precision. 'peak' is the peak
+memory of the process since its start; the JSON also has that of the timed steps alone.
 """
 
 from __future__ import annotations
@@ -41,19 +41,20 @@ from feathertune.system.files import write_json
 from feathertune.system.machine import describe_environment
 from feathertune.tokens.tokenized import TokenizedTexts
 from feathertune.wording.duration import duration
-from measuring import in_columns, in_own_process, spread, tell
+from measuring import in_columns, in_own_process, progress, spread
 from shapes import SHAPES, Shape, read_texts, tokens_of
-from turns import CONTENDERS, Result, Turn, take
+from training_turn import take
+from turns import CONTENDERS, Result, Turn
 
-# Column -> the contender that everything with the same dropout is held against.
+# Column -> the contender that all others with the same dropout are compared with.
 REFERENCES = {"x peft": "peft", "x flags": "peft-flags", "x best": "peft-flags-best", "x lora": "lora-fp32"}
-REFERENCES |= {"x lora bf16": "lora-bf16"}  # what training with quantizers costs is held against the same precision
+REFERENCES |= {"x lora bf16": "lora-bf16"}  # the cost of QAT is measured in the same precision
 _QUICK = {"rounds": 1, "steps": 3, "seconds": 4.0, "warm_up": 1.0, "sweep": []}
 _QUICK_CONTENDERS, _DROPOUTS = ["peft", "peft-flags", "lora-fp32", "lora-bf16"], [0.1, 0.0]
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the rounds, print a table for each model, and write the JSON if asked to."""
+    """Run the rounds, print a table for each model, and write the JSON if --output is given."""
     began, options = time.monotonic(), _parse(arguments)
     report: dict[str, Any] = {
         "environment": describe_environment(" ".join(["benchmarks/training_speed.py", *(arguments or sys.argv[1:])])),
@@ -67,7 +68,7 @@ def main(arguments: list[str] | None = None) -> None:
         report["models"][name] = measured = _measure(shape, tokens, options) | {"texts": note}
         print(_table(name, measured), end="\n\n", flush=True)
     report["seconds"] = time.monotonic() - began
-    tell(f"took {duration(report['seconds'])}")
+    progress(f"took {duration(report['seconds'])}")
     if options.output:
         write_json(options.output, report)
 
@@ -84,13 +85,9 @@ def _measure(shape: Shape, tokens: TokenizedTexts, options: argparse.Namespace) 
     results: dict[str, list[Result]] = {key: [] for key in turns}
     for number in range(options.rounds):
         for key, turn in turns.items():
-            if number < turn.contender.most_rounds:
+            if number < turn.contender.max_rounds:
                 results[key].append(in_own_process(take, replace(turn, seed=number)))
-                print(
-                    f"  round {number + 1}  {key:28} {results[key][-1].examples_per_second:8.1f}",
-                    file=sys.stderr,
-                    flush=True,
-                )
+                progress(f"round {number + 1}  {key:28} {results[key][-1].examples_per_second:8.1f}")
     if options.rounds > 1:
         rates = _better(rates, in_own_process(arithmetic.matrix_rates, shape))
     return {
@@ -102,7 +99,7 @@ def _measure(shape: Shape, tokens: TokenizedTexts, options: argparse.Namespace) 
 
 
 def _turns(shape: Shape, tokens: TokenizedTexts, options: argparse.Namespace) -> dict[str, Turn]:
-    """Key of the row -> its turn, before rounds give it a seed."""
+    """Key of the row -> its turn; each round sets the seed."""
     turns = {}
     for number, dropout in enumerate(options.dropout):
         for name in options.contenders:
@@ -125,7 +122,7 @@ def _turns(shape: Shape, tokens: TokenizedTexts, options: argparse.Namespace) ->
 
 
 def _sweep(turns: dict[str, Turn], options: argparse.Namespace) -> dict[int, float]:
-    """Batch -> examples/s of the contender that takes the best one; empty where that does not take part."""
+    """Batch -> examples/s of the contender that uses the best batch; empty if it does not take part."""
     turn = next((turn for turn in turns.values() if turn.contender.larger_batch), None)
     if turn is None:
         return {}
@@ -133,21 +130,21 @@ def _sweep(turns: dict[str, Turn], options: argparse.Namespace) -> dict[int, flo
     for batch in sorted({*options.sweep, options.batch}):
         result = in_own_process(take, _with_batch(turn, batch, options.batch))
         speeds[batch] = result.examples_per_second
-        tell(f"sweep  batch {batch:4} {speeds[batch]:8.1f}")
+        progress(f"sweep  batch {batch:4} {speeds[batch]:8.1f}")
     return speeds
 
 
-def _with_batch(turn: Turn, batch: int, least: int) -> Turn:
-    """The turn with `batch` examples computed at a time, accumulated to no fewer than `least` a step.
+def _with_batch(turn: Turn, batch: int, min_step: int) -> Turn:
+    """The turn with `batch` examples computed at a time, accumulated to at least `min_step` per step.
 
-    Larger steps are fewer, so that as many examples are timed.
+    With larger steps, fewer are timed, so that the number of examples is about the same.
     """
-    step = batch * max(1, least // batch)
-    return replace(turn, micro_batch=batch, batch=step, steps=max(3, turn.steps * least // step))
+    step = batch * max(1, min_step // batch)
+    return replace(turn, micro_batch=batch, batch=step, steps=max(3, turn.steps * min_step // step))
 
 
 def _better(first: dict[str, dict[str, Any]], second: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Of two measurements of the rates, the faster one of each precision."""
+    """The faster of two measurements, for each precision."""
     return {key: max(first[key], second[key], key=lambda rate: rate["best"]) for key in first}
 
 
@@ -173,7 +170,7 @@ def _row(turn: Turn, results: list[Result], rates: dict[str, dict[str, Any]]) ->
 
 
 def _table(name: str, measured: dict[str, Any]) -> str:
-    """What a person reads."""
+    """The results of one model as text."""
     rows = measured["rows"]
     heads = [head for head, reference in REFERENCES.items() if reference in rows]
     table = [("", "examples/s", "min", "max", *heads, "of limit", "peak MiB")]
@@ -207,7 +204,7 @@ def _batches(row: dict[str, Any]) -> str:
 
 
 def _ratio(row: dict[str, Any], rows: dict[str, Any], reference: str) -> str:
-    """The row's speed over the reference's of the same dropout, or nothing where that has no row."""
+    """The row's speed divided by the reference's with the same dropout; empty if there is no such row."""
     other = next(
         (other for key, other in rows.items() if key.split(",")[0] == reference and other["dropout"] == row["dropout"]),
         None,
@@ -222,16 +219,16 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--models", nargs="+", choices=sorted(SHAPES), default=list(SHAPES), metavar="MODEL")
     parser.add_argument("--contenders", nargs="+", choices=list(CONTENDERS), metavar="NAME", help="all by default")
     parser.add_argument("--data", default="sample", help="a folder with the columns content and rating (or Google's)")
-    parser.add_argument("--tokenizer", help="a folder with GPT-2's tokenizer; without it, lengths are guessed")
+    parser.add_argument("--tokenizer", help="a folder with GPT-2's tokenizer; without it, lengths are estimated")
     parser.add_argument("--dropout", nargs="+", type=float, help="0.1 and 0 by default")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=6, help="timed in a turn")
-    parser.add_argument("--seconds", type=float, default=5.0, help="no step begins after so many (but two are timed)")
-    parser.add_argument("--warm-up", type=float, default=2.0, help="seconds of steps before the timed ones")
-    parser.add_argument("--batch", type=int, default=32, help="examples of an optimizer step")
-    parser.add_argument("--sweep", nargs="*", type=int, default=[16, 64, 128], help="batches tried beside --batch")
+    parser.add_argument("--steps", type=int, default=6, help="timed steps per turn")
+    parser.add_argument("--seconds", type=float, default=5.0, help="no step begins after this time (but two are timed)")
+    parser.add_argument("--warm-up", type=float, default=2.0, help="seconds of warm-up steps")
+    parser.add_argument("--batch", type=int, default=32, help="examples per optimizer step")
+    parser.add_argument("--sweep", nargs="*", type=int, default=[16, 64, 128], help="further batches to try")
     parser.add_argument("--rank", type=int, default=8)
-    parser.add_argument("--quick", action="store_true", help="one short round of the main rows: a look")
+    parser.add_argument("--quick", action="store_true", help="one short round of the main rows")
     parser.add_argument("--output", type=Path, help="a JSON file")
     options = parser.parse_args(arguments)
     if options.quick:

@@ -1,11 +1,11 @@
-"""Predict with an ONNX export where there is no torch and no Feathertune: onnxruntime, tokenizers and NumPy are enough.
+"""Predict with an ONNX export without torch and without Feathertune: onnxruntime, tokenizers and NumPy are enough.
 
     pip install onnxruntime tokenizers numpy
     python onnx_predict.py EXPORT_FOLDER "how do magnets work?" "how magnets does work?"
 
-For each text one line: the label, its probability and the text, with tabs between. They are the answers that were
-evaluated, by the temperature and the threshold in export.json; so the label need not be the likeliest. Copy what you
-need of it.
+It prints one line for each text: the label, its probability and the text, separated by tabs. The predictions are those
+that were evaluated: they use the temperature and the threshold in export.json, so the label need not be the most likely
+one. Copy what you need.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from tokenizers import Tokenizer
 
 
 def open_session(folder: Path) -> onnxruntime.InferenceSession:
-    """The model, ready to be asked."""
+    """The model, ready to predict."""
     options = onnxruntime.SessionOptions()
     processor = Path("/proc/cpuinfo")
-    known = processor.read_text() if processor.is_file() else ""
-    if "avx512_vnni" not in known and "avx_vnni" not in known:
-        # Without VNNI, x86 adds int8 products in 16 bits, which may overflow. This is exact, and slower.
+    description = processor.read_text() if processor.is_file() else ""
+    if "avx512_vnni" not in description and "avx_vnni" not in description:
+        # Without VNNI, x86 adds int8 products in 16 bits, which may overflow. This option is exact and slower.
         options.add_session_config_entry("session.x64quantprecision", "1")
     return onnxruntime.InferenceSession(folder / "model.onnx", options, providers=["CPUExecutionProvider"])
 
 
 def encode(tokenizer: Tokenizer, texts: list[str]) -> dict[str, np.ndarray]:
-    """The model's inputs, [B, L] int64 each: ids padded on the right, and a mask of 1 for a token and 0 for padding.
+    """The model's inputs, [B, L] int64 each: ids padded on the right, and a mask, 1 for a token and 0 for padding.
 
-    tokenizer.json cuts long texts by itself. With which id one pads does not matter: the model never sees it.
+    tokenizer.json cuts long texts by itself. The id of the padding does not matter, since it is masked.
     """
     rows = [encoding.ids for encoding in tokenizer.encode_batch(texts)]
     ids_BL = np.zeros((len(rows), max(map(len, rows))), dtype=np.int64)
@@ -54,14 +54,14 @@ def probabilities(logits_BC: np.ndarray, temperature: float) -> np.ndarray:
 
 
 def decide(probabilities_BC: np.ndarray, threshold: float) -> np.ndarray:
-    """[B, C] probabilities -> [B] classes: of two the second where it reaches the threshold, of more the likeliest."""
+    """[B, C] probabilities -> [B] classes: of two, the second if it reaches the threshold; of more, the most likely."""
     if probabilities_BC.shape[1] == 2:
         return (probabilities_BC[:, 1] >= threshold).astype(np.int64)
     return probabilities_BC.argmax(axis=1)
 
 
 def main() -> None:
-    """Answer the command line's texts."""
+    """Predict the texts on the command line."""
     if len(sys.argv) < 3:
         sys.exit("usage: python onnx_predict.py EXPORT_FOLDER TEXT ...")
     folder, texts = Path(sys.argv[1]), sys.argv[2:]
@@ -69,7 +69,7 @@ def main() -> None:
     export = json.loads((folder / "export.json").read_text(encoding="utf-8"))
     inputs = encode(Tokenizer.from_file(str(folder / "tokenizer.json")), texts)
     (logits_BC,) = open_session(folder).run(["logits"], inputs)
-    # the exports of an early version have neither number, and decide plainly
+    # Exports by early versions have neither number; then these defaults apply.
     probabilities_BC = probabilities(logits_BC, export.get("temperature", 1.0))
     chosen_B = decide(probabilities_BC, export.get("threshold", 0.5))
     for text, chosen, probabilities_C in zip(texts, chosen_B, probabilities_BC, strict=True):

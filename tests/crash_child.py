@@ -1,4 +1,4 @@
-"""What the processes of the crash tests run. A module of its own, so that a fresh process can import it by name."""
+"""What the processes of the crash tests run: a module that a new process can import by name."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def train_run(recipe: Path, output: Path, threads: int) -> None:
 
 
 def train_run_together(rank: int, world_size: int, port: int, recipe: Path, output: Path) -> None:
-    """One process of several that make a whole run together."""
+    """One of several processes that carry out a whole run together."""
     _join(rank, world_size, port)
     from feathertune.recipe.files import load_recipe
     from feathertune.run import train as run
@@ -31,7 +31,7 @@ def train_run_together(rank: int, world_size: int, port: int, recipe: Path, outp
 
 
 def train_share(rank: int, world_size: int, port: int, output: Path) -> None:
-    """One process of several that train together; each writes what came out."""
+    """One of several processes that train together. Each writes its weights."""
     _join(rank, world_size, port)
     from short_training import lora_classifier, random_set, train, weights_of
 
@@ -46,7 +46,7 @@ def train_share(rank: int, world_size: int, port: int, output: Path) -> None:
 
 
 def _join(rank: int, world_size: int, port: int) -> None:
-    """What torchrun tells a process of itself."""
+    """Set the environment variables that torchrun sets."""
     os.environ |= {
         "RANK": str(rank),
         "LOCAL_RANK": str(rank),

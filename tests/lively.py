@@ -1,4 +1,4 @@
-"""Tiny models that react: every weight, bias and norm random, logits of order 1, so that 1e-5 is a strict tolerance."""
+"""Tiny models with large random weights, biases and norms: logits are of order 1, so 1e-5 is a strict tolerance."""
 
 import math
 from collections.abc import Callable
@@ -27,7 +27,7 @@ def lively_classifier(name: str, seed: int = 0, **changes: Any) -> PackedClassif
 
 
 def enliven(classifier: PackedClassifier, seed: int = 0) -> PackedClassifier:
-    """Draw every parameter anew: matrices that keep their input's size, biases and norms off their resting place."""
+    """Randomize every parameter: matrices preserve the size of their input; biases and norms are not at 0 and 1."""
     generator = torch.Generator().manual_seed(seed)
     embeddings = {id(m.weight) for m in classifier.modules() if isinstance(m, torch.nn.Embedding)}
     with torch.no_grad():
@@ -43,7 +43,7 @@ def enliven(classifier: PackedClassifier, seed: int = 0) -> PackedClassifier:
 
 
 def adapt(classifier: PackedClassifier, targets: str | tuple[str, ...] = "attention", **changes: Any) -> LoraShape:
-    """Add LoRA, as a training that went somewhere would leave it: B is not zero, and the head has moved."""
+    """Add LoRA as if it had been trained: B is not zero, and the head has changed."""
     options = {"rank": 4, "alpha": 8.0, "dropout": 0.0, "rslora": False, **changes}
     shape = LoraShape(names=find_targets(classifier, targets), **options)
     add_lora(classifier, shape, seed=0)
@@ -52,7 +52,7 @@ def adapt(classifier: PackedClassifier, targets: str | tuple[str, ...] = "attent
 
 
 def move_trained(model: torch.nn.Module) -> None:
-    """Change everything that is trained, LoRA's B and the head included."""
+    """Change all trainable parameters, including LoRA's B and the head."""
     generator = torch.Generator().manual_seed(7)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -61,7 +61,7 @@ def move_trained(model: torch.nn.Module) -> None:
 
 
 def packed_logits(classifier: PackedClassifier, texts: TokenizedTexts, indices: list[int] | None = None) -> Tensor:
-    """[B, C]: what the packed classifier says about the texts (about them all by default)."""
+    """[B, C]: the packed classifier's logits for the texts at `indices` (all by default)."""
     chosen = np.arange(len(texts)) if indices is None else np.array(indices)
     with torch.no_grad():
         logits: Tensor = classifier(pack(texts, chosen))
@@ -76,7 +76,7 @@ def with_feature(name: str, **changes: Any) -> Callable[[], PackedClassifier]:
     return lambda: lively_classifier(name, **changes)
 
 
-# Every family, and settings within one that change what attention or positions mean.
+# Every family, and settings of a family that change attention or positions.
 MODELS: dict[str, Callable[[], PackedClassifier]] = {
     **{name: with_feature(name) for name in FAMILIES},
     "gpt2-inverse-layer-scale": with_feature("gpt2", scale_attn_by_inverse_layer_idx=True),

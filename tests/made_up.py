@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from feathertune.data.texts import StoredTexts, TextWriter
-from feathertune.evaluation.error_analysis import describe_errors
-from feathertune.evaluation.metrics import compute_metrics, majority_baseline
+from feathertune.evaluation.differences import difference_in_words
+from feathertune.evaluation.error_analysis import analyze_errors
+from feathertune.evaluation.metrics import compute_metrics, majority_metrics
 from feathertune.folders.run import RunFolder
 from feathertune.prediction.files import write_predictions
 from feathertune.prediction.predictions import Predictions
 from feathertune.recipe.files import dump_recipe, parse_recipe
-from feathertune.stats.paired import PairedDifference, in_words
+from feathertune.stats.paired import PairedDifference
 
 NAMES = ("NEGATIVE", "POSITIVE")
 BETTER = {"validation": 0.01, "test": 0.0}  # split of a comparison -> how much better everything is than on test
@@ -59,10 +60,10 @@ def made_up_run(
     for stage, said in answers.items():
         write_predictions(run.predictions(stage, split), said)  # type: ignore[arg-type]
         _write(run.evaluation(stage, split), metrics[stage])  # type: ignore[arg-type]
-    _write(run.errors(split), describe_errors(answers["after"]))
+    _write(run.errors(split), analyze_errors(answers["after"]).to_json())
     _write_inputs(run, names, texts, count, epochs, method, split)
     run.metrics.write_text("".join(json.dumps(line) + "\n" for line in _events(epochs)), encoding="utf-8")
-    majority = majority_baseline(answers["after"].labels, answers["after"]).to_json()
+    majority = majority_metrics(answers["after"].labels, answers["after"]).to_json()
     summary: dict[str, Any] = {
         "method": method,
         "model": "gpt2",
@@ -188,8 +189,12 @@ def _write_inputs(
     described = {
         "count": count,
         "characters": {"min": 1, "median": 11.0, "p95": 20.0, "max": max(map(len, texts))},
+        "tokens": None,
         "labels": {name: count // len(names) for name in names},
+        "ratings": None,
         "duplicates": 1,
+        "conflicts": 0,
+        "duplicate_examples": [],
         "examples": [{"place": "train.csv:2", "label": names[0], "rating": None, "text": text} for text in texts],
     }
     _write(
@@ -266,7 +271,7 @@ def _pair(
         "high": high,
         "p_value": p_value,
         "p_adjusted": p_value,
-        "sentence": in_words(names[first], names[second], found, p_adjusted=p_value),
+        "sentence": difference_in_words(names[first], names[second], found, p_adjusted=p_value),
     }
 
 

@@ -1,4 +1,4 @@
-"""The command line as tests call it: in this process, or in one of its own."""
+"""The command line for tests: in this process, or in a process of its own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from feathertune.cli.app import main
 
 @dataclass(frozen=True)
 class Result:
-    """What a shell would have seen."""
+    """What a shell would see."""
 
     returncode: int
     stdout: str
@@ -22,7 +22,7 @@ class Result:
 
 
 def feathertune(*arguments: str, cwd: Path) -> Result:
-    """Run the command line in this process, from the folder `cwd`: importing torch anew each time takes seconds."""
+    """Run the command line in this process, in the folder `cwd`; importing torch again each time would take seconds."""
     out, err, argv = io.StringIO(), io.StringIO(), sys.argv
     sys.argv = ["feathertune", *arguments]
     try:
@@ -37,7 +37,7 @@ def feathertune(*arguments: str, cwd: Path) -> Result:
 
 
 def as_process(*arguments: str, cwd: Path) -> Result:
-    """Run the command as a process of its own, as a shell would."""
-    command = [sys.executable, "-W", "error::UserWarning", "-m", "feathertune.cli.app", *arguments]
+    """Run the command in a process of its own, as a shell would."""
+    command = [sys.executable, "-W", "error::UserWarning", "-m", "feathertune.cli", *arguments]
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=300)
     return Result(done.returncode, done.stdout, done.stderr)

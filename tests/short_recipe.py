@@ -1,4 +1,4 @@
-"""The shortest recipe there is, as text, and what is said of it where it is wrong."""
+"""The shortest recipe as text, and the errors that changes to it raise."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ data:
 
 
 def parse(text: str, *overrides: str) -> Recipe:
-    """The recipe, as if read from the file r.yaml."""
+    """The recipe, as if it were read from the file r.yaml."""
     return parse_recipe(text, list(overrides), where="r.yaml")
 
 

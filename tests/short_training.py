@@ -1,4 +1,4 @@
-"""A training run that takes a fraction of a second: a tiny model, a few random texts, a folder to write in."""
+"""A training that takes a fraction of a second: a tiny model and a few random texts."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
+from feathertune.folders.metrics import Metrics
 from feathertune.model.adapt import (
     LoraShape,
     add_lora,
@@ -69,9 +70,19 @@ def random_set(count: int = 44, *, soft: bool = False, seed: int = 0) -> Trainin
     return TrainingSet(texts, targets, np.arange(2, count + 2))
 
 
-def metrics(loss: float, **others: float | None) -> dict[str, Any]:
-    """What an evaluation gives, for loops whose other metrics do not matter."""
-    return {"loss": loss, "accuracy": 0.5, "precision": 0.5, "recall": 0.5, "f1": 0.5, "roc_auc": None, **others}
+def metrics(loss: float, **others: float | None) -> Metrics:
+    """The result of an evaluation, for loops whose other metrics do not matter."""
+    values = {"loss": loss, "accuracy": 0.5, "precision": 0.5, "recall": 0.5, "f1": 0.5, "roc_auc": None, **others}
+    return Metrics(
+        split="validation",
+        num_examples=2,
+        averaging="binary",
+        positive_label="yes",
+        per_class={},
+        confusion_matrix=((1, 0), (1, 0)),
+        label_names=("no", "yes"),
+        **values,
+    )
 
 
 def train(
@@ -79,7 +90,7 @@ def train(
     classifier: PackedClassifier,
     data: TrainingSet,
     *,
-    evaluate: Callable[[], dict[str, Any]] | None = None,
+    evaluate: Callable[[], Metrics] | None = None,
     reporter: Reporter | None = None,
     resume: bool = False,
     fingerprint: str = "this run",
@@ -87,7 +98,7 @@ def train(
     weight_decay: float = 0.01,
     **changes: Any,
 ) -> Outcome:
-    """Train by `SETTINGS` with `changes`; the validation loss is that on the texts trained on, unless given."""
+    """Train by `SETTINGS` with `changes`. By default the validation loss is that of the training texts."""
     folder.mkdir(parents=True, exist_ok=True)
     optimizer = build_optimizer(
         classifier, learning_rate=learning_rate, head_learning_rate=None, weight_decay=weight_decay
@@ -112,7 +123,7 @@ def mean_loss(classifier: PackedClassifier, data: TrainingSet) -> float:
 
 
 def weights_of(classifier: PackedClassifier) -> dict[str, torch.Tensor]:
-    """A copy of everything that is trained."""
+    """A copy of the trained weights."""
     return {name: tensor.detach().clone() for name, tensor in trainable_state(classifier).items()}
 
 
@@ -122,7 +133,7 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 
 
 def log_of(folder: Path) -> list[dict[str, Any]]:
-    """The entries of metrics.jsonl without the speeds, which no two runs share."""
+    """The entries of metrics.jsonl without the speeds, which differ between runs."""
     lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     return [
         {key: value for key, value in json.loads(line).items() if key not in ("seconds", "examples_per_second")}
@@ -144,14 +155,14 @@ class Recorder(SilentReporter):
         assert examples_per_second > 0
         self.losses.append(loss)
 
-    def epoch(self, epoch: int, train_loss: float, validation: dict[str, Any], best: bool) -> None:
+    def epoch(self, epoch: int, train_loss: float, validation: Metrics, best: bool) -> None:
         self.epochs.append(weights_of(self.classifier))
 
     def stop(self) -> None:
         self.stopped += 1
 
 
-def scripted(*losses: float, **others: Any) -> Callable[[], dict[str, Any]]:
-    """An evaluation that tells a story of its own, one loss an epoch."""
-    story = iter(losses)
-    return lambda: metrics(next(story), **others)
+def scripted(*losses: float, **others: Any) -> Callable[[], Metrics]:
+    """An evaluation with invented losses, one for each epoch."""
+    remaining = iter(losses)
+    return lambda: metrics(next(remaining), **others)

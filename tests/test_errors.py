@@ -1,11 +1,11 @@
-"""What a user sees when something is wrong."""
+"""Errors as users see them."""
 
 import pytest
 
 from feathertune.errors import UserError, nearest
 
 
-def test_an_error_says_what_where_and_what_to_do() -> None:
+def test_an_error_names_problem_place_and_fix() -> None:
     error = UserError("the key is unknown", where="recipe.yaml:3", fix="Write `epochs`.")
     assert str(error) == "recipe.yaml:3: the key is unknown\n  Write `epochs`."
     assert (error.what, error.where, error.fix) == ("the key is unknown", "recipe.yaml:3", "Write `epochs`.")

@@ -1,4 +1,4 @@
-"""What computes with no model starts without torch, which takes seconds to import (figures: docs/RESULTS.md)."""
+"""Commands that need no model start without torch, which takes seconds to import (figures: docs/RESULTS.md)."""
 
 import json
 import subprocess
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 HEAVY = ("torch", "transformers", "sklearn", "scipy", "matplotlib", "datasets", "accelerate")
-# Runs the command line as `feathertune` does, then says on stderr which of the heavy packages it has imported.
+# Runs the command line as `feathertune` does, then lists on stderr which of the heavy packages were imported.
 PROGRAM = f"""
 import sys
 from feathertune.cli.app import main
@@ -26,7 +26,7 @@ def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "status", "told"),
+    ("arguments", "status", "printed"),
     [
         (["--help"], 0, "Usage: feathertune"),
         (["--version"], 0, "0."),
@@ -40,7 +40,7 @@ def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         (["compare", "quickstart", "--methods", "lora,lara"], 2, "compare.methods"),
         (["tune", "--help"], 0, "--trials"),
         (["tune", "quickstart"], 2, "nothing to tune"),
-        (["tune", "quickstart", "search={data.test: [true]}"], 2, "what trials are judged by"),
+        (["tune", "quickstart", "search={data.test: [true]}"], 2, "what trials are compared by"),
         (["inspect", "data", "sample"], 0, "examples"),
         (["inspect", "data", "sample", "--format", "json"], 0, '"label_names"'),
         (["inspect", "data", "nothing.csv"], 2, "nothing.csv"),
@@ -53,10 +53,10 @@ def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_nothing_heavy_is_imported(arguments: list[str], status: int, told: str, tmp_path: Path) -> None:
+def test_nothing_heavy_is_imported(arguments: list[str], status: int, printed: str, tmp_path: Path) -> None:
     done = run(*arguments, cwd=tmp_path)
     assert done.returncode == status, done.stderr
-    assert told in done.stdout + done.stderr
+    assert printed in done.stdout + done.stderr
     assert done.stderr.splitlines()[-1] == "imported:"
 
 

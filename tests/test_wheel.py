@@ -1,4 +1,4 @@
-"""The wheel is whole: it installs elsewhere and finds its recipes and its sample without the repository."""
+"""The wheel is complete: installed elsewhere, it finds its recipes and its sample without the repository."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 CHECK = """
 import json, feathertune
 from feathertune.data.loading import load_dataset
-from feathertune.recipe_file import load_recipe, shipped_recipes
+from feathertune.recipe.files import load_recipe, shipped_recipes
 recipe = load_recipe(shipped_recipes()["quickstart"])
 splits = load_dataset(recipe.data, 0).splits
 print(json.dumps({"file": feathertune.__file__, "recipes": sorted(shipped_recipes()), "train": len(splits["train"])}))
@@ -33,10 +33,10 @@ def test_the_wheel_installs_without_the_repository(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", CHECK], check=True, cwd=tmp_path, env=environment, capture_output=True, text=True
     )
-    found = json.loads(done.stdout)
-    assert Path(found["file"]).is_relative_to(site)
-    assert found["recipes"] == sorted(path.stem for path in (REPOSITORY / "recipes").glob("*.yaml"))
-    assert found["train"] > 1000
+    result = json.loads(done.stdout)
+    assert Path(result["file"]).is_relative_to(site)
+    assert result["recipes"] == sorted(path.stem for path in (REPOSITORY / "recipes").glob("*.yaml"))
+    assert result["train"] > 1000
     assert (site / "feathertune" / "py.typed").is_file()
     templates = {path.name for path in (site / "feathertune" / "report" / "templates").iterdir()}
     assert {"layout.html", "run.html", "comparison.html", "search.html", "style.css"} <= templates

@@ -1,4 +1,4 @@
-"""Small models with random weights, and a small tokenizer: every family's architecture at a size a test can afford."""
+"""Small random models of every family, a small tokenizer and small data, at a size that suits tests."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _MODERN = {
     "sep_token_id": 2,
 }
 
-# name -> (transformers config class, its arguments): an entry a family, and one for each thing a family can vary.
+# name -> (transformers config class, its arguments): an entry for each family, and for each variant within a family.
 FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "gpt2": (
         "GPT2Config",
@@ -90,7 +90,7 @@ def tiny_config(name: str) -> Any:
 
 
 def tiny_classifier(name: str, labels: tuple[str, ...] = ("no", "yes", "maybe"), seed: int = 0) -> PackedClassifier:
-    """A packed classifier of one of `FAMILIES`, its weights large enough that logits differ by more than rounding."""
+    """A packed classifier of one of `FAMILIES`, with weights large enough that logits differ by more than rounding."""
     classifier = build_random(tiny_config(name), labels, seed)
     with torch.no_grad():
         for parameter in classifier.parameters():
@@ -113,20 +113,20 @@ def transformers_twin(classifier: PackedClassifier) -> Any:
 
 
 def token_rows(rows: list[list[int]]) -> TokenizedTexts:
-    """Texts of just these tokens."""
+    """Texts with exactly these tokens."""
     ids = np.array([token for row in rows for token in row], dtype=np.int32)
     return TokenizedTexts(ids, np.cumsum([0, *map(len, rows)]).astype(np.int64))
 
 
 def random_texts(lengths: list[int], seed: int = 0) -> TokenizedTexts:
-    """Texts of random tokens (none of them special) with these lengths."""
+    """Texts of these lengths, with random tokens that are not special."""
     rng = np.random.default_rng(seed)
     ids = rng.integers(3, VOCABULARY, size=sum(lengths)).astype(np.int32)
     return TokenizedTexts(ids, np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
 
 
 def padded_logits(twin: Any, texts: TokenizedTexts, indices: np.ndarray) -> torch.Tensor:
-    """[B, C]: what transformers' own model says about the texts, padded on the right with a mask."""
+    """[B, C]: the logits of transformers' own model, with texts padded on the right and a mask."""
     longest = int(texts.lengths[indices].max())
     ids_BL = torch.full((len(indices), longest), int(twin.config.pad_token_id))
     mask_BL = torch.zeros((len(indices), longest), dtype=torch.long)
@@ -163,7 +163,7 @@ def tiny_tokenizer() -> Any:
 
 
 def save_tiny_base(folder: Path, name: str = "bert", seed: int = 0) -> Path:
-    """A base model's folder as the Hub would have it: config, safetensors, tokenizer; no classification head."""
+    """A base model's folder as on the Hub: config, safetensors, tokenizer; no classification head."""
     import transformers
 
     config = tiny_config(name)
@@ -174,7 +174,7 @@ def save_tiny_base(folder: Path, name: str = "bert", seed: int = 0) -> Path:
 
 
 def write_tiny_data(folder: Path, train: int = 96, validation: int = 32, test: int = 0, seed: int = 0) -> Path:
-    """Texts that a tiny model can learn: 'yes' where the text holds the word cat. As jsonl: text, label."""
+    """Texts that a tiny model can learn, as jsonl (text, label): 'yes' if the text contains the word cat."""
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
     words = [word for word in WORDS if word != "cat"]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from feathertune.report.writing import write_report
     from feathertune.run.evaluate import evaluate_run as evaluate
     from feathertune.run.evaluate import evaluate_untrained
-    from feathertune.run.inspect import inspect_source as inspect_data
+    from feathertune.run.inspect import inspect_data
     from feathertune.run.train import train
     from feathertune.serving.predictor import Prediction, Predictor
 
@@ -55,7 +55,7 @@ _HOMES = {
     "evaluate": ("feathertune.run.evaluate", "evaluate_run"),
     "evaluate_untrained": ("feathertune.run.evaluate", "evaluate_untrained"),
     "export_run": ("feathertune.export.exporting", "export_run"),
-    "inspect_data": ("feathertune.run.inspect", "inspect_source"),
+    "inspect_data": ("feathertune.run.inspect", "inspect_data"),
     "load_recipe": ("feathertune.recipe.files", "load_recipe"),
     "train": ("feathertune.run.train", "train"),
     "write_report": ("feathertune.report.writing", "write_report"),

@@ -1,19 +1,19 @@
-"""The one error that is the user's to mend: what happened, where, and what to do about it.
+"""The one error that users can fix: what is wrong, where, and what to do about it.
 
-The command line prints it without a traceback and exits with status 2; library users catch `UserError`.
-Anything else that is raised is a fault of ours.
+The command line prints it without a traceback and exits with status 2; library users catch `UserError`. Any other
+exception is a bug.
 """
 
 from __future__ import annotations
 
 
 class UserError(Exception):
-    """A problem with the input, the recipe or the machine that the user can mend.
+    """A problem with the input, the recipe or the machine that the user can fix.
 
     Args:
-        what: one sentence that says what is wrong.
+        what: what is wrong, in one sentence.
         where: the place, as `file:line`, a recipe key or a path.
-        fix: one sentence that says what to do.
+        fix: what to do, in one sentence.
     """
 
     def __init__(self, what: str, *, where: str | None = None, fix: str | None = None) -> None:
@@ -25,7 +25,7 @@ class UserError(Exception):
 
 
 def nearest(word: str, choices: list[str]) -> str | None:
-    """The choice most like `word` (for 'did you mean ...?'), or None if none is near."""
+    """The choice most similar to `word`, for 'did you mean ...?'; None if none is similar."""
     from difflib import get_close_matches
 
     matches = get_close_matches(word, choices, n=1, cutoff=0.6)
@@ -33,5 +33,5 @@ def nearest(word: str, choices: list[str]) -> str | None:
 
 
 def in_short(error: BaseException) -> str:
-    """The first line of what another library's error says, or its type where it says nothing."""
+    """The first line of another library's error message, or the error's type if it has no message."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

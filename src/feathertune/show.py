@@ -1,4 +1,4 @@
-"""What people look at, on a terminal or in a notebook: tables for rich's `print`, pictures that a notebook draws.
+"""Data, models, results and predictions as tables for rich's `print`, and figures for a notebook.
 
 ```python
 from rich import print
@@ -16,13 +16,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from feathertune.system.files import read_json
-
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from rich.console import RenderableType
 
-    from feathertune.evaluation.metrics import Metrics
+    from feathertune.folders.metrics import Metrics
+    from feathertune.folders.summary import Summary
     from feathertune.serving.predictor import Prediction
 
 DPI = 100  # of a picture in a notebook
@@ -40,7 +39,7 @@ def data(source: str, overrides: list[str] | None = None, **columns: Any) -> Ren
 
 
 def model(source: str, overrides: list[str] | None = None) -> RenderableType:
-    """A recipe's model, or a bare one, as a tree, with what the method adapts and the parameter counts."""
+    """The model of a recipe, or a bare model, as a tree: what the method adapts, and the parameter counts."""
     from rich.console import Group
 
     from feathertune.model.adapt import count_parameters
@@ -52,7 +51,7 @@ def model(source: str, overrides: list[str] | None = None) -> RenderableType:
 
 
 def tokens(source: str, texts: Sequence[str]) -> RenderableType:
-    """What a model's tokenizer makes of some texts: the pieces, and how many they are."""
+    """The tokens of some texts by a model's tokenizer, and their number."""
     from rich.table import Table
     from rich.text import Text
 
@@ -62,7 +61,7 @@ def tokens(source: str, texts: Sequence[str]) -> RenderableType:
 
     base = find_base(source)
     counter = load_counter(base.folder, base.gguf_file)
-    counter.no_padding()  # some models' files ask for it
+    counter.no_padding()  # some models' files turn it on
     table = Table()
     for header in ("text", "tokens", "count"):
         table.add_column(header)
@@ -72,40 +71,43 @@ def tokens(source: str, texts: Sequence[str]) -> RenderableType:
     return table
 
 
-def summary(content: Mapping[str, Any]) -> RenderableType:
-    """Before, after and the majority class, from what `train` returned, with a verdict in words."""
+def summary(result: Summary | Mapping[str, Any]) -> RenderableType:
+    """What `train` returned: the metrics before and after training, those of the majority class, and a verdict."""
+    from feathertune.folders.summary import Summary
     from feathertune.terminal.run_tables import before_after_table
 
-    return before_after_table(content)
+    return before_after_table(result if isinstance(result, Summary) else Summary.of(dict(result), where="summary"))
 
 
 def metrics(evaluated: Metrics) -> RenderableType:
-    """One evaluation, each metric with its 95% interval."""
+    """One evaluation: each metric with its 95% interval."""
     from feathertune.terminal.run_tables import metrics_table
 
-    return metrics_table(evaluated.to_json())
+    return metrics_table(evaluated)
 
 
-def predictions(answers: Sequence[Prediction]) -> RenderableType:
-    """One line a text: its label and each label's probability."""
+def predictions(results: Sequence[Prediction]) -> RenderableType:
+    """One line for each text: its label, and the probability of each label."""
     from feathertune.terminal.prediction_table import predictions_table
 
-    names = tuple(answers[0].probabilities) if answers else ()
-    return predictions_table(enumerate(answers, start=1), names)
+    names = tuple(results[0].probabilities) if results else ()
+    return predictions_table(enumerate(results, start=1), names)
 
 
 def pictures(run: Path | str) -> dict[str, Figure]:
-    """Name -> Matplotlib figure of a finished run, drawn from its files: accuracy, loss, metrics, roc, ...
+    """Name -> Matplotlib figure of a finished run, drawn from its files: accuracy, loss, metrics, roc, and others.
 
-    A notebook draws a figure that is a cell's last expression (`%matplotlib inline`).
+    A notebook shows a figure that is the last expression of a cell (`%matplotlib inline`).
     """
     from feathertune.folders.run import open_run
+    from feathertune.folders.summary import Summary
     from feathertune.report.facts import RunFacts
     from feathertune.report.figures.canvas import plain
     from feathertune.report.pictures import run_pictures
 
     folder = open_run(Path(run))
-    drawn = {name: plain(one.figure) for name, one in run_pictures(RunFacts(folder, read_json(folder.summary))).items()}
-    for figure in drawn.values():
+    facts = RunFacts(folder, Summary.read(folder.summary))
+    figures = {name: plain(picture.figure) for name, picture in run_pictures(facts).items()}
+    for figure in figures.values():
         figure.set_dpi(DPI)
-    return drawn
+    return figures

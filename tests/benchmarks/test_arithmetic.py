@@ -1,4 +1,4 @@
-"""The count of multiply-adds, against sums done by hand."""
+"""The count of multiply-adds, compared with sums by hand."""
 
 import numpy as np
 import pytest
@@ -27,10 +27,10 @@ def test_linears_of_a_layer() -> None:
 
 
 def test_full_fine_tune_of_one_layer() -> None:
-    # Text of 5 tokens: keys and values of all 5, all else of one row; three products each.
+    # A text of 5 tokens: keys and values for all 5, everything else for one row; three products each.
     rows_c_attn = 2 / 3 * 5 + 1 / 3
     linears = 3 * (rows_c_attn * D * 3 * D + D * D + 2 * D * 4 * D)
-    attention = 6 * D * 5  # one query meets 5 keys
+    attention = 6 * D * 5  # one query attends to 5 keys
     assert multiply_adds(gpt2(1), np.array([5]), rank=None) == pytest.approx(linears + attention)
 
 

@@ -1,4 +1,4 @@
-"""The benchmark of deployments, on a tiny model: every contender has its row. No time is judged."""
+"""The benchmark of deployments, on a tiny model: every contender has its row."""
 
 import importlib.util
 import json
@@ -15,7 +15,7 @@ pytest.importorskip("onnx", reason="the onnx extra is not installed")
 
 
 @pytest.mark.slow
-def test_every_contender_has_its_row_and_answers_alike(
+def test_every_contender_has_its_row_and_they_agree(
     tiny_shape: Shape, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tiny_tokenizer().save_pretrained(tmp_path / "tokenizer")
@@ -33,7 +33,7 @@ def test_every_contender_has_its_row_and_answers_alike(
         assert (tmp_path / "artefacts" / "tiny" / name).is_dir()
         assert row["size_mib"] > 0
         assert 0 < row["query_p50_ms"] <= row["query_p99_ms"]
-        assert row["same_labels"] > 0.9  # int4 of random weights is the one that need not be 1
+        assert row["same_labels"] > 0.9  # only int4 of random weights need not be 1
     assert measured["rows"]["ours-onnx-fp32"]["same_labels"] == 1
     assert table.count("goal at") == len(deployment.GOALS)
 
@@ -67,6 +67,6 @@ def test_metrics_need_the_fp32_run(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_precision_without_a_run_is_skipped_with_the_reason(tmp_path: Path) -> None:
     subject = deployment.Subject(None, None, {"fp32": tmp_path, "int8": tmp_path})
-    assert deployment._obstacle(deployment.CONTENDERS["ours-onnx-int8"], subject) is None
-    reason = deployment._obstacle(deployment.CONTENDERS["ours-onnx-int4"], subject)
+    assert deployment._skip_reason(deployment.CONTENDERS["ours-onnx-int8"], subject) is None
+    reason = deployment._skip_reason(deployment.CONTENDERS["ours-onnx-int4"], subject)
     assert reason == "--runs names no int4 run"

@@ -1,4 +1,4 @@
-"""The benchmark of prediction, on a tiny model: the table is there, and disagreement fails. No time is judged."""
+"""The benchmark of prediction, on a tiny model: the table is complete, and disagreement fails."""
 
 import json
 from pathlib import Path
@@ -27,7 +27,7 @@ def test_every_contender_has_its_row_and_they_agree(
         assert row["title"] in table
         assert row["texts_per_second"]["median"] > 0
         assert row["texts_per_second_from_tokens"]["median"] > 0
-    assert measured["agreement"]["score_deviation"] > 0.05  # or equality would say little
+    assert measured["agreement"]["score_deviation"] > 0.05  # otherwise agreement would mean little
     assert 0.1 < measured["agreement"]["yes_share"] < 0.9
 
 
@@ -43,18 +43,18 @@ def test_scores_apart_disagree_in_fp32() -> None:
     assert not prediction_speed._agreement({"pipeline": pipeline, "ours-fp32": np.full((2, 2), np.nan)})["holds"]
 
 
-def test_labels_may_differ_in_bf16_at_near_ties_alone() -> None:
+def test_labels_may_differ_in_bf16_only_at_near_ties() -> None:
     pipeline = probabilities(0.2, 0.505)
     assert prediction_speed._agreement({"pipeline": pipeline, "ours-bf16": probabilities(0.3, 0.495)})["holds"]
     assert not prediction_speed._agreement({"pipeline": pipeline, "ours-bf16": probabilities(0.51, 0.505)})["holds"]
 
 
-def test_more_answers_than_the_peers_gave_are_passed_over() -> None:
+def test_predictions_that_the_peers_did_not_make_are_ignored() -> None:
     found = prediction_speed._agreement({"pipeline": probabilities(0.2), "ours-fp32": probabilities(0.2, 0.9)})
     assert found["holds"]
     assert found["ours-fp32"]["largest_difference"] == 0
 
 
-def test_a_missing_tokenizer_is_told(tmp_path: Path) -> None:
+def test_a_missing_tokenizer_is_reported(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="--tokenizer"):
         prediction_speed.main(["--models", "gpt2", "--quick"])

@@ -1,4 +1,4 @@
-"""benchmarks/scaling.py measures what it says, on sizes that take seconds."""
+"""The scaling benchmark, with sizes that take seconds."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ import scaling
 from generated import MAX_LENGTH, write_data
 
 
-def test_generated_rows_are_the_same_each_time(tmp_path: Path) -> None:
+def test_generated_rows_are_always_the_same(tmp_path: Path) -> None:
     (tmp_path / "one").mkdir()
     (tmp_path / "other").mkdir()
     write_data(tmp_path / "one", 50)
@@ -22,7 +22,7 @@ def test_generated_rows_are_the_same_each_time(tmp_path: Path) -> None:
     assert all(4 <= len(row["text"].split()) <= 11 for row in rows)
 
 
-def test_ratios_are_to_the_size_before() -> None:
+def test_ratios_are_to_the_previous_size() -> None:
     result = {
         "rows": 10,
         "tokens": 100,
@@ -40,11 +40,11 @@ def test_ratios_are_to_the_size_before() -> None:
 
 
 @pytest.mark.slow
-def test_the_whole_of_it_in_miniature(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_complete_run_in_miniature(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     scaling.main(["--sizes", "320", "640", "--output", str(tmp_path / "scaling.json")])
     results = json.loads((tmp_path / "scaling.json").read_text())
     assert [result["rows"] for result in results] == [320, 640]
-    assert [result["steps"] for result in results] == [10, 20]  # no more than there are rows for
+    assert [result["steps"] for result in results] == [10, 20]  # limited by the number of rows
     for result in results:
         assert result["rows"] * 4 < result["tokens"] < result["rows"] * MAX_LENGTH
         assert all(seconds > 0 for seconds in result["seconds"].values())

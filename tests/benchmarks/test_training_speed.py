@@ -1,4 +1,4 @@
-"""The benchmark of training, on a tiny model: the table is there and its figures fit together. No time is judged."""
+"""The benchmark of training, on a tiny model: the table is complete and its figures are consistent."""
 
 import json
 from pathlib import Path
@@ -42,7 +42,7 @@ def test_every_contender_has_its_row(
         assert row["examples_per_second"]["median"] > 0
         assert row["batch"] >= 8
         assert row["peak_mib"] >= row["step_peak_mib"] > row["turns"][0]["imports_mib"] / 2
-    assert "lengths guessed from words" in table  # no tokenizer was given
+    assert "lengths estimated from words" in table  # no tokenizer was given
 
 
 def test_quick_runs_the_main_rows(tiny_shape: None, capsys: pytest.CaptureFixture[str]) -> None:
@@ -51,13 +51,13 @@ def test_quick_runs_the_main_rows(tiny_shape: None, capsys: pytest.CaptureFixtur
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_few_grouped_batches_stand_for_all(seed: int) -> None:
+def test_a_few_grouped_batches_are_representative(seed: int) -> None:
     texts = random_texts([3 + index % 30 for index in range(4000)])
     turn = Turn(TINY, CONTENDERS["peft-flags"], texts, 32, 32, 8, 0.1, 6, 1.0, 1.0, seed)
     pool = turn.pool()
     order = turn.order(pool).reshape(-1, 32)
     padded = pool.lengths[order].max(axis=1)
-    assert len(set(order[:12].reshape(-1).tolist())) == 12 * 32  # the second time round, other batches
+    assert len(set(order[:12].reshape(-1).tolist())) == 12 * 32  # other batches when the parts are visited again
     for begin in (0, 5, 17):
         assert padded[begin : begin + 6].mean() == pytest.approx(17.5, abs=2.5)
     assert (padded - pool.lengths[order].min(axis=1)).max() <= 4
@@ -71,10 +71,10 @@ def test_random_batches_are_those_of_our_loop() -> None:
     pool = turn.pool()
     first = training_steps(len(pool), 8, seed=3, epoch=1)[0]
     assert turn.order(pool)[:8].tolist() == first.tolist()
-    assert len(pool) >= turn.clock().most_steps * 8
+    assert len(pool) >= turn.clock().max_steps * 8
 
 
-def test_the_clock_leaves_the_warm_up_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_clock_excludes_the_warm_up(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr("measuring.time.perf_counter", lambda: now[0])
 

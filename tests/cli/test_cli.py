@@ -1,4 +1,4 @@
-"""The command line as a user meets it: exit codes, streams, formats, messages."""
+"""The command line as users see it: exit codes, streams, formats, messages."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from feathertune.recipe.yaml_text import load_yaml
 from shell import as_process, feathertune
 from tiny import save_tiny_base, write_tiny_data
 
@@ -84,7 +85,9 @@ def test_evaluate_prints_one_json_document_equal_to_what_the_run_stored(place: P
     printed = json.loads(result.stdout)
     assert {"split", "num_examples", "loss", "accuracy", "precision", "recall", "f1", "roc_auc"} <= printed.keys()
     assert set(printed["intervals"]) >= {"accuracy", "f1"}
-    assert printed == json.loads((place / "run/evaluation/after-validation.json").read_text())
+    stored = json.loads((place / "run/evaluation/after-validation.json").read_text())
+    assert stored.pop("format") == 2
+    assert printed == stored
     as_dev = feathertune("evaluate", "run", "--split", "dev", "--format", "json", cwd=place)
     assert json.loads(as_dev.stdout) == printed
 
@@ -125,7 +128,7 @@ def test_predict_a_file_keeps_order_and_agrees_with_the_stored_predictions(place
         assert float(row["probability_yes"]) == pytest.approx(float(other["probability_yes"]), abs=1e-6)
 
 
-def test_a_run_can_be_moved_and_its_base_named_anew(place: Path, tmp_path: Path) -> None:
+def test_a_run_can_be_moved_and_its_base_given_again(place: Path, tmp_path: Path) -> None:
     shutil.copytree(place / "run", tmp_path / "elsewhere")
     shutil.copytree(place / "base", tmp_path / "moved-base")
     from_here = feathertune("predict", "elsewhere", "a cat", "--format", "csv", cwd=tmp_path)
@@ -141,14 +144,55 @@ def test_a_run_can_be_moved_and_its_base_named_anew(place: Path, tmp_path: Path)
     assert from_here.stdout == feathertune("predict", "run", "a cat", "--format", "csv", cwd=place).stdout
 
 
-def test_predict_in_bf16_is_asked_for(place: Path) -> None:
-    asked = ("predict", "run", "a cat", "the sun", "--format", "json")
+def test_predict_in_bf16_is_an_option(place: Path) -> None:
+    command = ("predict", "run", "a cat", "the sun", "--format", "json")
     exact, rounded = (
-        [one["probabilities"]["yes"] for one in json.loads(feathertune(*asked, *more, cwd=place).stdout)]
+        [one["probabilities"]["yes"] for one in json.loads(feathertune(*command, *more, cwd=place).stdout)]
         for more in ((), ("--precision", "bf16"))
     )
     assert rounded == pytest.approx(exact, abs=0.02)
     assert rounded != exact
+
+
+def test_the_column_of_texts_is_named_by_either_option(place: Path) -> None:
+    (place / "other.csv").write_text("query,text\na cat,a dog\n", encoding="utf-8")
+    for option in ("--text-column", "--text"):
+        result = feathertune("predict", "run", "--input", "other.csv", option, "query", "--format", "json", cwd=place)
+        assert result.returncode == 0, result.stderr
+        assert [row["text"] for row in json.loads(result.stdout)] == ["a cat"]
+        described = feathertune("inspect", "data", "data", option, "text", "--model", "base", cwd=place)
+        assert described.returncode == 0, described.stderr
+    for command in (("predict",), ("inspect", "data")):
+        words = feathertune(*command, "--help", cwd=place).stdout.split()
+        assert ("--text-column" in words, "--text" in words) == (True, False)
+    (place / "other.csv").unlink()
+
+
+def test_the_command_line_is_a_module_too(tmp_path: Path) -> None:
+    result = as_process("--version", cwd=tmp_path)  # python -m feathertune.cli
+    assert result == feathertune("--version", cwd=tmp_path)
+    assert result.returncode == 0
+
+
+def test_methods_of_a_comparison_by_their_old_names(tmp_path: Path) -> None:
+    refused = feathertune("compare", "quickstart", "--methods", "words,lara", cwd=tmp_path)
+    assert (refused.returncode, "compare.methods.1 (override)" in refused.stderr) == (2, True)
+    assert "compare.methods.0" not in refused.stderr
+
+
+@pytest.mark.parametrize("command", [("predict", "run", "a cat"), ("evaluate", "run")], ids=lambda words: words[0])
+def test_a_run_is_opened_and_its_recipe_parsed_once(
+    command: tuple[str, ...], place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed: list[str] = []
+
+    def counting(text: str, where: str) -> object:
+        parsed.append(where)
+        return load_yaml(text, where)
+
+    monkeypatch.setattr("feathertune.recipe.files.load_yaml", counting)
+    result = feathertune(*command, cwd=place)
+    assert (result.returncode, parsed) == (0, ["run/recipe.yaml"]), result.stderr
 
 
 def test_a_base_with_other_weights_is_refused(place: Path, tmp_path: Path) -> None:
@@ -181,15 +225,21 @@ def test_a_base_with_other_weights_is_refused(place: Path, tmp_path: Path) -> No
         (["train", "recipe.yaml", "data.source=~nobody-like-this/x"], "no such file or folder"),
         (["predict", "x" * 300, "a cat"], "too long"),
         (["predict", "run", "a \ud800 cat"], "UTF-8"),
-        (["predict", "run", "--input", "data/test.jsonl", "--text", "txet"], "did you mean 'text'"),
+        (["predict", "run", "--input", "data/test.jsonl", "--text-column", "txet"], "did you mean 'text'"),
         (["inspect", "data", "data", "--rating", "label", "--above", "nan"], "data"),
         (["predict", "data", "a cat"], "not a run folder"),
         (["predict", "nowhere", "a cat"], "no such run folder"),
         (["predict", "run"], "--input"),
         (["predict", "run", "   "], "empty"),
         (["predict", "run", "--input", "data/none.csv"], "no such file"),
-        (["predict", "run", "--input", "-"], "standard input is not read"),
-        (["predict", "run", "a cat", "--text", "text"], "--text names a column of --input, which is not given"),
+        (["predict", "run", "--input", "-"], "standard input is not supported"),
+        (["predict", "run", "a cat", "--text-column", "text"], "--text-column names a column of --input, which is not"),
+        (["predict", "run", "--input", "data/test.jsonl", "--text", "txet"], "did you mean 'text'"),
+        (
+            ["predict", "run", "--input", "data/test.jsonl", "--text", "a", "--text-column", "b"],
+            "--text is the old name",
+        ),
+        (["inspect", "data", "data", "--text", "a", "--text-column", "b"], "--text is the old name"),
         (["predict", "run", "a cat", "--output", "out.xlsx"], ".csv or .json"),
         (["evaluate", "run", "--split", "tset"], "validation"),
         (["inspect", "data", "nowhere/at/all"], "nowhere/at/all"),
@@ -218,13 +268,13 @@ def test_a_bad_row_comes_with_advice_that_the_command_can_follow(place: Path, tm
     rows = [{"text": f"text {n}" if n % 4 != 1 else "", "label": ("no", "yes")[n % 2]} for n in range(40)]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     advice = {
-        ("inspect", "data", str(path)): "  Mend it, or leave such rows out: --on-bad-row skip\n",
-        ("train", "recipe.yaml", f"data.source={path}"): "  Mend it, or leave such rows out: data.on_bad_row=skip\n",
-        ("evaluate", "run", "--data", str(path)): "  Mend or remove it.\n",
+        ("inspect", "data", str(path)): "  Fix it, or skip such rows: --on-bad-row skip\n",
+        ("train", "recipe.yaml", f"data.source={path}"): "  Fix it, or skip such rows: data.on_bad_row=skip\n",
+        ("evaluate", "run", "--data", str(path)): "  Fix or remove it.\n",
     }
-    for command, said in advice.items():
+    for command, fix in advice.items():
         result = feathertune(*command, cwd=place)
-        assert (result.returncode, result.stderr.endswith(f"bad.jsonl:2: the text is empty\n{said}")) == (2, True)
+        assert (result.returncode, result.stderr.endswith(f"bad.jsonl:2: the text is empty\n{fix}")) == (2, True)
     followed = feathertune("inspect", "data", str(path), "--on-bad-row", "skip", cwd=place)
     assert (followed.returncode, "10 bad rows were left out" in followed.stdout) == (0, True)
 
@@ -264,9 +314,9 @@ def test_inspect_model_and_data(place: Path) -> None:
 
 def test_help_imports_no_torch_and_version_is_printed(tmp_path: Path) -> None:
     code = (
-        "import sys, feathertune.cli\n"
+        "import sys, feathertune.cli.app\n"
         "sys.argv = ['feathertune', '--help']\n"
-        "try: feathertune.cli.main()\n"
+        "try: feathertune.cli.app.main()\n"
         "except SystemExit: pass\n"
         "assert not {'torch', 'transformers', 'numpy'} & set(sys.modules)"
     )
@@ -277,7 +327,7 @@ def test_help_imports_no_torch_and_version_is_printed(tmp_path: Path) -> None:
     assert feathertune("--version", cwd=tmp_path).stdout.strip() == __version__
 
 
-def test_resuming_a_finished_run_says_so_and_changes_nothing(place: Path) -> None:
+def test_resuming_a_finished_run_is_reported_and_changes_nothing(place: Path) -> None:
     before = (place / "run" / "summary.json").read_bytes()
     result = feathertune("train", "recipe.yaml", "--output", "run", "--resume", cwd=place)
     assert result.returncode == 0, result.stderr
@@ -291,7 +341,7 @@ def test_data_that_changed_since_is_not_evaluated_under_the_runs_name(place: Pat
         file.write('{"text": "one more cat", "label": "yes"}\n')
     result = feathertune("evaluate", "run", cwd=tmp_path / "copy")
     assert result.returncode == 2
-    assert "not what the run was made with" in result.stderr
+    assert "the data has changed since the run" in result.stderr
     (tmp_path / "other.jsonl").write_text('{"text": "a cat", "label": "1"}\n', encoding="utf-8")
     unknown = feathertune("evaluate", "run", "--data", str(tmp_path / "other.jsonl"), cwd=place)
     assert (unknown.returncode, "other.jsonl:1" in unknown.stderr) == (0, False)  # names were given: 1 is `yes`
@@ -313,7 +363,7 @@ def test_nothing_in_an_error_acts_on_the_terminal(tmp_path: Path) -> None:
     assert "gotcha" in result.stderr
 
 
-def test_a_reader_that_has_seen_enough_is_no_fault(place: Path) -> None:
+def test_a_reader_that_closes_the_pipe_is_no_error(place: Path) -> None:
     (place / "many.txt").write_text("a cat\n" * 3000, encoding="utf-8")
     command = f"{sys.executable} -m feathertune.cli predict run --input many.txt | head -1; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], cwd=place, capture_output=True, text=True, check=False, timeout=300)

@@ -23,11 +23,14 @@ from sklearn.metrics import f1_score, roc_auc_score
 import feathertune
 from feathertune.comparison import making
 from feathertune.errors import UserError
+from feathertune.folders.comparison import Comparison
 from feathertune.folders.run import RunFolder
 from feathertune.recipe.files import dump_recipe, load_recipe
+from feathertune.recipe.old_names import OLD_KEYS
 from feathertune.recipe.schema import Recipe
-from feathertune.report.run_report import write_run_report
-from feathertune.terminal.comparison_tables import comparison_markdown, comparison_table
+from feathertune.report.writing import write_report
+from feathertune.terminal.comparison_tables import comparison_table
+from feathertune.wording.markdown import escaped
 from tiny import save_tiny_base, write_tiny_data
 
 METHODS = ["majority", "bag_of_words", "head", "full", "lora", "qat"]
@@ -52,20 +55,20 @@ def write_recipe(folder: Path, epochs: int = 2) -> Path:
 
 
 def here(arguments: list[str], *, show: bool) -> tuple[int, str]:
-    """`making.launch` in this process: importing torch anew for every run takes seconds."""
+    """`making.launch` in this process: importing torch again for every run takes seconds."""
     from feathertune.cli.app import main
 
-    before, said = sys.argv, io.StringIO()
+    before, stderr = sys.argv, io.StringIO()
     sys.argv = ["feathertune", *arguments]
     try:
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(stderr):
             main()
         status = 0
     except SystemExit as stop:
         status = stop.code if isinstance(stop.code, int) else 0
     finally:
         sys.argv = before
-    return status, said.getvalue()
+    return status, stderr.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -87,10 +90,11 @@ def recipe(place: Path) -> Recipe:
 @pytest.fixture
 def comparison(place: Path) -> dict[str, Any]:
     value: dict[str, Any] = json.loads((place / "compared" / "comparison.json").read_text())
+    assert value.pop("format") == 2
     return value
 
 
-def answers_of(run: Path, stage: str, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def predictions_of(run: Path, stage: str, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(labels, predicted, probability of `yes`) straight from a prediction file."""
     with (run / "predictions" / f"{stage}-{split}.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -114,26 +118,26 @@ def test_every_method_has_run_folders_of_its_own(place: Path, comparison: dict[s
 def test_metrics_are_those_of_the_prediction_files(
     place: Path, comparison: dict[str, Any], stage: str, split: str
 ) -> None:
-    told = 0
+    checked = 0
     for method in comparison["methods"]:
         part = method["before" if stage == "before" else "metrics"].get(split)
         if part is None:
             assert method["method"] in ("majority", "bag_of_words")
             continue
-        read = [answers_of(place / "compared" / run, stage, split) for run in method["runs"]]
-        wanted = {
-            "accuracy": [float((labels == predicted).mean()) for labels, predicted, _ in read],
-            "f1": [float(f1_score(labels, predicted, zero_division=0)) for labels, predicted, _ in read],
-            "roc_auc": [float(roc_auc_score(labels, scores)) for labels, _, scores in read],
+        runs = [predictions_of(place / "compared" / run, stage, split) for run in method["runs"]]
+        expected = {
+            "accuracy": [float((labels == predicted).mean()) for labels, predicted, _ in runs],
+            "f1": [float(f1_score(labels, predicted, zero_division=0)) for labels, predicted, _ in runs],
+            "roc_auc": [float(roc_auc_score(labels, scores)) for labels, _, scores in runs],
         }
-        for metric, values in wanted.items():
+        for metric, values in expected.items():
             assert part[metric]["by_seed"] == pytest.approx(values, abs=1e-6)
             assert part[metric]["value"] == pytest.approx(np.mean(values), abs=1e-6)
-            told += 1
+            checked += 1
         assert {"loss", "precision", "recall", "ece"} <= part.keys()
         accuracy = part["accuracy"]
         assert accuracy["low"] <= accuracy["value"] <= accuracy["high"]
-    assert told == 3 * (6 if stage == "after" else 4)
+    assert checked == 3 * (6 if stage == "after" else 4)
 
 
 def test_pairs_are_compared_on_the_same_examples(place: Path, comparison: dict[str, Any]) -> None:
@@ -147,7 +151,7 @@ def test_pairs_are_compared_on_the_same_examples(place: Path, comparison: dict[s
         assert pair["p_adjusted"] >= pair["p_value"]
         assert pair["sentence"] in "\n".join(comparison["sentences"])
     lora, head = (
-        [labels == predicted for labels, predicted, _ in (answers_of(run, "after", "test") for run in runs[method])]
+        [labels == predicted for labels, predicted, _ in (predictions_of(run, "after", "test") for run in runs[method])]
         for method in ("lora", "head")
     )
     counted = [(int((h & ~r).sum()), int((~h & r).sum())) for h, r in zip(head, lora, strict=True)]
@@ -187,7 +191,7 @@ def test_every_methods_run_has_a_report(place: Path, method: str, tmp_path: Path
     """Of the very files that the run left, which differ from method to method."""
     shutil.copytree(place / "compared" / "runs" / f"{method}-seed3", tmp_path / method)
     run = RunFolder(tmp_path / method)
-    write_run_report(run, json.loads(run.summary.read_text()))
+    write_report(run.path)
     assert "<h1" in run.report.read_text()
     assert ("tokens are cut" in run.report.read_text()) == (method not in ("majority", "bag_of_words"))
 
@@ -195,16 +199,16 @@ def test_every_methods_run_has_a_report(place: Path, method: str, tmp_path: Path
 def test_qat_started_from_its_own_seeds_lora_run(place: Path) -> None:
     for seed in (3, 4):
         run = place / "compared" / "runs" / f"qat-seed{seed}"
-        _, _, floats = answers_of(run, "float", "validation")
-        _, _, lora = answers_of(place / "compared" / "runs" / f"lora-seed{seed}", "after", "validation")
+        _, _, floats = predictions_of(run, "float", "validation")
+        _, _, lora = predictions_of(place / "compared" / "runs" / f"lora-seed{seed}", "after", "validation")
         np.testing.assert_allclose(floats, lora, atol=1e-5)
 
 
-def test_the_page_says_what_the_json_says(place: Path, comparison: dict[str, Any]) -> None:
-    page = (place / "compared" / "comparison.md").read_text(encoding="utf-8")
-    assert page == comparison_markdown(comparison)
-    for sentence in [*comparison["budget"], *comparison["sentences"]]:
-        assert sentence in page
+def test_the_readme_and_the_tables_hold_what_the_json_holds(place: Path, comparison: dict[str, Any]) -> None:
+    assert not (place / "compared" / "comparison.md").exists(), "README.md holds it all"
+    page = (place / "compared" / "README.md").read_text(encoding="utf-8")
+    for sentence in [*comparison["budget"], *comparison["sentences"], *comparison["notes"]]:
+        assert escaped(sentence) in page
     lora = next(method for method in comparison["methods"] if method["method"] == "lora")
     row = next(line for line in page.splitlines() if line.startswith("| LoRA |"))
     assert f"{lora['before']['validation']['accuracy']['value']:.1%}" in row
@@ -212,7 +216,7 @@ def test_the_page_says_what_the_json_says(place: Path, comparison: dict[str, Any
     from rich.console import Console
 
     console = Console(width=100, file=io.StringIO())
-    console.print(comparison_table(comparison))
+    console.print(comparison_table(Comparison.of({"format": 2} | comparison, where="comparison.json")))
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     assert "LoRA + QAT" in shown
     assert "…" not in shown
@@ -233,11 +237,44 @@ def test_finished_runs_are_kept_and_others_added(
     more = feathertune.compare(recipe, folder, methods=["head", "bag_of_words"], seeds=2)
     after = times_of(folder)
     assert first.items() <= after.items()
-    assert set(after) == {f"runs/{name}/summary.json" for name in ("head-seed3", "head-seed4", "words-seed3")}
+    assert set(after) == {f"runs/{name}/summary.json" for name in ("head-seed3", "head-seed4", "bag_of_words-seed3")}
     assert [method["seeds"] for method in more["methods"]] == [[3, 4], [3]]
     again = feathertune.compare(recipe, folder, methods=["head", "bag_of_words"], seeds=2)
     assert again == more
     assert times_of(folder) == after
+
+
+def as_format_1(folder: Path) -> None:
+    """Rewrite a comparison as versions with format 1 left it: the method `words`, older keys, no format numbers."""
+    (folder / "runs" / "bag_of_words-seed3").rename(folder / "runs" / "words-seed3")
+    renamed = {new: old for old, new in OLD_KEYS.items()} | {"bag_of_words": "words"}
+    for path in [*folder.rglob("recipe.yaml"), *folder.rglob("*.json")]:
+        text = path.read_text(encoding="utf-8")
+        for new, old in renamed.items():
+            text = text.replace(new, old)
+        path.write_text(text, encoding="utf-8")
+        if path.suffix == ".json" and isinstance(content := json.loads(text), dict) and content.get("format") == 2:
+            del content["format"]
+            path.write_text(json.dumps(content), encoding="utf-8")
+
+
+def test_a_comparison_of_an_earlier_version_is_reported_and_continued(
+    place: Path, recipe: Recipe, comparison: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(making, "launch", here)
+    folder = tmp_path / "compared"
+    shutil.copytree(place / "compared", folder)
+    as_format_1(folder)
+    assert "words" in {method["method"] for method in json.loads((folder / "comparison.json").read_text())["methods"]}
+    write_report(folder)
+    assert "| bag of words | " in (folder / "README.md").read_text(encoding="utf-8")
+    before = times_of(folder)
+    again = feathertune.compare(recipe, folder)
+    assert times_of(folder) == before, "every run is kept"
+    assert [method["method"] for method in again["methods"]] == METHODS
+    assert again["methods"][1]["runs"] == ["runs/words-seed3"]
+    again["methods"][1]["runs"] = comparison["methods"][1]["runs"]
+    assert again == comparison
 
 
 def test_another_recipe_and_other_data_are_refused(
@@ -245,9 +282,9 @@ def test_another_recipe_and_other_data_are_refused(
 ) -> None:
     monkeypatch.setattr(making, "launch", here)
     shutil.copytree(place / "data", tmp_path / "data")
-    mine = load_recipe(place / "recipe.yaml", [f"data.source={tmp_path / 'data'}", "training.epochs=1"])
+    own_recipe = load_recipe(place / "recipe.yaml", [f"data.source={tmp_path / 'data'}", "training.epochs=1"])
     folder = tmp_path / "compared"
-    feathertune.compare(mine, folder, methods=["majority"], seeds=1)
+    feathertune.compare(own_recipe, folder, methods=["majority"], seeds=1)
     other = load_recipe(place / "recipe.yaml", [f"data.source={tmp_path / 'data'}", "training.epochs=2"])
     with pytest.raises(UserError, match="the comparison in this folder was made with another recipe"):
         feathertune.compare(other, folder, methods=["majority"], seeds=1)
@@ -255,12 +292,12 @@ def test_another_recipe_and_other_data_are_refused(
     written = own.read_text(encoding="utf-8")
     own.write_text(written.replace("max_length: 128", "max_length: 64"), encoding="utf-8")
     with pytest.raises(UserError, match="the run in this folder was made with another recipe"):
-        feathertune.compare(mine, folder, methods=["majority"], seeds=1)
+        feathertune.compare(own_recipe, folder, methods=["majority"], seeds=1)
     own.write_text(written, encoding="utf-8")
     with (tmp_path / "data" / "train.jsonl").open("a", encoding="utf-8") as file:
         file.write('{"text": "one more cat", "label": "yes"}\n')
     with pytest.raises(UserError, match="data that has changed since"):
-        feathertune.compare(mine, folder, methods=["majority", "bag_of_words"], seeds=1)
+        feathertune.compare(own_recipe, folder, methods=["majority", "bag_of_words"], seeds=1)
 
 
 def test_a_decision_chosen_on_validation_does_not_flatter_there(
@@ -269,17 +306,17 @@ def test_a_decision_chosen_on_validation_does_not_flatter_there(
     monkeypatch.setattr(making, "launch", here)
     chosen = load_recipe(place / "recipe.yaml", ["evaluation={temperature: true, threshold: {maximize: f1}}"])
     folder = tmp_path / "compared"
-    told = feathertune.compare(chosen, folder, methods=["bag_of_words", "head"], seeds=1)
-    for method in told["methods"]:
+    comparison = feathertune.compare(chosen, folder, methods=["bag_of_words", "head"], seeds=1)
+    for method in comparison["methods"]:
         summary = json.loads((folder / method["runs"][0] / "summary.json").read_text())
         for split in ("validation", "test"):
             after = summary["after"][split]
-            fair = after["cross_fitted"] or after
+            unbiased = after["cross_fitted"] or after
             for metric in ("accuracy", "f1", "loss", "ece"):
-                assert method["metrics"][split][metric]["value"] == pytest.approx(fair[metric], abs=1e-4), metric
+                assert method["metrics"][split][metric]["value"] == pytest.approx(unbiased[metric], abs=1e-4), metric
             assert method["metrics"][split]["roc_auc"]["value"] == pytest.approx(after["roc_auc"])
         assert summary["after"]["validation"]["cross_fitted"] is not None
-    assert any("chosen on validation" in sentence for sentence in told["budget"])
+    assert any("chosen on validation" in sentence for sentence in comparison["budget"])
 
 
 def test_a_recipe_that_cannot_run_leaves_nothing_behind(
@@ -302,24 +339,24 @@ def test_what_is_no_comparison_is_left_as_it_is(place: Path, recipe: Recipe, tmp
     search.mkdir()
     (search / "recipe.yaml").write_text(dump_recipe(wrong), encoding="utf-8")
     (search / "study.db").write_bytes(b"")
-    for folder, found in ((tmp_path / "run", "run"), (search, "search")):
+    for folder, kind in ((tmp_path / "run", "run"), (search, "search")):
         before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-        for mine in (wrong, load_recipe(folder / "recipe.yaml")):
-            with pytest.raises(UserError, match=f"holds a {found}, no comparison"):
-                feathertune.compare(mine, folder)
+        for refused in (wrong, load_recipe(folder / "recipe.yaml")):
+            with pytest.raises(UserError, match=f"holds a {kind}, not a comparison"):
+                feathertune.compare(refused, folder)
         assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
-def test_a_recipe_beside_which_the_output_shall_be_is_not_written_over(place: Path, tmp_path: Path) -> None:
-    mine = (place / "recipe.yaml").read_text(encoding="utf-8") + "# what I know of it"
-    (tmp_path / "recipe.yaml").write_text(mine, encoding="utf-8")
-    with pytest.raises(UserError, match="one that somebody wrote"):
+def test_a_recipe_in_the_output_folder_is_not_overwritten(place: Path, tmp_path: Path) -> None:
+    text = (place / "recipe.yaml").read_text(encoding="utf-8") + "# what I know of it"
+    (tmp_path / "recipe.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match="written by hand"):
         feathertune.compare(load_recipe(tmp_path / "recipe.yaml"), tmp_path)
-    assert (tmp_path / "recipe.yaml").read_text(encoding="utf-8") == mine
+    assert (tmp_path / "recipe.yaml").read_text(encoding="utf-8") == text
 
 
 def start(recipe: Path, folder: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "feathertune.cli.app", "compare", str(recipe), "--methods", "lora"]
+    command = [sys.executable, "-m", "feathertune.cli", "compare", str(recipe), "--methods", "lora"]
     command += ["--seeds", "1", "--output", str(folder)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
 
@@ -338,10 +375,10 @@ def test_killed_and_started_again_it_ends_as_if_nothing_had_happened(tmp_path: P
     assert list(run.glob("checkpoints/step-*"))
 
     again = start(recipe, folder)
-    said, _ = again.communicate(timeout=120)
-    assert again.returncode == 0, said.decode()
-    assert "lora, seed 3 (1 of 1): goes on" in said.decode()
-    assert "LoRA" in said.decode()
+    output, _ = again.communicate(timeout=120)
+    assert again.returncode == 0, output.decode()
+    assert "lora, seed 3 (1 of 1): resuming" in output.decode()
+    assert "LoRA" in output.decode()
     whole = tmp_path / "whole"
     feathertune.train(load_recipe(run / "recipe.yaml"), whole)
     for name in ("predictions/after-test.csv", "adapter/adapter_model.safetensors"):

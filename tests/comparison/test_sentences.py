@@ -1,28 +1,53 @@
-"""What a comparison says of its budget."""
+"""The sentences on the budget of a comparison."""
+
+from pathlib import Path
 
 import pytest
 
-from feathertune.comparison.sentences import budget
-from feathertune.recipe.files import parse_recipe
+from feathertune.comparison.plan import PlannedRun
+from feathertune.comparison.sentences import budget, notes
+from feathertune.recipe.files import load_recipe, parse_recipe
+from made_up import made_up_run
 
 RECIPE = "model: {source: base}\ndata: {source: data}"
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "expected"),
     [
-        (["training.epochs=5"], "Each trains 5 epochs in steps of 32 examples"),
-        (["training.epochs=1"], "Each trains 1 epoch in steps of 32 examples"),
-        (["training.epochs=5", "training.max_steps=1200"], "Each trains 5 epochs, at most 1,200 steps, in steps of 32"),
+        (["training.epochs=5"], "Each trains for 5 epochs in steps of 32 examples"),
+        (["training.epochs=1"], "Each trains for 1 epoch in steps of 32 examples"),
+        (
+            ["training.epochs=5", "training.max_steps=1200"],
+            "Each trains for 5 epochs, at most 1,200 steps, in steps of 32",
+        ),
     ],
 )
-def test_the_budget_is_that_of_the_recipe(changes: list[str], told: str) -> None:
+def test_the_budget_is_that_of_the_recipe(changes: list[str], expected: str) -> None:
     sentences = budget({"lora": parse_recipe(RECIPE, changes, where="here")})
-    assert any(sentence.startswith(told) for sentence in sentences)
+    assert any(sentence.startswith(expected) for sentence in sentences)
 
 
-def test_that_a_method_chose_its_threshold_is_told_whichever_comes_first() -> None:
+def test_a_chosen_threshold_is_mentioned_whichever_method_comes_first() -> None:
     plain = parse_recipe(RECIPE, ["method=majority"], where="here")
     chooses = parse_recipe(RECIPE, ["evaluation.threshold={maximize: f1}"], where="here")
     assert any("chosen on validation" in sentence for sentence in budget({"majority": plain, "lora": chooses}))
     assert not any("chosen on validation" in sentence for sentence in budget({"majority": plain}))
+
+
+def test_different_machines_and_a_single_seed_are_noted(tmp_path: Path) -> None:
+    folders = [made_up_run(tmp_path / name) for name in ("first", "second")]
+    recipe = load_recipe(folders[0].recipe)
+
+    def noted(*seeds: int) -> str:
+        return "\n".join(
+            notes([PlannedRun("lora", seed, recipe, run) for seed, run in zip(seeds, folders, strict=True)])
+        )
+
+    assert noted(0, 1) == ""
+    assert noted(0, 0).startswith("One seed")
+    text = folders[1].environment.read_text(encoding="utf-8")
+    folders[1].environment.write_text(text.replace("a processor", "another"), encoding="utf-8")
+    assert noted(0, 1).startswith("The runs were made on different machines")
+    folders[1].environment.write_text(text.replace("2.13.0", "2.14.0"), encoding="utf-8")
+    assert noted(0, 1).startswith("The runs were made with different package versions")

@@ -1,4 +1,4 @@
-"""Killed with SIGKILL at any moment and resumed, a run ends as if nothing had happened."""
+"""A run that is killed with SIGKILL at any moment and resumed ends as if nothing had happened."""
 
 import json
 import multiprocessing
@@ -46,7 +46,7 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def start(recipe: Path, output: Path) -> BaseProcess:
-    """A process that trains, with two threads, forked from one that has PyTorch and transformers loaded already."""
+    """A process that trains with two threads, forked from one in which PyTorch and transformers are loaded."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["feathertune.run.train", "transformers.models.bert.modeling_bert"])
     process = context.Process(target=train_run, args=(recipe, output, 2))
@@ -65,7 +65,7 @@ def steps_saved(output: Path) -> int:
 
 
 def kill_after(recipe: Path, output: Path, step: int, delay: float) -> None:
-    """Train until the checkpoint of `step` is there, and `delay` seconds longer."""
+    """Train until the checkpoint of `step` exists and `delay` seconds longer, then kill the process."""
     process = start(recipe, output)
     deadline = time.monotonic() + 120
     while steps_saved(output) < step and process.is_alive() and time.monotonic() < deadline:
@@ -74,7 +74,7 @@ def kill_after(recipe: Path, output: Path, step: int, delay: float) -> None:
     assert process.pid is not None
     os.kill(process.pid, signal.SIGKILL)
     process.join()
-    assert process.exitcode == -signal.SIGKILL, "it was to be killed before it was done"
+    assert process.exitcode == -signal.SIGKILL, "it must be killed before it finishes"
     assert not (output / "summary.json").exists()
 
 

@@ -1,4 +1,4 @@
-"""What `inspect data SOURCE` makes of a source without a recipe."""
+"""How `inspect data SOURCE` guesses the columns of a source without a recipe."""
 
 from pathlib import Path
 
@@ -42,7 +42,7 @@ def test_google_layout_is_known(tmp_path: Path) -> None:
         load_dataset(guess_columns(source(tmp_path, "a\t1.0\nb\t0\n", "two.tsv")), seed=0)
 
 
-def test_options_beat_guesses(tmp_path: Path) -> None:
+def test_options_override_guesses(tmp_path: Path) -> None:
     path = source(tmp_path, "text,title,label,stars\nlong words,words,x,5\nmore words,word,y,1\n")
     assert guess_columns(path, text="title").text == "title"
     assert guess_columns(path, rating="stars", at_least=4).label == LabelSection(rating="stars", at_least=4)
@@ -55,20 +55,20 @@ def test_options_beat_guesses(tmp_path: Path) -> None:
     [
         ("text,kind\na,b\n", {}, "Name it: --label COLUMN, or --rating COLUMN"),
         ("text,stars\na,5\nb,1\n", {}, "Give --above or --at-least NUMBER"),
-        ("title,body,label\na,b,x\nc,d,y\n", {}, "Name it: --text COLUMN"),
+        ("title,body,label\na,b,x\nc,d,y\n", {}, "Name it: --text-column COLUMN"),
         ("text,label\na,x\n", {"label": "lable"}, "no column 'lable'; did you mean 'label'"),
         ("text,label\na,x\n", {"label": "label", "above": 0.5}, "contradict"),
         ("text,label\n", {}, "the train split is empty"),
     ],
 )
-def test_what_cannot_be_guessed_says_which_option_to_give(
+def test_if_nothing_can_be_guessed_the_error_names_the_option(
     tmp_path: Path, content: str, options: dict[str, object], message: str
 ) -> None:
     with pytest.raises(UserError, match=message):
         guess_columns(source(tmp_path, content), **options)  # type: ignore[arg-type]
 
 
-def test_where_every_row_is_bad_the_first_is_named(tmp_path: Path) -> None:
+def test_if_every_row_is_bad_the_first_is_named(tmp_path: Path) -> None:
     (tmp_path / "data.csv").write_bytes("text,label\né,x\nü,y\n".encode("cp1252"))
     with pytest.raises(UserError, match=r"data\.csv:2: not valid UTF-8: byte 0xe9 .*\n  Save the file as UTF-8\."):
         guess_columns(str(tmp_path / "data.csv"))

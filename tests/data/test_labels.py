@@ -1,4 +1,4 @@
-"""From a row's value to a class."""
+"""From the value in a row to a class."""
 
 from decimal import Decimal
 
@@ -21,13 +21,13 @@ FLOAT32_OF_0_7 = float(np.float32(0.7))
 
 
 def read_train(labels: LabelReader, values: list[object]) -> list[str]:
-    """The names that train's values end up with."""
+    """The final label names of train's values."""
     provisional = [labels.read(value)[0] for value in values]
     renumbered = labels.finalize()
     return [labels.names[renumbered[index]] for index in provisional]
 
 
-def test_a_threshold_forgives_float32() -> None:
+def test_a_threshold_tolerates_float32_rounding() -> None:
     assert FLOAT32_OF_0_8 == 0.800000011920929
     at_least = LabelReader(LabelSection(rating="r", at_least=0.8))
     above = LabelReader(LabelSection(rating="r", above=0.8))
@@ -102,7 +102,7 @@ def test_one_label_is_too_few_and_a_thousand_and_one_too_many() -> None:
 @pytest.mark.parametrize(
     "value", ["x", "", " 0.5", "0,5", "1_0", "nan", "inf", "1e999", "\u0661", None, True, [1], float("nan"), 10**400]
 )
-def test_what_is_no_rating(value: object) -> None:
+def test_invalid_ratings(value: object) -> None:
     with pytest.raises(ValueError, match="the rating"):
         parse_rating(value)
 
@@ -110,7 +110,7 @@ def test_what_is_no_rating(value: object) -> None:
 @pytest.mark.parametrize(
     ("value", "rating"), [("1", 1.0), ("-.5", -0.5), ("2.", 2.0), ("1e-3", 0.001), (Decimal("0.2"), 0.2)]
 )
-def test_what_is_a_rating(value: object, rating: float) -> None:
+def test_valid_ratings(value: object, rating: float) -> None:
     assert parse_rating(value) == rating
 
 
@@ -122,11 +122,11 @@ def test_a_soft_rating_is_a_probability() -> None:
     assert LabelReader(LabelSection(rating="r", above=3)).read(5) == (1, 5.0)
 
 
-def test_soft_targets_are_the_ratings_or_what_more_raters_would_say() -> None:
+def test_soft_targets_are_the_ratings_or_the_votes_of_more_raters() -> None:
     ratings_N = np.array([0.0, 0.6, FLOAT32_OF_0_8, 1.0000001])
     plain_N2 = soft_targets(ratings_N, LabelSection(rating="r", at_least=0.8, soft=True))
     np.testing.assert_allclose(plain_N2, [[1, 0], [0.4, 0.6], [0.2, 0.8], [0, 1]], atol=1e-6)
-    # 4 or 5 of 5 who each say yes with 0.6: 5 x 0.6^4 x 0.4 + 0.6^5; with 0.8: 5 x 0.8^4 x 0.2 + 0.8^5
+    # 4 or 5 yes votes of 5, each with probability 0.6: 5 x 0.6^4 x 0.4 + 0.6^5; with 0.8: 5 x 0.8^4 x 0.2 + 0.8^5
     again_N2 = soft_targets(ratings_N, LabelSection(rating="r", at_least=0.8, soft=True, raters=5))
     np.testing.assert_allclose(again_N2[:, 1], [0, 0.33696, 0.73728, 1], atol=1e-6)
     above_N2 = soft_targets(ratings_N, LabelSection(rating="r", above=0.8, soft=True, raters=5))
@@ -135,6 +135,6 @@ def test_soft_targets_are_the_ratings_or_what_more_raters_would_say() -> None:
 
 
 @pytest.mark.parametrize("value", [None, "", 0.5, ["a"]])
-def test_what_is_no_label(value: object) -> None:
+def test_invalid_labels(value: object) -> None:
     with pytest.raises(ValueError, match="the label"):
         label_name(value)

@@ -1,4 +1,4 @@
-"""From a `data` section to a dataset; every way in which a row can be bad, with its place."""
+"""From a `data` section to a dataset; all kinds of bad rows, with their places."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ DEV = "text\trating\nwhat ?\t0\nwho ?\t1\n"
 
 
 def folder(path: Path, **files: str | bytes) -> Path:
-    """A folder of tsv files; train and dev have good rows unless told otherwise."""
+    """A folder of tsv files; train and dev have good rows by default."""
     for name, content in {"train": DEV, "dev": DEV, **files}.items():
         (path / f"{name}.tsv").write_bytes(content if isinstance(content, bytes) else content.encode())
     return path
@@ -91,7 +91,7 @@ def test_a_bad_row_stops_or_is_listed_and_skipped(tmp_path: Path, case: str) -> 
     with pytest.raises(UserError) as caught:
         load_dataset(section(tmp_path), seed=0)
     encoding = "Save the file as UTF-8." if case in ("bad UTF-8", "a NUL") else None
-    assert caught.value.fix == (encoding or "Mend it, or leave such rows out: data.on_bad_row=skip")
+    assert caught.value.fix == (encoding or "Fix it, or skip such rows: data.on_bad_row=skip")
     assert caught.value.where == place
     assert reason in caught.value.what
 
@@ -102,11 +102,11 @@ def test_a_bad_row_stops_or_is_listed_and_skipped(tmp_path: Path, case: str) -> 
     assert reason in bad.reason
 
 
-def test_where_no_row_may_be_left_out_it_is_not_advised(tmp_path: Path) -> None:
+def test_skipping_rows_is_not_suggested_where_it_is_not_possible(tmp_path: Path) -> None:
     train = folder(tmp_path, train="text\trating\na\t1\nc\t0\nb\thigh\n") / "train.tsv"
     with pytest.raises(UserError, match="the rating 'high' is not a number") as caught:
         load_split(train, section(tmp_path, on_bad_row="skip"), ("NEGATIVE", "POSITIVE"))
-    assert caught.value.fix == "Mend or remove it."
+    assert caught.value.fix == "Fix or remove it."
 
 
 def test_an_unknown_label_names_file_line_and_the_nearest(tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_json_lines_may_each_lack_a_key(tmp_path: Path) -> None:
 
 def test_one_class_in_train_is_refused_and_a_missing_one_is_noted(tmp_path: Path) -> None:
     folder(tmp_path, train="text\trating\na\t0\nb\t0.1\n")
-    with pytest.raises(UserError, match="every example of train is labelled 'NEGATIVE'"):
+    with pytest.raises(UserError, match="every example in train is labelled 'NEGATIVE'"):
         load_dataset(section(tmp_path), seed=0)
     rows = "text\tlabel\na\tx\nb\ty\n"
     label = {"column": "label", "names": ["x", "y", "z"]}

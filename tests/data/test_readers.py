@@ -1,4 +1,4 @@
-"""Rows come out of each format as they were written, and what does not fit comes out with its line."""
+"""Rows of every format are read exactly as they were written; bad rows are reported with their line."""
 
 import csv
 import json
@@ -10,13 +10,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from feathertune.data import readers
+from feathertune.data import lines, readers
 from feathertune.data.example import BadRow
 from feathertune.data.readers import Row, read_rows
 from feathertune.errors import UserError
 
 GOOGLE = ("content", "rating")
-# Any text without control characters; surrogates are no characters. U+0085, U+2028 and U+2029 are in: they end no line.
+# Any text without control characters or surrogates. U+0085, U+2028 and U+2029 are included: they do not end a line.
 TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cc"]))
 SETTINGS = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -56,7 +56,7 @@ def the_bad_row(path: Path) -> BadRow:
 
 
 def write_texts(path: Path, texts: list[str]) -> Path:
-    """Each format by its own usual writer, with a second column so that an empty text is not an empty line."""
+    """Write each format with its usual writer, and a second column, so that an empty text is not an empty line."""
     if path.suffix == ".tsv":
         return write(path, "text\tlabel\n" + "".join(f"{text}\tx\n" for text in texts))
     if path.suffix == ".csv":
@@ -70,14 +70,14 @@ def write_texts(path: Path, texts: list[str]) -> Path:
 
 
 @pytest.mark.parametrize("suffix", [".tsv", ".csv", ".jsonl", ".parquet"])
-def test_texts_that_other_readers_spoil_survive(tmp_path: Path, suffix: str) -> None:
+def test_texts_that_other_readers_change_are_kept(tmp_path: Path, suffix: str) -> None:
     assert texts_of(write_texts(tmp_path / f"train{suffix}", HOSTILE_TEXTS)) == HOSTILE_TEXTS
 
 
 @pytest.mark.parametrize("suffix", [".tsv", ".csv", ".jsonl", ".parquet"])
 @SETTINGS
 @given(texts=st.lists(TEXTS, min_size=1, max_size=5))
-def test_any_text_survives(tmp_path: Path, suffix: str, texts: list[str]) -> None:
+def test_any_text_is_kept(tmp_path: Path, suffix: str, texts: list[str]) -> None:
     assert texts_of(write_texts(tmp_path / f"train{suffix}", texts)) == texts
 
 
@@ -181,7 +181,7 @@ BAD_LINES = {
     "NUL in csv": ("a.csv", b"text,label\na,x\nb\0,x\n", 3, "NUL"),
     "cut JSON": ("a.jsonl", b'{"text": "a"}\n{"text": \n', 2, "not valid JSON"),
     "JSON list": ("a.jsonl", b'{"text": "a"}\n["a"]\n', 2, "not a JSON object"),
-    "repeated key": ("a.jsonl", b'{"text": "a", "text": "b"}\n', 1, "'text' is there twice"),
+    "repeated key": ("a.jsonl", b'{"text": "a", "text": "b"}\n', 1, "'text' appears twice"),
     "NaN": ("a.jsonl", b'{"text": "a", "rating": NaN}\n', 1, "NaN"),
     "half a surrogate pair": ("a.jsonl", b'{"text": "a"}\n{"text": "\\ud83d"}\n', 2, "surrogate"),
     "deep JSON": ("a.jsonl", b'{"text": ' + b"[" * 100_000 + b"\n", 1, "JSON"),
@@ -224,7 +224,7 @@ BAD_FILES = {
     "line ends of old Macs in csv": ("a.csv", b"text,label\ra,x\rb,y", "a.csv: the file is a single line"),
     "header that is not UTF-8": ("a.csv", b"text\xff,label\n", "a.csv:1: not valid UTF-8"),
     "header in another encoding": ("a.tsv", b"caf\xe9\tlabel\n", "Save the file as UTF-8."),
-    "another kind": ("a.xlsx", b"", "files of kind '.xlsx' cannot be read"),
+    "another kind": ("a.xlsx", b"", "files of type '.xlsx' cannot be read"),
 }
 
 
@@ -241,8 +241,8 @@ def test_a_missing_file_is_the_users_error(tmp_path: Path) -> None:
         read_rows(tmp_path / "a.tsv")
 
 
-def test_an_endless_line_is_refused_before_it_is_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readers, "MAX_LINE", 100)
+def test_an_endless_line_is_refused_before_it_fills_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines, "MAX_LINE", 100)
     with pytest.raises(UserError, match=r"a\.tsv:2: the line is longer than 100 bytes"):
         list(read_rows(write(tmp_path / "a.tsv", "text\tlabel\n" + "a" * 200)))
 

@@ -1,4 +1,4 @@
-"""The built-in sample is as described: balanced, varied, in pairs, and not to be told apart by its surface."""
+"""The built-in sample is as described: balanced, varied, in pairs, and its surface does not reveal the class."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_no_two_queries_share_a_template() -> None:
         *(lambda text, word=word: text.lower().startswith(word + " ") for word in ("what", "how", "why", "is", "does")),
     ],
 )
-def test_the_surface_does_not_tell_the_classes_apart(surface: object) -> None:
+def test_the_surface_does_not_reveal_the_class(surface: object) -> None:
     assert callable(surface)
     shares = []
     for label in ("well-formed", "ill-formed"):

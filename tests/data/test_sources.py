@@ -1,4 +1,4 @@
-"""What a source's name stands for. The Hub is stood in for at its two network functions; no socket is opened."""
+"""What each kind of source name opens. The Hub's two network functions are replaced; no socket is opened."""
 
 import hashlib
 import os
@@ -27,7 +27,7 @@ Serve = Callable[[dict[str, Any]], list[tuple[Any, ...]]]
 
 @pytest.fixture
 def serve(monkeypatch: pytest.MonkeyPatch) -> Serve:
-    """Let the Hub have one dataset; the list that comes back gathers the requests."""
+    """A Hub with one dataset; the returned list collects the requests."""
 
     def start(tables: dict[str, Any]) -> list[tuple[Any, ...]]:
         requests: list[tuple[Any, ...]] = []
@@ -48,7 +48,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Serve:
 
 
 def wellformed(texts: list[str], ratings: list[float]) -> datasets.Dataset:
-    """As google-research-datasets/google_wellformed_query: the rating is a float32."""
+    """Like google-research-datasets/google_wellformed_query, whose rating is a float32."""
     features = datasets.Features({"content": datasets.Value("string"), "rating": datasets.Value("float32")})
     return datasets.Dataset.from_dict({"content": texts, "rating": ratings}, features=features)
 
@@ -112,7 +112,7 @@ def test_a_missing_column_of_the_hub_lists_those_there_are(serve: Serve) -> None
 
 
 def hub_error(kind: type[Exception]) -> Exception:
-    """One of the Hub's errors; their constructors want a response of whichever HTTP library is in use."""
+    """One of the Hub's errors, created without the HTTP response that its constructor needs."""
     return kind.__new__(kind, "no")
 
 
@@ -122,7 +122,7 @@ def hub_error(kind: type[Exception]) -> Exception:
         (hub_error(huggingface_hub.errors.GatedRepoError), "gated"),
         (hub_error(huggingface_hub.errors.RepositoryNotFoundError), "no such file or folder, and no such dataset"),
         (hub_error(huggingface_hub.errors.RevisionNotFoundError), "has no revision 'v9'"),
-        (ConnectionError("the wire is cut"), "no such file or folder, and the Hub cannot be asked.*the wire is cut"),
+        (ConnectionError("the wire is cut"), "no such file or folder, and the Hub cannot be reached.*the wire is cut"),
     ],
 )
 def test_the_hubs_refusals_are_explained(monkeypatch: pytest.MonkeyPatch, error: Exception, message: str) -> None:
@@ -154,13 +154,13 @@ def test_offline_both_readings_of_a_name_are_given() -> None:
     )
     environment = {**os.environ, "HF_HUB_OFFLINE": "1"}  # read when huggingface_hub is imported, hence a new process
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("owner/nmae: there is no such file or folder, and the Hub cannot be asked")
+    assert done.stdout.startswith("owner/nmae: there is no such file or folder, and the Hub cannot be reached")
     assert "offline mode" in done.stdout
 
 
 @pytest.mark.parametrize("name", ["data/train.tsv", "./data", "/no/such/folder", "a/b/c", "train.csv", "~/data", "a b"])
 def test_what_looks_like_a_path_never_reaches_the_hub(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setattr(sources, "_resolve", lambda *_: pytest.fail("the Hub was asked"))
+    monkeypatch.setattr(sources, "_resolve", lambda *_: pytest.fail("the Hub was contacted"))
     with pytest.raises(UserError, match="no such file or folder, and it is not a Hub dataset id"):
         open_source(name)
 
@@ -170,7 +170,7 @@ def test_what_exists_is_never_a_hub_id(tmp_path: Path, monkeypatch: pytest.Monke
     (tmp_path / "owner" / "name" / "train.tsv").write_text(TSV)
     monkeypatch.chdir(tmp_path)
     assert list(open_source("owner/name").splits) == ["train"]
-    with pytest.raises(UserError, match=r"data\.revision: a revision goes with a Hub dataset id"):
+    with pytest.raises(UserError, match=r"data\.revision: a revision belongs to a Hub dataset id"):
         open_source("owner/name", "v1")
 
 

@@ -1,4 +1,4 @@
-"""What `inspect data` counts and shows."""
+"""The statistics of a dataset, and the tables that `inspect data` shows."""
 
 import io
 import json
@@ -13,6 +13,7 @@ from feathertune.data.columns import guess_columns
 from feathertune.data.example import Dataset
 from feathertune.data.loading import load_dataset
 from feathertune.data.statistics import describe
+from feathertune.folders.inputs import DataRecord
 from feathertune.recipe.schema import DataSection, LabelSection
 from feathertune.terminal.data_tables import render
 from feathertune.wording.visible import visible
@@ -35,7 +36,7 @@ def count_words(dataset: Dataset) -> dict[str, npt.NDArray[np.int64]]:
     return {name: np.array([len(row.text.split()) for row in split]) for name, split in dataset.splits.items()}
 
 
-def shown(description: dict[str, object], width: int = 100) -> str:
+def shown(description: DataRecord, width: int = 100) -> str:
     console = Console(file=io.StringIO(), width=width)
     console.print(render(description))
     output = console.file
@@ -45,7 +46,7 @@ def shown(description: dict[str, object], width: int = 100) -> str:
 
 def test_a_description_counts_everything_and_is_json(section: DataSection) -> None:
     dataset = load_dataset(section, seed=0)
-    description = describe(dataset, count_words(dataset))
+    description = describe(dataset, count_words(dataset)).to_json()
     assert json.loads(json.dumps(description, allow_nan=False)) == description
     train = description["splits"]["train"]
     assert train["count"] == 4
@@ -66,7 +67,7 @@ def test_a_description_counts_everything_and_is_json(section: DataSection) -> No
 def test_characters_are_counted_not_bytes(tmp_path: Path) -> None:
     (tmp_path / "train.tsv").write_text("text\tlabel\n日本語\tx\n👩\ty\n", encoding="utf-8")
     (tmp_path / "dev.tsv").write_text("text\tlabel\na\tx\n")
-    train = describe(load_dataset(DataSection(source=str(tmp_path)), seed=0), None)["splits"]["train"]
+    train = describe(load_dataset(DataSection(source=str(tmp_path)), seed=0), None).to_json()["splits"]["train"]
     assert train["characters"] == {"min": 1, "median": 2.0, "p95": 2.9, "max": 3}
     assert train["tokens"] is None
     assert train["ratings"] is None
@@ -78,15 +79,16 @@ def test_many_ratings_are_summed_up_by_quantiles(tmp_path: Path) -> None:
     section = DataSection(source=str(tmp_path), label=LabelSection(rating="rating", at_least=0.5))
     description = describe(load_dataset(section, seed=0), None)
     quantiles = {"0": 0.0, "0.05": 0.05, "0.25": 0.25, "0.5": 0.5, "0.75": 0.75, "0.95": 0.95, "1": 1.0}
-    assert description["splits"]["train"]["ratings"] == {"quantiles": quantiles}
-    assert description["splits"]["validation"]["ratings"] == {"histogram": {"0.8": 1}}
+    splits = description.to_json()["splits"]
+    assert splits["train"]["ratings"] == {"quantiles": quantiles}
+    assert splits["validation"]["ratings"] == {"histogram": {"0.8": 1}}
     assert "Quantiles of the rating" in shown(description)
 
 
 def test_examples_are_drawn_with_the_seed(tmp_path: Path) -> None:
     (tmp_path / "data.tsv").write_text("text\trating\n" + "".join(f"text {n}\t{n % 2}\n" for n in range(100)))
     dataset = load_dataset(guess_columns(str(tmp_path / "data.tsv")), seed=0)
-    first, again, other = (describe(dataset, None, seed)["splits"]["train"]["examples"] for seed in (0, 0, 1))
+    first, again, other = (describe(dataset, None, seed).splits["train"].examples for seed in (0, 0, 1))
     assert len(first) == 6
     assert first == again != other
 
@@ -111,6 +113,6 @@ def test_a_thousand_classes_do_not_flood_the_screen(tmp_path: Path) -> None:
     assert len(output.splitlines()) < 150
 
 
-def test_what_cannot_be_seen_is_made_visible() -> None:
+def test_invisible_characters_are_made_visible() -> None:
     assert visible("a\tb\x1b[31m\u2028\u202e\x85") == "a\\tb\\x1b[31m\\u2028\\u202e\\x85"
     assert visible("日本 👩\u200d🚀 é [x]") == "日本 👩\u200d🚀 é [x]"

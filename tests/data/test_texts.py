@@ -1,4 +1,4 @@
-"""Texts are stored as they come, whatever they hold, and read back by the row, by the slice and in order."""
+"""Texts are stored unchanged, whatever they contain, and are read by row, by slice and in order."""
 
 import mmap
 
@@ -28,7 +28,7 @@ def column(monkeypatch: pytest.MonkeyPatch) -> pa.ChunkedArray:
     return writer.finish()
 
 
-def test_texts_come_back_as_they_were(column: pa.ChunkedArray) -> None:
+def test_texts_are_read_back_unchanged(column: pa.ChunkedArray) -> None:
     assert column.num_chunks == 5
     assert list(iterate(column)) == TEXTS
     assert TextWriter().finish().to_pylist() == []
@@ -74,7 +74,7 @@ def test_taking_some(
     assert take(column, np.array(indices, dtype=np.int64)).to_pylist() == [TEXTS[index] for index in indices]
 
 
-def test_what_lies_in_a_file_is_mapped(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_of_texts_is_memory_mapped(monkeypatch: pytest.MonkeyPatch) -> None:
     finished = []
     finish = texts.Spool.finish
     monkeypatch.setattr("feathertune.system.spool.MAX_IN_MEMORY", 100)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, log_loss, precision_score, recall_score, roc_auc_score
 
-from feathertune.evaluation.metrics import compute_metrics, majority_baseline
+from feathertune.evaluation.metrics import compute_metrics, majority_metrics
 from feathertune.prediction.predictions import Predictions
 
 
@@ -42,7 +42,7 @@ def test_metrics_are_those_of_scikit_learn(classes: int, decimals: int) -> None:
     scores = some.probabilities_NC[:, 1] if classes == 2 else some.probabilities_NC
     assert metrics.roc_auc == pytest.approx(roc_auc_score(some.labels, scores, multi_class="ovr"))
     assert sum(map(sum, metrics.confusion_matrix)) == 300
-    assert metrics.per_class["c1"]["support"] == (some.labels == 1).sum()
+    assert metrics.per_class["c1"].support == (some.labels == 1).sum()
 
 
 def test_two_classes_have_a_positive_one_and_a_threshold_and_more_have_neither() -> None:
@@ -52,7 +52,7 @@ def test_two_classes_have_a_positive_one_and_a_threshold_and_more_have_neither()
 
 
 @pytest.mark.parametrize("label", [0, 1])
-def test_one_class_alone_has_no_roc_auc_and_gives_no_warning(label: int) -> None:
+def test_a_single_class_has_no_roc_auc_and_gives_no_warning(label: int) -> None:
     metrics = compute_metrics(predictions([label] * 5, np.tile([1.0, 0.0], (5, 1))))
     assert metrics.roc_auc is None
     assert metrics.intervals["roc_auc"] is None
@@ -72,10 +72,10 @@ def test_perfect_and_constant_scores() -> None:
     perfect = compute_metrics(predictions(labels, np.eye(2)[labels] * 50))
     assert (perfect.accuracy, perfect.f1, perfect.roc_auc) == (1.0, 1.0, 1.0)
     assert perfect.intervals["roc_auc"] is None
-    assert perfect.intervals["accuracy"] == (pytest.approx(0.8389, abs=1e-4), 1.0)  # 20 of 20 prove that much
+    assert perfect.intervals["accuracy"] == (pytest.approx(0.8389, abs=1e-4), 1.0)  # 20 out of 20 show that much
     constant = compute_metrics(predictions(labels, np.zeros((20, 2))))
     assert (constant.accuracy, constant.recall, constant.roc_auc) == (0.5, 1.0, 0.5)
-    assert constant.intervals["roc_auc"] is None  # no resample varies, which is no certainty
+    assert constant.intervals["roc_auc"] is None  # resamples do not vary, but that is no certainty
 
 
 def test_metrics_survive_json() -> None:
@@ -84,7 +84,7 @@ def test_metrics_survive_json() -> None:
         assert json.loads(json.dumps(content, allow_nan=False)) == content
 
 
-def test_what_evaluate_prints_is_there() -> None:
+def test_the_json_has_the_keys_that_evaluate_prints() -> None:
     printed = compute_metrics(random_predictions(40, 2)).to_json()
     assert {"split", "num_examples", "loss", "accuracy", "precision", "recall", "f1", "roc_auc"} <= printed.keys()
     assert printed["threshold"] == 0.5
@@ -98,13 +98,14 @@ def test_no_examples_and_bad_logits_are_refused() -> None:
         compute_metrics(predictions([0, 1], np.array([[0.0, 1.0], [np.nan, 0.0]])))
 
 
-def test_the_majority_class_is_that_of_training() -> None:
+def test_the_majority_class_is_the_most_frequent_one_in_training() -> None:
     some = random_predictions(200, 2)
-    baseline = majority_baseline(np.array([0, 0, 0, 1]), some)
+    baseline = majority_metrics(np.array([0, 0, 0, 1]), some)
+    assert baseline.majority_label == "c0"
     assert baseline.accuracy == (some.labels == 0).mean()
     assert baseline.roc_auc == 0.5
     shares = np.where(some.labels == 0, 0.75, 0.25)
     assert baseline.loss == pytest.approx(-np.log(shares).mean())
     assert baseline.intervals == {}
     with pytest.raises(ValueError, match="no training labels"):
-        majority_baseline(np.array([], dtype=np.int64), some)
+        majority_metrics(np.array([], dtype=np.int64), some)

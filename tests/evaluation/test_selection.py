@@ -6,7 +6,7 @@ from feathertune.errors import UserError
 from feathertune.evaluation.selection import require_selectable
 
 
-def test_test_is_touched_once() -> None:
+def test_nothing_is_selected_on_the_test_split() -> None:
     require_selectable("validation", "a threshold")
     require_selectable("train", "a threshold")
     with pytest.raises(UserError, match=r"the best epoch may not be chosen on the test split.*\n?.*"):

@@ -1,4 +1,4 @@
-"""Finished tiny runs, each trained once: of a family, with float32, int8 or int4 weights, or symmetric activations."""
+"""Finished tiny runs, each trained once: by family, weights (float32, int8 or int4) and kind of activations."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,10 +11,10 @@ from tiny import save_tiny_base, write_tiny_data
 
 _CHANGES = {
     "fp32": (),
-    "int8": ("method=qat", "quantize={weights: int8, training: none}"),
-    "int4": ("method=qat", "quantize={weights: int4, training: none}"),
-    "int8-symmetric": ("method=qat", "quantize={weights: int8, activations: symmetric, training: none}"),
-    "int4-symmetric": ("method=qat", "quantize={weights: int4, activations: symmetric, training: none}"),
+    "int8": ("method=qat", "quantize={weights: int8, training: ptq}"),
+    "int4": ("method=qat", "quantize={weights: int4, training: ptq}"),
+    "int8-symmetric": ("method=qat", "quantize={weights: int8, activations: symmetric, training: ptq}"),
+    "int4-symmetric": ("method=qat", "quantize={weights: int4, activations: symmetric, training: ptq}"),
 }
 
 

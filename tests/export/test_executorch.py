@@ -1,4 +1,4 @@
-"""ExecuTorch exports, run by executorch's own runtime and held against the integer model that was evaluated."""
+"""ExecuTorch exports, run by executorch's own runtime and compared with the evaluated integer model."""
 
 import json
 from collections.abc import Callable
@@ -38,18 +38,18 @@ def exported(trained_run: TrainedRun, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.mark.parametrize(("base", "weights"), CASES)
-def test_executorch_answers_as_evaluated(
+def test_executorch_predicts_as_evaluated(
     exported: Callable[[str, str], Export], trained_run: TrainedRun, base: str, weights: str
 ) -> None:
-    """Texts of every length, one at a time: the batch of GPT-2 is fixed at 1 like that of all others."""
+    """Texts of all lengths, one at a time: the batch size is fixed at 1."""
     export, run = exported(base, weights), trained_run(base, weights)
     assert export.parity.passed, export.parity.refused
     assert export.parity.rows == 60
     assert export.parity.logit_difference["median"] < 1e-5
     assert {"model.pte", "tokenizer.json", "labels.json"} <= {path.name for path in export.folder.iterdir()}
     texts = list(read_predictions(run / "predictions" / "after-validation.csv", "validation").texts[:7])
-    answers = zip(Predictor(export.folder).predict(texts), Predictor(run).predict(texts), strict=True)
-    assert all(one.label == other.label and abs(one.score - other.score) < 1e-2 for one, other in answers)
+    pairs = zip(Predictor(export.folder).predict(texts), Predictor(run).predict(texts), strict=True)
+    assert all(one.label == other.label and abs(one.score - other.score) < 1e-2 for one, other in pairs)
 
 
 def test_linears_are_computed_by_xnnpack_from_the_runs_integers(exported: Callable[[str, str], Export]) -> None:
@@ -71,7 +71,7 @@ def test_the_shortest_text_and_the_longest(exported: Callable[[str, str], Export
         assert np.isfinite(logits_BC).all()
 
 
-def test_a_layer_that_xnnpack_would_compute_otherwise_is_not_written() -> None:
+def test_a_layer_that_xnnpack_would_compute_differently_is_not_written() -> None:
     linear = IntegerLinear.of(torch.randn(4, 64), None, 8, "symmetric")
     with pytest.raises(ValueError, match="quantizes activations asymmetrically"):
         XnnpackLinear(linear)

@@ -1,4 +1,4 @@
-"""Exports of whole runs: each is asked for the whole validation split, and kept only if it answers as evaluated."""
+"""Exports of whole runs: each predicts the whole validation split, and is kept only if the predictions agree."""
 
 import json
 import shutil
@@ -16,6 +16,7 @@ from feathertune.errors import UserError
 from feathertune.export.exporting import export_run, summary_lines
 from feathertune.export.parity import compare
 from feathertune.export.targets import TARGETS, write_tokenizer_and_labels
+from feathertune.folders import opened
 from feathertune.folders.export import ExportFolder
 from feathertune.model import model_folder
 from feathertune.prediction.files import read_predictions
@@ -35,7 +36,7 @@ METHODS = ("fp32", "int8", "int4", "int8-symmetric", "int4-symmetric")
 
 @pytest.mark.parametrize("weights", METHODS)
 @pytest.mark.parametrize("base", ["gpt2", "bert", "llama"])
-def test_onnx_answers_as_evaluated(trained_run: TrainedRun, tmp_path: Path, base: str, weights: str) -> None:
+def test_onnx_predicts_as_evaluated(trained_run: TrainedRun, tmp_path: Path, base: str, weights: str) -> None:
     run = trained_run(base, weights)
     export = export_run(run, "onnx", tmp_path / "out")
     assert export.parity.passed, export.parity.refused
@@ -52,8 +53,8 @@ def test_an_export_folder_predicts_as_its_run(trained_run: TrainedRun, tmp_path:
     export_run(run, "onnx", tmp_path / "out")
     texts = read_predictions(run / "predictions" / "after-validation.csv", "validation").texts[:7]
     ours, exported = Predictor(run), Predictor(tmp_path / "out")
-    answers = zip(exported.predict(list(texts)), ours.predict(list(texts)), strict=True)
-    assert all(one.label == other.label and abs(one.score - other.score) < 1e-2 for one, other in answers)
+    pairs = zip(exported.predict(list(texts)), ours.predict(list(texts)), strict=True)
+    assert all(one.label == other.label and abs(one.score - other.score) < 1e-2 for one, other in pairs)
 
 
 @pytest.mark.parametrize("to", ["adapter", "merged"])
@@ -66,11 +67,24 @@ def test_files_for_peft_and_transformers(trained_run: TrainedRun, tmp_path: Path
     assert export.parity.logit_difference["maximum"] < 1e-4
 
 
+def test_the_run_is_opened_and_its_recipe_parsed_once(
+    trained_run: TrainedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    for name in ("open_run", "load_recipe"):
+        function = getattr(opened, name)
+        monkeypatch.setattr(
+            opened, name, lambda path, name=name, function=function: calls.append(name) or function(path)
+        )
+    export_run(trained_run("bert", "fp32"), "adapter", tmp_path / "out")
+    assert calls == ["open_run", "load_recipe"]
+
+
 @pytest.mark.parametrize("base", ["gpt2", "bert", "llama"])
-def test_a_merged_model_is_asked_as_transformers_asks_it(
+def test_a_merged_model_is_checked_with_padded_batches_of_transformers(
     trained_run: TrainedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, base: str
 ) -> None:
-    """With padding: the last token is pooled wrongly where config and tokenizer do not name the same for it."""
+    """The wrong token is pooled if config and tokenizer disagree on the pad token."""
     assert export_run(trained_run(base, "fp32"), "merged", tmp_path / "out").parity.passed
     monkeypatch.setattr(model_folder, "padding_token", lambda classifier, tokenizer: 3)
     export = export_run(trained_run(base, "fp32"), "merged", tmp_path / "other")
@@ -78,7 +92,7 @@ def test_a_merged_model_is_asked_as_transformers_asks_it(
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
-def test_the_exported_tokenizer_cuts_where_the_run_s_does(tmp_path: Path, side: str) -> None:
+def test_the_exported_tokenizer_cuts_on_the_same_side(tmp_path: Path, side: str) -> None:
     tokenizer = tiny_tokenizer()
     tokenizer.truncation_side = side
     folder, text = ExportFolder(tmp_path), "sun moon tree river long"
@@ -88,15 +102,15 @@ def test_the_exported_tokenizer_cuts_where_the_run_s_does(tmp_path: Path, side: 
     assert tokenizer.decode(ids) == {"left": "[CLS] tree river long [SEP]", "right": "[CLS] sun moon tree [SEP]"}[side]
 
 
-def test_an_artefact_that_answers_otherwise_is_refused(
+def test_an_artefact_that_predicts_something_else_is_refused(
     trained_run: TrainedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = TARGETS["onnx"]
 
     def sabotaged(*arguments: Any) -> Any:
-        return target.ask(*arguments)[:, ::-1]
+        return target.predict_logits(*arguments)[:, ::-1]
 
-    monkeypatch.setitem(TARGETS, "onnx", replace(target, ask=sabotaged))
+    monkeypatch.setitem(TARGETS, "onnx", replace(target, predict_logits=sabotaged))
     export = export_run(trained_run("bert", "fp32"), "onnx", tmp_path / "out")
     assert not export.parity.passed
     assert export.folder == tmp_path / "out.refused"
@@ -123,39 +137,39 @@ def test_a_few_ties_are_no_refusal_but_many_wrong_rows_are(trained_run: TrainedR
     assert "not finite" in compare(clear, replace(clear, logits_NC=wrong)).refused[0]
 
 
-def answers_of(some: Predictions, labels: np.ndarray, margin_N: np.ndarray) -> Predictions:
-    """SeedPredictions of so many rows, with the second class ahead by so much in logits."""
+def predictions_with(some: Predictions, labels: np.ndarray, margin_N: np.ndarray) -> Predictions:
+    """Predictions in which the logit of the second class is `margin_N` above that of the first."""
     count, logits_NC = len(labels), np.stack([-margin_N / 2, margin_N / 2], axis=1).astype(np.float32)
     return Predictions("validation", some.label_names, np.arange(count), [""] * count, labels, None, logits_NC)
 
 
-def test_two_ranks_at_a_near_tie_may_change_places_and_others_may_not(trained_run: TrainedRun) -> None:
-    """Of 39 rows one pair in the other order moves ROC AUC by a quarter of a point."""
+def test_two_nearly_tied_rows_may_swap_ranks_and_others_may_not(trained_run: TrainedRun) -> None:
+    """With 39 rows, one swapped pair moves ROC AUC by a quarter of a point."""
     evaluated = read_predictions(trained_run("bert", "fp32") / "predictions" / "after-validation.csv", "validation")
     labels, margins = np.arange(39) % 2, np.where(np.arange(39) % 2, 3.0, -3.0)
     margins[:2] = 0.9, 0.9001  # a negative and a positive, in the right order
-    clear = answers_of(evaluated, labels, margins)
+    clear = predictions_with(evaluated, labels, margins)
     swapped, far = margins.copy(), margins.copy()
     swapped[1], far[1] = 0.8999, 0.6
-    assert compare(clear, answers_of(evaluated, labels, swapped)).passed
-    parity = compare(clear, answers_of(evaluated, labels, far))
+    assert compare(clear, predictions_with(evaluated, labels, swapped)).passed
+    parity = compare(clear, predictions_with(evaluated, labels, far))
     assert [reason.split()[0] for reason in parity.refused] == ["roc_auc"]
 
 
 @pytest.mark.parametrize("target", ["adapter", "merged"])
-def test_what_others_read_is_not_predicted_with(trained_run: TrainedRun, tmp_path: Path, target: str) -> None:
+def test_exports_for_other_libraries_do_not_predict(trained_run: TrainedRun, tmp_path: Path, target: str) -> None:
     export_run(trained_run("bert", "fp32"), target, tmp_path / "out")
     with pytest.raises(UserError, match=f"target {target} is read by transformers or PEFT, not by `predict`"):
         Predictor(tmp_path / "out")
 
 
-def test_what_cannot_be_exported_is_said_before_anything_is_written(trained_run: TrainedRun, tmp_path: Path) -> None:
+def test_what_cannot_be_exported_is_refused_before_anything_is_written(trained_run: TrainedRun, tmp_path: Path) -> None:
     plain, int8 = trained_run("bert", "fp32"), trained_run("bert", "int8")
     with pytest.raises(UserError, match="not quantized, so it has no int8 weights"):
         export_run(plain, "onnx", tmp_path / "out", precision="int8")
     with pytest.raises(UserError, match="evaluated weights are int8, not int4"):
         export_run(int8, "onnx", tmp_path / "out", precision="int4")
-    with pytest.raises(UserError, match="writes float32 ones"):
+    with pytest.raises(UserError, match="writes float32 weights"):
         export_run(int8, "merged", tmp_path / "out")
     with pytest.raises(UserError, match="--to adapter writes fp32 weights"):
         export_run(plain, "adapter", tmp_path / "out", precision="int4")
@@ -172,7 +186,7 @@ def test_what_cannot_be_exported_is_said_before_anything_is_written(trained_run:
 
 
 @pytest.mark.parametrize(
-    ("to", "missing", "told"),
+    ("to", "missing", "message"),
     [
         ("onnx", "onnx", r"onnx, which is not installed\s+pip install 'feathertune\[onnx\]'"),
         ("onnx", "onnxscript", r"onnxscript, which is not installed\s+pip install 'feathertune\[onnx\]'"),
@@ -181,18 +195,18 @@ def test_what_cannot_be_exported_is_said_before_anything_is_written(trained_run:
     ],
 )
 def test_a_missing_extra_is_named_before_anything_is_written(
-    trained_run: TrainedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, to: Any, missing: str, told: str
+    trained_run: TrainedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, to: Any, missing: str, message: str
 ) -> None:
     run = trained_run("bert", "fp32")
     for name in [name for name in sys.modules if name.split(".")[0] == missing]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, missing, None)
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         export_run(run, to, tmp_path / "out")
     assert not list(tmp_path.iterdir())
 
 
-def test_an_export_without_its_runtime_says_what_to_install(
+def test_an_export_without_its_runtime_names_what_to_install(
     trained_run: TrainedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     export_run(trained_run("bert", "fp32"), "onnx", tmp_path / "out")

@@ -1,4 +1,4 @@
-"""What is inside a model.onnx, and that its integer products are exact."""
+"""The content of a model.onnx, and the exactness of its integer products."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -46,14 +46,14 @@ def test_sizes_shrink_with_the_weights(model: Callable[[str], Any]) -> None:
 
 
 @pytest.mark.parametrize("weights", ["fp32", "int8", "int4"])
-def test_no_weight_lies_in_the_file_twice(model: Callable[[str], Any], weights: str) -> None:
-    """GPT-2's last layer multiplies one weight twice: keys and values of every token, queries of the pooled ones."""
-    held = Counter(t.raw_data for t in model(weights).graph.initializer if len(t.dims) > 1)
-    assert held
-    assert max(held.values()) == 1
+def test_no_weight_is_in_the_file_twice(model: Callable[[str], Any], weights: str) -> None:
+    """GPT-2's last layer uses a weight twice: for keys and values of all tokens, and for queries of the pooled ones."""
+    copies = Counter(t.raw_data for t in model(weights).graph.initializer if len(t.dims) > 1)
+    assert copies
+    assert max(copies.values()) == 1
 
 
-def test_the_file_says_nothing_of_the_machine_that_made_it(model: Callable[[str], Any]) -> None:
+def test_the_file_reveals_nothing_about_the_machine_that_made_it(model: Callable[[str], Any]) -> None:
     content = model("int8").SerializeToString()
     assert b"site-packages" not in content
     assert b"stack_trace" not in content
@@ -61,9 +61,9 @@ def test_the_file_says_nothing_of_the_machine_that_made_it(model: Callable[[str]
 
 
 def test_integers_are_multiplied_by_plain_operators(model: Callable[[str], Any]) -> None:
-    """Never DynamicQuantizeLinear, which is per tensor: a text's answer would depend on the others of its batch.
+    """Never DynamicQuantizeLinear, which is per tensor: a prediction would depend on the other texts of its batch.
 
-    And never int8 x int8, for which x86 has no fast product: the activations are uint8.
+    And never int8 x int8, which is slow on x86: the activations are uint8.
     """
     int8 = model("int8")
     nodes = [*int8.graph.node, *(node for function in int8.functions for node in function.node)]
@@ -77,15 +77,15 @@ def test_integers_are_multiplied_by_plain_operators(model: Callable[[str], Any])
 
 
 @pytest.mark.parametrize("weights", ["fp32", "int8", "int4"])
-def test_a_later_opset_answers_the_same(trained_run: TrainedRun, tmp_path: Path, weights: str) -> None:
+def test_a_later_opset_gives_the_same_predictions(trained_run: TrainedRun, tmp_path: Path, weights: str) -> None:
     export = export_run(trained_run("bert", weights), "onnx", tmp_path / "out", opset=23)
     assert export.parity.passed, export.parity.refused
     versions = {entry.domain: entry.version for entry in onnx.load(tmp_path / "out" / "model.onnx").opset_import}
     assert versions[""] == 23
 
 
-def test_an_opset_that_onnxruntime_does_not_know_is_one_clear_error(tmp_path: Path) -> None:
-    """As an export meets it that is carried to a machine with an older onnxruntime."""
+def test_an_opset_unknown_to_onnxruntime_is_one_clear_error(tmp_path: Path) -> None:
+    """As on another machine with an older onnxruntime."""
     x = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1])
     y = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1])
     graph = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["x"], ["y"])], "later", [x], [y])
@@ -104,10 +104,10 @@ EXTREMES = {"with VNNI": frozenset({"avx512_vnni"}), "without": frozenset({"avx2
 def test_products_near_the_limits_do_not_saturate(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processor: str, inputs: int, activations: Any
 ) -> None:
-    """255 x 127 + 255 x 127 is beyond 16 bits, in which x86 without VNNI adds pairs unless it is told not to.
+    """255 x 127 + 255 x 127 exceeds 16 bits, in which x86 without VNNI adds pairs by default.
 
-    The same answers are demanded with the option that serving sets there. (On a processor with VNNI this cannot show
-    that the option is needed, only that it is exact. Without VNNI, taking it away makes the second case fail.)
+    The option that serving sets there must give the same results. (On a processor with VNNI this cannot show that the
+    option is needed, only that it is exact. Without VNNI, the second case fails without the option.)
     """
     if processor == "with VNNI" and not exported.processor_flags() & {"avx512_vnni", "avx_vnni"}:
         pytest.skip("this processor has no VNNI")
@@ -145,7 +145,7 @@ def _session_of(linear: IntegerLinear, x_TI: torch.Tensor, path: Path) -> Any:
 
 @pytest.mark.parametrize("inputs", [64, 384, 3072])
 def test_a_symmetric_layer_is_one_fused_product_and_the_torch_layer_bit_for_bit(tmp_path: Path, inputs: int) -> None:
-    """Product, conversion and weights' scales are one kernel of onnxruntime's, which is what makes it the fast one."""
+    """onnxruntime fuses product, conversion and the scales of the weights into one fast kernel."""
     generator = torch.Generator().manual_seed(0)
     weight_OI, x_TI = torch.randn(48, inputs, generator=generator), torch.randn(200, inputs, generator=generator)
     x_TI[0], x_TI[1] = 0, 1e-36 * x_TI[1]

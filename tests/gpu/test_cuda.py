@@ -1,4 +1,4 @@
-"""On a CUDA device: the numbers are the CPU's, attention is that of variable length, and a whole run works."""
+"""On a CUDA device: results agree with the CPU, variable-length attention is used, and a whole run works."""
 
 import json
 from pathlib import Path
@@ -32,7 +32,7 @@ SHORT = random_texts([5, 1, 30, 9, 2])
 def run(
     name: str, precision: Precision, device: torch.device, texts: TokenizedTexts = TEXTS, **changes: Any
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """Logits and the trained tensors' gradients of one batch, on the CPU again."""
+    """The logits of one batch and the gradients of the trained tensors, moved to the CPU."""
     classifier = lively_classifier(name, **changes)
     adapt(classifier, "all-linear")
     set_precision(classifier.to(device), precision)
@@ -43,9 +43,9 @@ def run(
     return logits.detach().cpu(), gradients
 
 
-def relative_error(found: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]) -> float:
-    assert found.keys() == wanted.keys()
-    a, b = (torch.cat([gradients[key].flatten() for key in wanted]) for gradients in (found, wanted))
+def relative_error(ours: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]) -> float:
+    assert ours.keys() == wanted.keys()
+    a, b = (torch.cat([gradients[key].flatten() for key in wanted]) for gradients in (ours, wanted))
     return float((a - b).norm() / b.norm())
 
 
@@ -89,7 +89,7 @@ def test_bfloat16_is_near_float32_and_varlen_near_the_padded_path(name: str, mon
 
 @pytest.mark.parametrize("name", ["gpt2", "llama", "mistral-window", "bert"])
 def test_filler_tokens_leave_no_trace(name: str) -> None:
-    """Rows that a kernel left unwritten would be what memory held, so it is filled with NaN before."""
+    """A kernel may leave rows unwritten, so memory is filled with NaN before."""
     needs_varlen()
     junk = [torch.full((1 << 20,), float("nan"), device=CUDA, dtype=torch.bfloat16) for _ in range(8)]
     del junk
@@ -116,9 +116,9 @@ def test_checkpointed_activations_have_the_same_dropout(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["gpt2", "bert", "llama"])
 def test_predictions_are_the_cpus(name: str) -> None:
-    ours, theirs = lively_classifier(name).to(CUDA), lively_classifier(name)
-    found, wanted = (torch.from_numpy(predict_logits(classifier, TEXTS)) for classifier in (ours, theirs))
-    assert largest_difference(found, wanted) < 1e-4
+    on_gpu, on_cpu = lively_classifier(name).to(CUDA), lively_classifier(name)
+    logits, wanted = (torch.from_numpy(predict_logits(classifier, TEXTS)) for classifier in (on_gpu, on_cpu))
+    assert largest_difference(logits, wanted) < 1e-4
 
 
 def test_auto_takes_bfloat16_from_ampere_on() -> None:
@@ -151,7 +151,7 @@ def test_a_step_waits_for_the_device_once() -> None:
     set_precision(classifier.to(CUDA), "bf16")
     batch = pack(SHORT, np.arange(len(SHORT)), multiple=8)
     teacher = Teacher(np.zeros((len(SHORT), len(LABELS)), dtype=np.float32), weight=0.5, temperature=2.0)
-    teacher.loss(classifier(batch.to(CUDA)), batch.indices_B).backward()  # whatever waits the first time alone
+    teacher.loss(classifier(batch.to(CUDA)), batch.indices_B).backward()  # some things synchronize only the first time
     torch.cuda.set_sync_debug_mode("error")
     try:
         teacher.loss(classifier(batch.to(CUDA)), batch.indices_B).backward()

@@ -1,4 +1,4 @@
-"""Packed attention alone: dropout, and masks it must never be given. That it is right is shown in tests/parity."""
+"""Packed attention by itself: dropout and masks. Its results are compared with transformers' in tests/parity."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -16,11 +16,11 @@ from tiny import random_texts
 
 CAUSAL: Any = SimpleNamespace(is_causal=True)
 BOTH_WAYS: Any = SimpleNamespace(is_causal=False)
-LENGTHS = [150, 5, 131, 1]  # above 128, where torch's kernel takes over; all but the first leave slots empty
+LENGTHS = [150, 5, 131, 1]  # above 128, so that SDPA is used; all but the first leave slots empty
 
 
 def attend(length: int, sequences: int, dropout: float) -> torch.Tensor:
-    """The same sequence, `sequences` times: [B, L, H, K]."""
+    """The same sequence, `sequences` times over: [B, L, H, K]."""
     texts = random_texts([length] * sequences)
     packing = pack(texts, torch.arange(sequences).numpy()).packing
     generator = torch.Generator().manual_seed(0)
@@ -67,7 +67,7 @@ def test_sequences_of_one_token_see_themselves() -> None:
 def test_a_mask_is_refused() -> None:
     x = torch.zeros(1, 1, 3, 4)
     packing = pack(random_texts([3]), torch.arange(1).numpy()).packing
-    with pytest.raises(ValueError, match="a mask reached packed attention"):
+    with pytest.raises(ValueError, match="packed attention was given a mask"):
         packed_attention(CAUSAL, x, x, x, torch.zeros(3, 3), packing=packing)
 
 
@@ -76,14 +76,14 @@ def packing_of(lengths: list[int]) -> Packing:
 
 
 def heads(tokens: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> list[Tensor]:
-    """Queries [1, 4, T, 8], keys and values [1, 2, T, 8] (grouped), and a gradient of the answer [1, T, 4, 8]."""
+    """Queries [1, 4, T, 8], keys and values [1, 2, T, 8] (grouped), and a gradient of the output [1, T, 4, 8]."""
     generator = torch.Generator().manual_seed(seed)
     shapes = [(1, 4, tokens, 8), (1, 2, tokens, 8), (1, 2, tokens, 8), (1, tokens, 4, 8)]
     return [torch.randn(shape, generator=generator).to(dtype) for shape in shapes]
 
 
-def answer_and_gradients(inputs: list[Tensor], packing: Packing, **options: Any) -> list[Tensor]:
-    """What causal attention says, and the gradients of queries, keys and values."""
+def output_and_gradients(inputs: list[Tensor], packing: Packing, **options: Any) -> list[Tensor]:
+    """The output of causal attention, and the gradients of queries, keys and values."""
     *qkv, gradient = inputs
     leaves = [x.clone().requires_grad_() for x in qkv]
     out, _ = packed_attention(CAUSAL, *leaves, None, packing=packing, **options)
@@ -93,41 +93,41 @@ def answer_and_gradients(inputs: list[Tensor], packing: Packing, **options: Any)
 
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_long_causal_texts_without_a_mask_are_those_with_one(
+def test_long_causal_texts_give_the_same_without_a_mask_as_with_one(
     dtype: torch.dtype, dropout: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inputs, tolerance = heads(sum(LENGTHS), dtype=dtype), 1e-5 if dtype == torch.float32 else 1e-2
     seed_dropout(1)
-    without = answer_and_gradients(inputs, packing_of(LENGTHS), dropout=dropout)
-    monkeypatch.setattr(attention, "_only_causal", lambda *_: False)
+    without = output_and_gradients(inputs, packing_of(LENGTHS), dropout=dropout)
+    monkeypatch.setattr(attention, "_is_plain_causal", lambda *_: False)
     seed_dropout(1)
-    masked = answer_and_gradients(inputs, packing_of(LENGTHS), dropout=dropout)
+    masked = output_and_gradients(inputs, packing_of(LENGTHS), dropout=dropout)
     assert len(masked) == 4
     for found, wanted in zip(without, masked, strict=True):
         torch.testing.assert_close(found, wanted, rtol=tolerance, atol=tolerance)
 
 
 def test_empty_slots_of_long_causal_texts_reach_no_gradient() -> None:
-    """Alone, a text leaves no slot empty: its answer and gradients are those it has beside longer ones."""
+    """Alone, a text leaves no slot empty; output and gradients must be those it has together with longer ones."""
     inputs = heads(sum(LENGTHS))
-    together = answer_and_gradients(inputs, packing_of(LENGTHS))
+    together = output_and_gradients(inputs, packing_of(LENGTHS))
     query, key, value, gradient = inputs
     ends = torch.tensor(LENGTHS).cumsum(0).tolist()
     for length, end in zip(LENGTHS, ends, strict=True):
-        its = slice(end - length, end)
-        own = [query[:, :, its], key[:, :, its], value[:, :, its], gradient[:, its]]
-        out, *gradients = answer_and_gradients(own, packing_of([length]))
-        torch.testing.assert_close(together[0][:, its], out, rtol=1e-5, atol=1e-5)
+        own = slice(end - length, end)
+        inputs = [query[:, :, own], key[:, :, own], value[:, :, own], gradient[:, own]]
+        out, *gradients = output_and_gradients(inputs, packing_of([length]))
+        torch.testing.assert_close(together[0][:, own], out, rtol=1e-5, atol=1e-5)
         for found, wanted in zip(together[1:], gradients, strict=True):
-            torch.testing.assert_close(found[:, :, its], wanted, rtol=1e-5, atol=1e-5)
+            torch.testing.assert_close(found[:, :, own], wanted, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(
     ("module", "window", "made"),
     [(CAUSAL, None, 0), (CAUSAL, 150, 0), (CAUSAL, 149, 1), (BOTH_WAYS, None, 1)],
-    ids=["causal", "a window that holds all", "a window", "both ways"],
+    ids=["causal", "a window wider than every text", "a window", "both ways"],
 )
-def test_long_causal_texts_have_no_mask_made(
+def test_long_causal_texts_build_no_mask(
     module: Any, window: int | None, made: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It would be [B, L, L]: 64 MiB for one text of 4,096 tokens."""

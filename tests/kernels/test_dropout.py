@@ -1,4 +1,4 @@
-"""Our dropout against what dropout is: rate, scale, independence, repeatability, gradient."""
+"""Dropout has the right rate and scale, drops independently, repeats with its seed, and has the right gradient."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import nn
 
 from feathertune.kernels.dropout import (
     Dropout,
-    SameDropout,
+    ReplayDropout,
     dropout,
     seed_dropout,
 )
@@ -37,7 +37,7 @@ def test_neighbours_are_dropped_independently() -> None:
         assert stats.binomtest(together, len(mask) - distance, 0.25).pvalue > 1e-3
 
 
-def test_the_seed_decides() -> None:
+def test_the_seed_determines_the_masks() -> None:
     x = torch.ones(37, 11)
     seed_dropout(2)
     first, second = dropout(x, 0.5), dropout(x, 0.5)
@@ -76,28 +76,28 @@ def test_every_dropout_of_a_model_is_replaced_and_keeps_rate_and_mode() -> None:
     assert not any(type(module) is nn.Dropout for module in tiny_classifier("bert").modules())
 
 
-def test_masks_can_be_had_again_and_what_comes_after_is_not_disturbed() -> None:
+def test_masks_can_be_replayed_without_disturbing_later_ones() -> None:
     x = torch.ones(300, 1000)  # more than a block of random bits, so that new ones are drawn on the way
     seed_dropout(2)
     plain = [dropout(x, 0.5) for _ in range(8)]
     seed_dropout(2)
-    first, again = dropout(x, 0.5), SameDropout()
+    first, replay = dropout(x, 0.5), ReplayDropout()
     later = [dropout(x, 0.5) for _ in range(6)]
     for _ in range(2):
-        with again:
+        with replay:
             assert all(torch.equal(dropout(x, 0.5), mask) for mask in later)
     assert all(map(torch.equal, [first, *later, dropout(x, 0.5)], plain))
 
 
 def with_rates(name: str, rate: float) -> nn.Module:
     """A model whose config has this rate wherever it has one."""
-    said = tiny_config(name).to_dict()
-    rates = [key for key, value in said.items() if "drop" in key and isinstance(value, int | float)]
+    config = tiny_config(name).to_dict()
+    rates = [key for key, value in config.items() if "drop" in key and isinstance(value, int | float)]
     return lively_classifier(name, **dict.fromkeys(rates, rate)).model
 
 
 def sites(model: nn.Module) -> dict[str, float]:
-    """Each place that has_dropout, and its rate: dropout modules, and attention layers that have a number."""
+    """Name -> rate, of every dropout module and of every attention layer that has a rate of its own."""
     dropouts = {name: module.p for name, module in model.named_modules() if isinstance(module, nn.Dropout)}
     attentions = {name: getattr(module, "attention_dropout", None) for name, module in model.named_modules()}
     return dropouts | {name: rate for name, rate in attentions.items() if rate is not None}
@@ -106,7 +106,7 @@ def sites(model: nn.Module) -> dict[str, float]:
 @pytest.mark.parametrize("without", [0, 0.0], ids=["an integer", "a float"])
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_rate_that_is_set_is_as_if_the_config_had_it(name: str, without: float) -> None:
-    """Everywhere, whatever the config said: JSON's 0 is an integer, and for 0 transformers leaves some out."""
+    """Everywhere, whatever the config's rate: JSON's 0 is an integer, and for 0 transformers leaves modules out."""
     wanted = sites(with_rates(name, 0.3))
     for model in (with_rates(name, without), with_rates(name, 0.1)):
         set_dropouts(model, 0.3)

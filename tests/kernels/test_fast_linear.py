@@ -16,7 +16,7 @@ from feathertune.kernels.fast_linear import FastLinear
 def test_outputs_and_gradients(compute: torch.dtype, shape: tuple[int, ...], bias: bool, trained: bool) -> None:
     torch.manual_seed(0)
     linear = nn.Linear(16, 24, bias=bias).requires_grad_(trained)
-    fast = FastLinear.of(copy.deepcopy(linear), compute)
+    fast = FastLinear.from_linear(copy.deepcopy(linear), compute)
     x = torch.randn(shape)
     weights = torch.randn(*shape[:-1], 24)
     gradients = []
@@ -35,9 +35,9 @@ def test_outputs_and_gradients(compute: torch.dtype, shape: tuple[int, ...], bia
 
 def test_a_frozen_weight_is_held_in_the_dtype_that_is_computed_in_and_a_trained_one_in_float32() -> None:
     linear = nn.Linear(4, 3)
-    assert FastLinear.of(linear, torch.bfloat16).weight is linear.weight
+    assert FastLinear.from_linear(linear, torch.bfloat16).weight is linear.weight
     linear.weight.requires_grad_(False)
-    fast = FastLinear.of(linear, torch.bfloat16)
+    fast = FastLinear.from_linear(linear, torch.bfloat16)
     assert fast.weight.dtype == torch.bfloat16
     assert fast.bias is linear.bias
     assert fast(torch.zeros(2, 4)).dtype == torch.bfloat16
@@ -45,4 +45,4 @@ def test_a_frozen_weight_is_held_in_the_dtype_that_is_computed_in_and_a_trained_
 
 def test_in_float32_nothing_is_copied() -> None:
     linear = nn.Linear(4, 3).requires_grad_(False)
-    assert FastLinear.of(linear, torch.float32).weight is linear.weight
+    assert FastLinear.from_linear(linear, torch.float32).weight is linear.weight

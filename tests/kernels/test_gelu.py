@@ -24,8 +24,8 @@ def test_it_is_torchs(dtype: torch.dtype) -> None:
     torch.testing.assert_close(ours.grad[finite].double(), theirs.grad[finite], rtol=tolerance, atol=2e-6)
 
 
-def test_a_tensor_of_several_parts_is_computed_whole() -> None:
-    x = torch.randn(3, gelu._PART // 2 + 5, requires_grad=True)
+def test_a_tensor_of_several_chunks() -> None:
+    x = torch.randn(3, gelu._CHUNK // 2 + 5, requires_grad=True)
     y = TanhGELU()(x)
     y.sum().backward()
     alone = [x[row].detach().clone().requires_grad_() for row in range(3)]

@@ -1,6 +1,6 @@
-"""What is handed to torch's attention of variable length, checked without a GPU.
+"""The arguments passed to torch's variable-length attention, checked without a GPU.
 
-`reference` does what the documentation of `varlen_attn` says, in plain torch on the CPU. The kernel itself is run by
+`reference` implements the documentation of `varlen_attn` in plain torch on the CPU. The kernel itself is tested in
 tests/gpu.
 """
 
@@ -47,7 +47,7 @@ def reference(
     assert max(lengths_q) <= max_q
     assert max(lengths_k) <= max_k
     assert max_q > 1 or min(lengths_q) == 1, "with one query each, the kernel counts rows as sequences"
-    assert sum(lengths_k) == len(key), "keys outside every sequence would get no gradient, but what lay in memory"
+    assert sum(lengths_k) == len(key), "the gradients of keys outside every sequence would be uninitialized memory"
     parts = []
     for q, k, v in zip(query.split(lengths_q), key.split(lengths_k), value.split(lengths_k), strict=True):
         parts.append(_attend_one(q, k, v, scale, window_size))
@@ -73,7 +73,7 @@ def _attend_one(q: Tensor, k: Tensor, v: Tensor, scale: float, window_size: tupl
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
-    """A device on which varlen can run, in 32 bits too. Gives the window of every call."""
+    """A device that runs varlen, even in 32 bits. Returns the list of the windows of all calls."""
     windows: list[tuple[int, int]] = []
 
     def noted(*arguments: Tensor, window_size: tuple[int, int], **options: float) -> Tensor:
@@ -135,18 +135,16 @@ def test_texts_of_one_token(calls: list[tuple[int, int]]) -> None:
     assert calls == [(-1, -1), (-1, -1)]
 
 
-def test_a_window_that_nothing_is_outside_of_is_none(calls: list[tuple[int, int]]) -> None:
+def test_a_window_wider_than_every_text_is_ignored(calls: list[tuple[int, int]]) -> None:
     MODELS["mistral-window"]()(pack(random_texts([3, 8]), np.arange(2)))
     assert calls == [(-1, 0), (-1, -1)]
 
 
 @pytest.mark.parametrize("name", ["llama", "gpt2"])
-def test_what_rotary_positions_made_float32_goes_back_to_the_values_dtype(
-    name: str, calls: list[tuple[int, int]]
-) -> None:
+def test_rotary_embeddings_float32_is_cast_back_to_the_values_dtype(name: str, calls: list[tuple[int, int]]) -> None:
     classifier = MODELS[name]()
     set_precision(classifier, "bf16")
-    assert classifier(pack(TEXTS, np.arange(len(TEXTS)))).isfinite().all()  # the reference takes one dtype alone
+    assert classifier(pack(TEXTS, np.arange(len(TEXTS)))).isfinite().all()  # the reference accepts a single dtype only
     assert len(calls) == 2
 
 
@@ -175,7 +173,7 @@ def pooled(packing: Packing) -> PooledPacking:
 
 
 @pytest.mark.parametrize(
-    ("x", "packing", "sight", "dropout", "reason"),
+    ("x", "packing", "scope", "dropout", "reason"),
     [
         (WIDE, PACKING, ALL, 0.0, None),
         (WIDE.half(), PACKING, CAUSAL, 0.0, None),
@@ -184,10 +182,10 @@ def pooled(packing: Packing) -> PooledPacking:
         (WIDE, pooled(LAST), NEAR, 0.0, None),
         (WIDE, pooled(FIRST), ALL, 0.0, None),
         (WIDE, pooled(FIRST), AttentionScope(False, 5), 0.0, None),  # no sequence is longer
-        (WIDE, pooled(FIRST), NEAR, 0.0, "stands for the last position"),
-        (WIDE, pooled(FIRST), AttentionScope(False, 1), 0.0, "stands for the last position"),
-        (WIDE, pooled(FIRST), CAUSAL, 0.0, "stands for the last position"),
-        (WIDE, PACKING, ALL, 0.1, "drops no attention weights"),
+        (WIDE, pooled(FIRST), NEAR, 0.0, "places a single query at the last position"),
+        (WIDE, pooled(FIRST), AttentionScope(False, 1), 0.0, "places a single query at the last position"),
+        (WIDE, pooled(FIRST), CAUSAL, 0.0, "places a single query at the last position"),
+        (WIDE, PACKING, ALL, 0.1, "has no attention dropout"),
         (WIDE.float(), PACKING, ALL, 0.0, "in 16 bits, not in torch.float32"),
         (WIDE[..., :20], PACKING, ALL, 0.0, "20 wide"),
         (torch.zeros(1, 2, 8, 264, dtype=torch.bfloat16), PACKING, ALL, 0.0, "264 wide"),
@@ -197,13 +195,13 @@ def pooled(packing: Packing) -> PooledPacking:
 def test_when_it_can_run(
     x: Tensor,
     packing: Packing | PooledPacking,
-    sight: AttentionScope,
+    scope: AttentionScope,
     dropout: float,
     reason: str | None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(varlen, "device_unsupported_reason", lambda device: None)
-    found = unsupported_reason(x, x, packing, sight, dropout)
+    found = unsupported_reason(x, x, packing, scope, dropout)
     assert found is None if reason is None else found is not None and reason in found
 
 

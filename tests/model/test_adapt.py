@@ -22,7 +22,7 @@ from tiny import FAMILIES, random_texts
 
 
 def gpt2_of_the_true_shape(labels: tuple[str, ...] = ("no", "yes")) -> PackedClassifier:
-    """Shapes alone, so that counting 125 million parameters costs nothing."""
+    """Only shapes, so that counting 125 million parameters costs nothing."""
     from transformers import GPT2Config
 
     with torch.device("meta"):
@@ -74,7 +74,7 @@ def test_what_lora_trains_is_its_factors_and_the_whole_head(name: str) -> None:
     assert set(trainable_state(classifier)) == factors | head
 
 
-def test_a_fresh_adapter_changes_nothing_and_follows_the_seed() -> None:
+def test_a_new_adapter_changes_nothing_and_depends_on_the_seed() -> None:
     def adapted(seed: int) -> PackedClassifier:
         classifier = lively_classifier("qwen3")
         names = find_targets(classifier, "attention")
@@ -105,7 +105,7 @@ def test_rank_stabilized_scaling() -> None:
     assert largest_difference(packed_logits(plain, texts), packed_logits(stable, texts)) > 1e-2
 
 
-def test_all_linear_means_every_linear_but_the_head() -> None:
+def test_all_linear_means_every_linear_layer_except_the_head() -> None:
     names = find_targets(lively_classifier("llama"), "all-linear")
     endings = {name.rpartition(".")[2] for name in names}
     assert endings == {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
@@ -124,23 +124,23 @@ def test_all_linear_means_every_linear_but_the_head() -> None:
     ],
     ids=str,
 )
-def test_names_are_endings_as_peft_takes_them(targets: tuple[str, ...], wanted: list[str]) -> None:
+def test_names_are_endings_as_in_peft(targets: tuple[str, ...], wanted: list[str]) -> None:
     assert find_targets(lively_classifier("gpt2"), targets) == tuple(f"transformer.{name}" for name in wanted)
 
 
 @pytest.mark.parametrize(
     ("family", "wrong", "message"),
     [
-        ("gpt2", "c_atn", "'c_atn' is no linear layer of this model; did you mean 'c_attn'\\?"),
+        ("gpt2", "c_atn", "'c_atn' matches no linear layer of this model; did you mean 'c_attn'\\?"),
         ("llama", "qproj", "did you mean 'q_proj'\\?"),
         ("bert", "querry", "did you mean 'query'\\?"),
-        ("bert", "word_embeddings", "'word_embeddings' is no linear layer"),
-        ("bert", "classifier", "'classifier' is no linear layer"),
-        ("gpt2", "attn", "'attn' is no linear layer"),
-        ("gpt2", "ttn.c_attn", "'ttn.c_attn' is no linear layer"),
+        ("bert", "word_embeddings", "'word_embeddings' matches no linear layer"),
+        ("bert", "classifier", "'classifier' matches no linear layer"),
+        ("gpt2", "attn", "'attn' matches no linear layer"),
+        ("gpt2", "ttn.c_attn", "'ttn.c_attn' matches no linear layer"),
     ],
 )
-def test_a_wrong_name_is_told_the_right_ones(family: str, wrong: str, message: str) -> None:
+def test_the_error_for_a_wrong_name_lists_the_right_ones(family: str, wrong: str, message: str) -> None:
     with pytest.raises(UserError, match=message) as caught:
         find_targets(lively_classifier(family), (wrong,))
     assert "give `attention` or `all-linear`" in str(caught.value)
@@ -151,10 +151,10 @@ def test_one_right_name_does_not_hide_a_wrong_one() -> None:
         find_targets(lively_classifier("llama"), ("q_proj", "k_projj"))
 
 
-def test_adapting_twice_is_a_mistake_of_the_caller() -> None:
+def test_adapting_twice_is_an_error() -> None:
     classifier = lively_classifier("bert")
     adapt(classifier)
-    with pytest.raises(TypeError, match="is adapted already"):
+    with pytest.raises(TypeError, match="is already adapted"):
         adapt(classifier)
 
 

@@ -110,7 +110,7 @@ def test_a_head_of_another_size_is_replaced(tmp_path: Path) -> None:
     transformers.AutoModelForSequenceClassification.from_config(config).save_pretrained(tmp_path)
     classifier = load(tmp_path)
     assert classifier.model.classifier.weight.shape == (3, 32)
-    assert classifier.fresh == {"classifier.weight", "classifier.bias"}
+    assert classifier.initialized == {"classifier.weight", "classifier.bias"}
 
 
 def test_a_head_that_fits_is_kept(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_a_head_that_fits_is_kept(tmp_path: Path) -> None:
     model.save_pretrained(tmp_path)
     classifier = load(tmp_path)
     assert torch.equal(classifier.model.classifier.weight, model.classifier.weight)
-    assert classifier.fresh == frozenset()
+    assert classifier.initialized == frozenset()
 
 
 def test_a_pooler_that_the_checkpoint_lacks_is_trained_and_travels_with_the_head(tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_a_pooler_that_the_checkpoint_lacks_is_trained_and_travels_with_the_head
 BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "wider": (lambda folder: change_config(folder, hidden_size=64), "do not fit the config: .* has another shape"),
     "deeper": (lambda folder: change_config(folder, num_hidden_layers=3), "do not fit .*layer.2.* is missing"),
-    "shallower": (lambda folder: change_config(folder, num_hidden_layers=1), "it has no place for .*layer.1"),
+    "shallower": (lambda folder: change_config(folder, num_hidden_layers=1), "the model has no .*layer.1"),
     "no number": (lambda folder: change_config(folder, hidden_size="wide"), "expected int, got str"),
     "no width": (lambda folder: change_config(folder, hidden_size=0), "cannot load the model"),
     "heads": (lambda folder: change_config(folder, num_attention_heads=5), "not a multiple of the number"),

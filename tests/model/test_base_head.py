@@ -1,4 +1,4 @@
-"""What a checkpoint brings of a head, and what no part of the model has a place for."""
+"""Which parts of a checkpoint's head are kept, and which unexpected weights are refused."""
 
 import json
 from collections.abc import Callable
@@ -21,7 +21,7 @@ TEXTS = random_texts([5, 1, 12])
 
 
 def save_with_head(folder: Path, name: str, labels: tuple[str, ...]) -> PackedClassifier:
-    """A classifier as it is on the Hub, whose config has these names for the head's three rows."""
+    """A classifier as on the Hub, whose config names the head's three rows so."""
     classifier = lively_classifier(name)
     classifier.model.config.id2label = dict(enumerate(labels))
     save_model(classifier, folder, tiny_tokenizer())
@@ -33,7 +33,7 @@ def load(folder: Path, labels: tuple[str, ...] = LABELS, seed: int = 0) -> Packe
 
 
 def last_weight(classifier: PackedClassifier) -> tuple[str, torch.Tensor]:
-    """The name and values of the weight that has a row for each class."""
+    """The name and value of the weight with one row per class."""
     name = f"{classifier.family.class_rows}.weight"
     return name, classifier.model.get_parameter(name)
 
@@ -44,7 +44,7 @@ def test_each_class_keeps_its_row_where_the_checkpoint_has_another_order(tmp_pat
     classifier = load(tmp_path)
     expected = packed_logits(theirs, TEXTS)[:, [1, 2, 0]]  # in the order of LABELS
     assert classifier.label_names == LABELS
-    assert classifier.fresh == frozenset()
+    assert classifier.initialized == frozenset()
     assert largest_difference(packed_logits(classifier, TEXTS), expected) < 1e-6
 
 
@@ -57,7 +57,7 @@ def test_each_class_keeps_its_row_where_the_checkpoint_has_another_order(tmp_pat
         (("yes", "YES", "no"), ("YES", "no", "yes"), [1, 2, 0]),
     ],
 )
-def test_rows_are_found_by_name_and_generic_names_say_nothing(
+def test_rows_are_found_by_name_and_generic_names_are_ignored(
     tmp_path: Path, own: tuple[str, ...], ours: tuple[str, ...], rows: list[int]
 ) -> None:
     theirs, classifier = save_with_head(tmp_path, "bert", own), load(tmp_path, ours)
@@ -66,22 +66,22 @@ def test_rows_are_found_by_name_and_generic_names_say_nothing(
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_rows_of_other_classes_are_drawn_anew_and_the_rest_is_kept(tmp_path: Path, name: str) -> None:
+def test_rows_of_other_classes_are_initialized_and_the_rest_is_kept(tmp_path: Path, name: str) -> None:
     theirs = save_with_head(tmp_path, name, ("sun", "moon", "tree"))
     first, again, other = (load(tmp_path, seed=seed) for seed in (0, 0, 1))
     weight, drawn = last_weight(first)
-    assert weight in first.fresh
+    assert weight in first.initialized
     assert not torch.isin(drawn, last_weight(theirs)[1]).any()
     assert 0 < drawn.std() < 1
     assert torch.equal(drawn, last_weight(again)[1])
     assert not torch.equal(drawn, last_weight(other)[1])
     kept = dict(theirs.model.named_parameters())
     for key, parameter in first.model.named_parameters():
-        assert (key in first.fresh) != torch.equal(parameter, kept[key]), key
+        assert (key in first.initialized) != torch.equal(parameter, kept[key]), key
 
 
 def add(*names: str) -> Callable[[Path], None]:
-    """Puts tensors of these names into a checkpoint."""
+    """Adds tensors with these names to a checkpoint."""
 
     def change(folder: Path) -> None:
         tensors = load_file(folder / "model.safetensors")
@@ -96,11 +96,13 @@ def change_config(folder: Path, **changes: Any) -> None:
     (folder / "config.json").write_text(json.dumps({**config, **changes}))
 
 
-def test_biases_that_the_config_leaves_out_are_one_clear_error(tmp_path: Path) -> None:
+def test_biases_that_the_config_switches_off_are_one_clear_error(tmp_path: Path) -> None:
     save_model(lively_classifier("llama", attention_bias=True), tmp_path, tiny_tokenizer())
     load(tmp_path)
     change_config(tmp_path, attention_bias=False)
-    with pytest.raises(UserError, match=r"no place for model.layers.0.self_attn.k_proj.bias, .* and 5 more\n.*config"):
+    with pytest.raises(
+        UserError, match=r"the model has no model.layers.0.self_attn.k_proj.bias, .* and 5 more\n.*config"
+    ):
         load(tmp_path)
 
 
@@ -113,12 +115,12 @@ def test_biases_that_the_config_leaves_out_are_one_clear_error(tmp_path: Path) -
         ("modernbert", "head.dense.bias"),
     ],
 )
-def test_a_tensor_that_the_model_was_computed_with_and_has_no_place_is_refused(
+def test_an_unexpected_tensor_that_the_checkpoints_model_used_is_refused(
     tmp_path: Path, name: str, surplus: str
 ) -> None:
     save_model(lively_classifier(name), tmp_path, tiny_tokenizer())
     add(surplus)(tmp_path)
-    with pytest.raises(UserError, match=f"it has no place for {surplus}\n"):
+    with pytest.raises(UserError, match=f"the model has no {surplus}\n"):
         load(tmp_path)
 
 
@@ -126,9 +128,9 @@ def test_a_bias_of_the_head_is_refused_only_where_the_head_is_kept(tmp_path: Pat
     folder = save_tiny_base(tmp_path, "llama")
     add("score.weight", "score.bias")(folder)
     change_config(folder, id2label={"0": "sun", "1": "moon", "2": "tree"})
-    assert load(folder).fresh == {"score.weight"}
-    assert load(folder, ("no", "yes")).fresh == {"score.weight"}
-    with pytest.raises(UserError, match=r"it has no place for score.bias\n"):
+    assert load(folder).initialized == {"score.weight"}
+    assert load(folder, ("no", "yes")).initialized == {"score.weight"}
+    with pytest.raises(UserError, match=r"the model has no score.bias\n"):
         load(folder, ("sun", "moon", "tree"))
 
 
@@ -143,7 +145,7 @@ def test_a_bias_of_the_head_is_refused_only_where_the_head_is_kept(tmp_path: Pat
         ("modernbert", ("decoder.weight", "decoder.bias")),
     ],
 )
-def test_other_heads_and_constants_of_older_versions_are_passed_over(
+def test_other_heads_and_constants_of_older_versions_are_ignored(
     tmp_path: Path, name: str, others: tuple[str, ...]
 ) -> None:
     folder = save_tiny_base(tmp_path, name)

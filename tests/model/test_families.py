@@ -58,26 +58,26 @@ def test_what_the_head_is(name: str) -> None:
     assert head_parameters(classifier.model, classifier.family) == HEADS[name]
 
 
-def test_the_mean_of_a_sequence_is_pooled_where_the_config_says_so() -> None:
+def test_the_mean_of_a_sequence_is_pooled_if_the_config_sets_it() -> None:
     assert family_of("modernbert", "here").pooling(tiny_config("modernbert-mean")) == "mean"
     assert family_of("modernbert", "here").pooling(tiny_config("modernbert")) == "first"
 
 
 @pytest.mark.parametrize("name", ["t5", "mamba", "berd"])
-def test_an_unsupported_architecture_is_told_the_supported_ones(name: str) -> None:
+def test_the_error_for_an_unsupported_architecture_lists_the_supported_ones(name: str) -> None:
     with pytest.raises(UserError, match=f"the architecture '{name}' is not supported") as caught:
         family_of(name, where="some/model")
     assert str(caught.value).startswith("some/model: ")
     assert all(supported in str(caught.value) for supported in SUPPORTED)
 
 
-def test_a_mistyped_architecture_is_told_the_nearest() -> None:
+def test_the_error_for_a_mistyped_architecture_names_the_nearest() -> None:
     with pytest.raises(UserError, match="The nearest is 'distilbert'"):
         family_of("distillbert", where="some/model")
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_logits_are_float32_whatever_the_base_is_held_in(name: str) -> None:
+def test_logits_are_float32_whatever_the_dtype_of_the_base(name: str) -> None:
     from lively import packed_logits
     from tiny import random_texts
 

@@ -1,4 +1,4 @@
-"""Activation checkpointing changes memory and time, and nothing else, dropout included."""
+"""Gradient checkpointing changes memory and time, but no result, even with dropout."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ TARGETS = torch.arange(len(TEXTS)) % len(LABELS)
 
 
 def trained(name: str, method: str, precision: Precision = "fp32", rate: float = 0.3) -> PackedClassifier:
-    """A model about to be trained, with every dropout at that rate."""
+    """A model ready for training, with this rate for every dropout."""
     rates = ("attn_pdrop", "attention_dropout", "attention_probs_dropout_prob")
     classifier = lively_classifier(name, **dict.fromkeys(rates, rate))
     set_dropout(classifier, rate)
@@ -81,7 +81,7 @@ def test_every_layer_but_the_last_is_computed_twice(name: str) -> None:
 
 
 def saved_bytes(classifier: PackedClassifier, batch: TokenBatch) -> int:
-    """What the graph keeps for the backward pass, weights excepted."""
+    """The bytes that the graph saves for the backward pass, without weights."""
     held: dict[int, int] = {}
     weights = {p.untyped_storage().data_ptr() for p in classifier.parameters()}
 

@@ -46,13 +46,13 @@ def test_so_do_we_with_the_same_logits(tmp_path: Path, name: str) -> None:
     assert all(torch.equal(tensor, second[name]) for name, tensor in first.items())
 
 
-def test_the_tokenizer_comes_along(tmp_path: Path) -> None:
+def test_the_tokenizer_is_saved_too(tmp_path: Path) -> None:
     save_model(lively_classifier("bert"), tmp_path, tiny_tokenizer())
     text = "what is the cat ?"
     assert AutoTokenizer.from_pretrained(tmp_path)(text)["input_ids"] == tiny_tokenizer()(text)["input_ids"]
 
 
-def test_the_config_says_nothing_of_this_machine(tmp_path: Path) -> None:
+def test_the_config_has_no_path_of_this_machine(tmp_path: Path) -> None:
     classifier = load_base(find_base(str(save_tiny_base(tmp_path / "base"))), LABELS, seed=0)
     save_model(classifier, tmp_path / "saved", tiny_tokenizer())
     config = json.loads((tmp_path / "saved" / "config.json").read_text())
@@ -67,7 +67,7 @@ SENTENCES = ["what is the cat ?", "why", "how do the sun and the moon sing ?"]
 
 
 def from_transformers(folder: Path) -> torch.Tensor:
-    """[N, C]: what transformers' own model and tokenizer in the folder say about `SENTENCES`, padded by themselves."""
+    """[N, C]: the logits of transformers' model and tokenizer in the folder for `SENTENCES`, in one padded batch."""
     model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
     inputs = AutoTokenizer.from_pretrained(folder)(SENTENCES, padding=True, return_tensors="pt")
     assert (inputs["attention_mask"] == 0).any()
@@ -84,10 +84,10 @@ def padding_with(token: str | None) -> Any:
 
 @pytest.mark.parametrize("name", ["gpt2", "bert", "llama", "modernbert"])
 @pytest.mark.parametrize("token", ["[PAD]", "[UNK]", None])
-def test_transformers_answers_as_we_do_to_texts_that_its_tokenizer_pads(
+def test_transformers_logits_equal_ours_for_texts_that_its_tokenizer_pads(
     tmp_path: Path, name: str, token: str | None
 ) -> None:
-    """As for many bases, the config names another token for padding than the tokenizer, which may have none."""
+    """As in many bases, the config names another pad token than the tokenizer, which may have none."""
     config = {"pad_token_id": None, "eos_token_id": 3} if name in ("gpt2", "llama") else {}
     classifier, tokenizer = lively_classifier(name, **config), padding_with(token)
     save_model(classifier, tmp_path, tokenizer)
@@ -96,7 +96,7 @@ def test_transformers_answers_as_we_do_to_texts_that_its_tokenizer_pads(
     assert tokenizer.pad_token == token
 
 
-def test_a_token_for_padding_that_the_model_does_not_have_is_not_written(tmp_path: Path) -> None:
+def test_a_pad_token_that_the_model_does_not_have_is_not_written(tmp_path: Path) -> None:
     tokenizer = tiny_tokenizer()
     tokenizer.add_tokens([f"more{number}" for number in range(200)])
     tokenizer.add_special_tokens({"pad_token": "[MORE]"})

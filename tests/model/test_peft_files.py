@@ -1,4 +1,4 @@
-"""What an adapter's folder holds, and which adapters are refused. Equality with PEFT itself is in tests/parity."""
+"""The folder of an adapter, and which adapters are refused. Equality with PEFT is tested in tests/parity."""
 
 import json
 from collections.abc import Callable
@@ -86,7 +86,7 @@ def test_the_configs_endings_mean_the_adapted_layers_and_no_others(tmp_path: Pat
     assert len(endings) <= len({module.rpartition(".")[2] for module in names}) + 2
 
 
-def test_a_head_alone_says_so_in_pefts_words(tmp_path: Path) -> None:
+def test_a_head_alone_is_stored_as_by_peft(tmp_path: Path) -> None:
     classifier = lively_classifier("bert")
     train_head_only(classifier)
     save_adapter(classifier, tmp_path, None, base="base", revision=None)
@@ -98,7 +98,7 @@ def test_a_head_alone_says_so_in_pefts_words(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("spelling", ["{}.lora_A.weight", "{}.lora_A.default.weight"])
-def test_both_of_pefts_spellings_are_read(adapter: Path, spelling: str) -> None:
+def test_both_of_pefts_name_formats_are_read(adapter: Path, spelling: str) -> None:
     def respell(tensors: dict[str, torch.Tensor]) -> None:
         tensors[spelling.format(QUERY)] = tensors.pop(f"{QUERY}.lora_A.weight")
         tensors["base_model.model.classifier.modules_to_save.default.bias"] = tensors.pop(
@@ -151,13 +151,13 @@ def test_a_loaded_adapter_is_still_and_can_be_trained_further(adapter: Path) -> 
         ("init_lora_weights", "loftq"),
     ],
 )
-def test_a_setting_that_we_cannot_honour(adapter: Path, setting: str, value: object) -> None:
+def test_an_unsupported_setting_is_refused(adapter: Path, setting: str, value: object) -> None:
     change_config(adapter, **{setting: value})
     refused(adapter, f"the adapter uses {setting}=", "Merge it with PEFT")
 
 
 @pytest.mark.parametrize("value", [True, False, None, "gaussian", "orthogonal"])
-def test_how_the_factors_began_does_not_matter(adapter: Path, value: object) -> None:
+def test_the_initialization_of_the_factors_does_not_matter(adapter: Path, value: object) -> None:
     change_config(adapter, init_lora_weights=value)
     assert load_adapter(lively_classifier("bert"), adapter) is not None
 
@@ -198,13 +198,13 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "a tensor more": (
         lambda folder: change_tensors(folder, lambda tensors: tensors.update(more=torch.zeros(1))),
-        "holds 'more', which this model has no place for",
+        "has 'more', which this model does not have",
     ),
     "DoRA's magnitude": (
         lambda folder: change_tensors(
             folder, lambda tensors: tensors.update({f"{QUERY}.lora_magnitude_vector": torch.zeros(32)})
         ),
-        "lora_magnitude_vector', which this model has no place for",
+        "lora_magnitude_vector', which this model does not have",
     ),
     "more classes": (
         lambda folder: change_tensors(
@@ -232,7 +232,7 @@ def test_an_adapter_of_another_base(tmp_path: Path) -> None:
 
 
 def refused(folder: Path, *messages: str) -> None:
-    """Loading is refused with these words and the folder's name, and the classifier is as it was."""
+    """Loading is refused with these messages and the folder's name, and the classifier is unchanged."""
     classifier = lively_classifier("bert")
     before = {name: (tensor.clone(), tensor.requires_grad) for name, tensor in classifier.named_parameters()}
     with pytest.raises(UserError) as caught:

@@ -1,4 +1,4 @@
-"""Which precision is taken and why, what it holds in memory, and that every family trains and predicts in it."""
+"""Which precision is chosen and why, what stays in memory, and that every family trains and predicts in it."""
 
 import gc
 import weakref
@@ -29,7 +29,7 @@ TEXTS = random_texts([5, 1, 30, 9, 140])
 
 @pytest.fixture
 def processor(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """SeedPredictions about the processor are asked for anew, during the test and after it."""
+    """The cached properties of the processor are computed again, in the test and after it."""
     product.has_bf16.cache_clear()
     yield monkeypatch
     product.has_bf16.cache_clear()
@@ -38,17 +38,17 @@ def processor(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 @pytest.mark.parametrize(
     ("flags", "requested", "wanted", "words"),
     [
-        ({"avx2", "avx512_bf16"}, "auto", "bf16", "precision bf16: this processor (avx512_bf16) has it (auto)"),
-        ({"amx_bf16", "avx512_bf16"}, "auto", "bf16", "(amx_bf16, avx512_bf16) has it"),
-        ({"bf16", "asimd"}, "auto", "bf16", "this processor (bf16) has it"),
-        ({"avx2", "avx512f"}, "auto", "fp32", "precision fp32: this processor has no bf16 (auto)"),
-        (set(), "auto", "fp32", "has no bf16 (auto)"),
-        ({"avx2"}, "bf16", "bf16", "has no bf16 products of its own, so fp32 would be faster"),
-        ({"avx512_bf16"}, "bf16", "bf16", "precision bf16, as the recipe says"),
-        ({"avx512_bf16"}, "fp32", "fp32", "precision fp32, as the recipe says"),
+        ({"avx2", "avx512_bf16"}, "auto", "bf16", "bf16, chosen because this processor (avx512_bf16) supports it"),
+        ({"amx_bf16", "avx512_bf16"}, "auto", "bf16", "(amx_bf16, avx512_bf16) supports it"),
+        ({"bf16", "asimd"}, "auto", "bf16", "this processor (bf16) supports it"),
+        ({"avx2", "avx512f"}, "auto", "fp32", "precision fp32, chosen because this processor has no bf16"),
+        (set(), "auto", "fp32", "chosen because this processor has no bf16"),
+        ({"avx2"}, "bf16", "bf16", "has no bf16 instructions, so fp32 would be faster"),
+        ({"avx512_bf16"}, "bf16", "bf16", "precision bf16, set by the recipe"),
+        ({"avx512_bf16"}, "fp32", "fp32", "precision fp32, set by the recipe"),
     ],
 )
-def test_what_is_chosen_is_said(
+def test_the_choice_and_its_reason(
     flags: set[str], requested: str, wanted: str, words: str, processor: pytest.MonkeyPatch
 ) -> None:
     for module in (room, product):
@@ -60,7 +60,7 @@ def test_what_is_chosen_is_said(
 
 
 @pytest.mark.parametrize(("native", "wanted"), [(True, "bf16"), (False, "fp32")])
-def test_a_gpu_is_asked_itself(native: bool, wanted: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bf16_support_of_a_gpu(native: bool, wanted: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: native)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA T1000")
     choice = choose_precision("auto", torch.device("cuda", 0))
@@ -76,7 +76,7 @@ def test_every_family_trains_a_step_and_predicts(name: str, requested: str) -> N
     set_precision(classifier, choose_precision(requested, CPU).precision)  # type: ignore[arg-type]
     optimizer = build_optimizer(classifier, learning_rate=1e-2, head_learning_rate=None, weight_decay=0.0)
     before = {key: p.detach().clone() for key, p in trainable_state(classifier).items()}
-    answers = predict_logits(classifier, TEXTS)
+    logits_NC = predict_logits(classifier, TEXTS)
     logits = classifier.train()(pack(TEXTS, np.arange(len(TEXTS)), multiple=8))
     torch.nn.functional.cross_entropy(logits, torch.arange(len(TEXTS)) % len(LABELS)).backward()
     optimizer.step()
@@ -84,11 +84,11 @@ def test_every_family_trains_a_step_and_predicts(name: str, requested: str) -> N
     again = predict_logits(classifier, TEXTS)
     assert np.isfinite(again).all()
     assert again.dtype == np.float32
-    assert np.abs(again - answers).max() > 1e-3
+    assert np.abs(again - logits_NC).max() > 1e-3
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_bfloat16_answers_are_near_and_float32_ones_the_same(name: str) -> None:
+def test_bfloat16_logits_are_close_and_float32_ones_equal(name: str) -> None:
     classifier = lively_classifier(name)
     adapt(classifier, "all-linear")
     exact = packed_logits(classifier, TEXTS)
@@ -102,7 +102,7 @@ def test_bfloat16_answers_are_near_and_float32_ones_the_same(name: str) -> None:
 
 
 def frozen_linears(classifier: PackedClassifier) -> dict[str, torch.Tensor]:
-    """The weights of the layers' linears that are not trained, as they are before `set_precision`."""
+    """The frozen weights of linear layers inside the repeated layers, before `set_precision`."""
     return {
         name: module.weight
         for name, module in classifier.model.named_modules()
@@ -135,7 +135,7 @@ def test_in_bfloat16_no_float32_copy_of_a_frozen_linear_is_left(name: str, targe
         if getattr(m, "bias", None) is not None and m.bias.dtype == torch.bfloat16
     )
     assert before - bytes_of(classifier) == 2 * size + biases
-    predict_logits(classifier, TEXTS)  # which merges for its time, and must not leave merged weights behind
+    predict_logits(classifier, TEXTS)  # merges temporarily, and must not leave merged weights behind
     gc.collect()
     assert before - bytes_of(classifier) == 2 * size + biases
 
@@ -146,7 +146,7 @@ def bytes_of(classifier: PackedClassifier) -> int:
 
 @pytest.mark.parametrize("targets", ["attention", "all-linear"])
 def test_layers_become_bfloat16_one_by_one(targets: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While one is converted, the float32 weights of those before it are gone."""
+    """While a layer is converted, the float32 weights of earlier layers are already freed."""
     classifier = lively_classifier("gpt2", n_layer=6)
     adapt(classifier, targets)
     alive = [weakref.ref(weight) for weight in frozen_linears(classifier).values()]
@@ -159,8 +159,8 @@ def test_layers_become_bfloat16_one_by_one(targets: str, monkeypatch: pytest.Mon
 
         return noted
 
-    monkeypatch.setattr(AdaptedLinear, "hold_in", noting(AdaptedLinear.hold_in))
-    monkeypatch.setattr(FastLinear, "of", noting(FastLinear.of))
+    monkeypatch.setattr(AdaptedLinear, "set_compute_dtype", noting(AdaptedLinear.set_compute_dtype))
+    monkeypatch.setattr(FastLinear, "from_linear", noting(FastLinear.from_linear))
     set_precision(classifier, "bf16")
     assert left == list(range(len(alive), 0, -1))
 

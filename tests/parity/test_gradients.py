@@ -1,4 +1,4 @@
-"""Training gradients are those of PEFT and of transformers, in float32 to 1e-4, in bfloat16 in direction."""
+"""Training gradients equal those of PEFT and transformers: in float32 to 1e-4, in bfloat16 in direction."""
 
 from functools import cache
 from typing import Any
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is d
 
 
 def batch(texts: TokenizedTexts) -> TokenBatch:
-    """As the training loop packs it."""
+    """A batch as the training loop packs it."""
     return pack(texts, np.arange(len(texts)), multiple=TOKEN_MULTIPLE)
 
 
@@ -41,14 +41,14 @@ def labels(texts: TokenizedTexts) -> Tensor:
 
 
 def train_step(classifier: PackedClassifier, texts: TokenizedTexts) -> tuple[float, dict[str, Tensor]]:
-    """The loss of a batch, and the gradient of everything trained."""
+    """The loss of a batch, and the gradients of all trainable parameters."""
     loss = functional.cross_entropy(classifier(batch(texts)), labels(texts))
     loss.backward()
     return float(loss.detach()), {key: p.grad for key, p in trainable_state(classifier).items() if p.grad is not None}
 
 
 def padded_loss(model: Any, texts: TokenizedTexts, pad_token: int) -> Tensor:
-    """The loss that transformers computes itself, on padded texts."""
+    """The loss computed by transformers, for padded texts."""
     ids_BL = torch.full((len(texts), int(texts.lengths.max())), pad_token)
     for row, length in enumerate(texts.lengths):
         ids_BL[row, :length] = torch.from_numpy(texts[row].astype(np.int64))
@@ -58,7 +58,7 @@ def padded_loss(model: Any, texts: TokenizedTexts, pad_token: int) -> Tensor:
 
 
 def peft_step(name: str, classifier: PackedClassifier, texts: TokenizedTexts) -> tuple[float, dict[str, Tensor]]:
-    """The same of PEFT on transformers' own model, with the same factors and head; named as ours."""
+    """The same by PEFT and transformers, with the same factors and head, under our parameter names."""
     plain = lively_classifier(name)
     heads = list(classifier.family.head_modules)
     config = LoraConfig(
@@ -95,7 +95,7 @@ def adapted(name: str, precision: Precision) -> PackedClassifier:
 
 
 def require_equal(found: dict[str, Tensor], wanted: dict[str, Tensor], relative: float) -> None:
-    """Each tensor's gradient, by norm; a key's bias has none but rounding, hence the second term."""
+    """Compare each gradient by its norm. That of a key's bias is only rounding, hence the second term."""
     whole = torch.cat([gradient.flatten() for gradient in wanted.values()]).norm()
     assert found.keys() == wanted.keys()
     for name, gradient in wanted.items():
@@ -115,7 +115,7 @@ def test_lora_in_float32_is_pefts(name: str, texts: TokenizedTexts) -> None:
 def transformers_gradients(
     classifier: PackedClassifier, texts: TokenizedTexts
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Ours of what is trained and theirs of everything, in float32, named and laid out alike; the losses are equal."""
+    """Our gradients of trained parameters and theirs of all, in float32, with equal names; losses are equal."""
     twin = transformers_twin(classifier)
     set_precision(classifier, "fp32")
     loss, gradients = train_step(classifier, texts)
@@ -163,8 +163,8 @@ def prepared(name: str, method: str, precision: Precision) -> PackedClassifier:
 @pytest.mark.parametrize("long", [False, True], ids=TEXTS)
 @pytest.mark.parametrize("method", ["lora", "full"])
 @pytest.mark.parametrize("name", FAMILIES)
-def test_bfloat16_goes_the_same_way(name: str, method: str, long: bool) -> None:
-    """The whole gradient's cosine with float32's above 0.99, each matrix's above 0.95: these models are made lively."""
+def test_bfloat16_gradients_have_the_same_direction(name: str, method: str, long: bool) -> None:
+    """The cosine with the float32 gradient is above 0.99 for all parameters, and above 0.95 for each matrix."""
     loss, gradients = train_step(prepared(name, method, "bf16"), LONG if long else SHORT)
     exact_loss, exact_gradients = exact(name, method, long)
     assert loss == pytest.approx(exact_loss, rel=0.05)

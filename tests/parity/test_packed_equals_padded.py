@@ -1,4 +1,4 @@
-"""Packed logits and gradients are those of transformers' own padded models, whatever shares the batch."""
+"""Packed logits and gradients equal those of transformers' own padded models, whatever else is in the batch."""
 
 from functools import cache
 from typing import Any
@@ -53,7 +53,7 @@ def test_logits_in_any_order(name: str, indices: list[int]) -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_texts_logits_do_not_depend_on_its_company(name: str) -> None:
+def test_a_texts_logits_do_not_depend_on_its_batch(name: str) -> None:
     classifier, _ = model_and_twin(name)
     together = packed_logits(classifier, TEXTS)
     alone = torch.cat([packed_logits(classifier, TEXTS, [index]) for index in ALL])
@@ -69,13 +69,13 @@ def test_logits_are_large_enough_for_the_tolerance_to_mean_something(name: str) 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_wrong_mask_would_be_seen(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     classifier, _ = model_and_twin(name)
-    right, sight = packed_logits(classifier, TEXTS), varlen.AttentionScope
+    right, scope = packed_logits(classifier, TEXTS), varlen.AttentionScope
 
     def causal_flipped(causal: bool, window: int | None) -> varlen.AttentionScope:
-        return sight(not causal, window)
+        return scope(not causal, window)
 
     def window_wider_by_one(causal: bool, window: int | None) -> varlen.AttentionScope:
-        return sight(causal, None if window is None else window + 1)
+        return scope(causal, None if window is None else window + 1)
 
     monkeypatch.setattr(varlen, "AttentionScope", causal_flipped)
     assert largest_difference(right, packed_logits(classifier, TEXTS)) > 1e-2
@@ -99,7 +99,7 @@ def test_gradients(name: str, indices: list[int]) -> None:
     assert packed.keys() == padded.keys()
     for parameter, wanted in padded.items():
         found = packed[parameter].T if parameter in transposed else packed[parameter]
-        # A key's bias has no gradient but rounding, since softmax does not see it: hence the second term.
+        # The gradient of a key's bias is only rounding, since it cancels in the softmax: hence the second term.
         assert (found - wanted).norm() <= 1e-4 * wanted.norm() + 1e-6 * whole, parameter
 
 

@@ -1,4 +1,4 @@
-"""Adapters go both ways between Feathertune and PEFT with equal logits: ours in PEFT, PEFT's in ours."""
+"""PEFT loads our adapters and we load PEFT's, with equal logits."""
 
 import gc
 import json
@@ -41,7 +41,7 @@ def peft_loads(classifier: PackedClassifier, folder: Path) -> torch.Tensor:
 
 
 def peft_trains(classifier: PackedClassifier, folder: Path, **options: Any) -> torch.Tensor:
-    """Save an adapter of PEFT's making, every trained tensor moved, and return its logits."""
+    """Save an adapter made by PEFT, with all trained tensors changed, and return its logits."""
     options = {"modules_to_save": list(classifier.family.head_modules), "r": 4, "lora_alpha": 8, **options}
     fan_in_fan_out = classifier.model.config.model_type == "gpt2"
     config = LoraConfig(task_type="SEQ_CLS", fan_in_fan_out=fan_in_fan_out, **options)
@@ -132,16 +132,16 @@ def test_we_load_what_peft_adapted_by_pattern_and_layer(tmp_path: Path) -> None:
 
 
 def test_part_of_the_head_may_stay_the_bases(tmp_path: Path) -> None:
-    """By default PEFT saves DistilBERT's `classifier` and not its `pre_classifier`."""
+    """By default PEFT saves DistilBERT's `classifier` but not its `pre_classifier`."""
     trained = lively_classifier("distilbert")
-    base = PackedClassifier(trained.model, fresh=frozenset()).eval()
+    base = PackedClassifier(trained.model, initialized=frozenset()).eval()
     peft = peft_trains(base, tmp_path, target_modules=["q_lin"], modules_to_save=["classifier"])
     load_adapter(base, tmp_path)
     assert largest_difference(packed_logits(base, TEXTS), peft) < 1e-5
 
 
 def test_a_step_of_ours_is_a_step_of_pefts(tmp_path: Path) -> None:
-    """From one adapter, one SGD step here and there: equal logits after it."""
+    """One SGD step by us and by PEFT from the same adapter gives equal logits."""
     from feathertune.model.adapt import trainable_state
     from feathertune.tokens.batch import pack
 
@@ -166,7 +166,7 @@ def test_a_step_of_ours_is_a_step_of_pefts(tmp_path: Path) -> None:
     assert largest_difference(ours, theirs(model)) < 1e-5
 
 
-def test_labels_come_back_as_they_were(tmp_path: Path) -> None:
+def test_labels_are_read_back_unchanged(tmp_path: Path) -> None:
     labels = ("NÉGATIF", "", "a b\n", "10", "2", *(str(number) for number in range(20, 27)))
     from tiny import tiny_config
 

@@ -1,4 +1,4 @@
-"""Real pre-trained models that arrive by pip: the same logits packed as padded by transformers."""
+"""Real pre-trained models from pip packages have equal logits packed, and padded by transformers."""
 
 import importlib.util
 from pathlib import Path
@@ -38,7 +38,7 @@ def test_minilm(tmp_path: Path) -> None:
     files = find_base(MINILM)
     classifier, again = (load_base(files, LABELS, seed=0) for _ in range(2))
     assert sum(p.numel() for p in classifier.model.base_model.parameters()) == 22_713_216
-    assert classifier.fresh == {"classifier.weight", "classifier.bias"}
+    assert classifier.initialized == {"classifier.weight", "classifier.bias"}
     texts = tokenize(load_tokenizer(files.folder), QUESTIONS, 256)
     assert texts.lengths.max() > 128
     padded = padded_logits(transformers_twin(classifier), texts, np.arange(len(texts)))
@@ -61,7 +61,7 @@ def test_smollm2_from_gguf() -> None:
     classifier = load_base(files, LABELS, seed=0)
     assert sum(p.numel() for p in classifier.model.base_model.parameters()) == 134_515_008
     assert {p.dtype for p in classifier.parameters()} == {torch.float32}
-    assert classifier.fresh == {"score.weight"}
+    assert classifier.initialized == {"score.weight"}
     tokenizer = load_tokenizer(files.folder, files.gguf_file)
     assert tokenizer.decode(tokenizer("what is the moon ?")["input_ids"]) == "what is the moon ?"
     texts = tokenize(tokenizer, QUESTIONS, 256)

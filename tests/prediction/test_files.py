@@ -57,7 +57,7 @@ def test_any_text_comes_back(texts: list[str], tmp_path_factory: pytest.TempPath
     assert list(read_predictions(path, "test").texts) == texts
 
 
-def test_the_columns_are_the_promised_ones(tmp_path: Path) -> None:
+def test_the_columns_are_the_documented_ones(tmp_path: Path) -> None:
     for ratings, columns in ((None, []), ([0.5], ["rating"])):
         write_predictions(tmp_path / "file.csv", predictions(["a"], ratings))
         with (tmp_path / "file.csv").open(encoding="utf-8", newline="") as file:
@@ -90,7 +90,7 @@ def test_a_damaged_file_is_reported_with_its_line(tmp_path: Path, content: str, 
         read_predictions(path, "validation")
 
 
-def test_a_missing_file_is_the_users_error(tmp_path: Path) -> None:
+def test_a_missing_file_is_a_user_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="missing"):
         read_predictions(tmp_path / "none.csv", "validation")
 
@@ -102,11 +102,11 @@ def test_a_threshold_explains_the_column_predicted(tmp_path: Path) -> None:
     write_predictions(tmp_path / "p.csv", decided)
     assert read_predictions(tmp_path / "p.csv", "dev").predicted.tolist() == [0, 1, 1]
     assert read_predictions(tmp_path / "p.csv", "dev", 0.25).decision.threshold == 0.25
-    with pytest.raises(UserError, match="not what the probabilities say"):
+    with pytest.raises(UserError, match="does not follow from the probabilities"):
         read_predictions(tmp_path / "p.csv", "dev", 0.5)
 
 
-def test_no_threshold_explains_a_file_changed_by_hand(tmp_path: Path) -> None:
+def test_no_threshold_explains_a_file_edited_by_hand(tmp_path: Path) -> None:
     lines = ["row,text,label,predicted,probability_a,probability_b", "1,x,a,b,0.9,0.1", "2,x,a,a,0.7,0.3"]
     (tmp_path / "p.csv").write_text("\n".join(lines), encoding="utf-8")
     with pytest.raises(UserError, match=r"p\.csv:2"):

@@ -1,4 +1,4 @@
-"""Predicting many texts at once: whatever is computed only once, the answers are those of each text alone."""
+"""Predicting many texts at once: whatever is shared between texts, the logits are those of each text by itself."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def test_logits_are_those_of_each_text_alone(name: str, budget: int) -> None:
 
 
 @pytest.mark.parametrize("name", ["gpt2", "bert"])
-def test_many_texts_are_sorted_in_windows_and_answered_alike(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_texts_are_sorted_in_windows_with_the_same_logits(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     classifier = lively_classifier(name)
     wanted = each_alone(classifier, TEXTS)
     for window in (1, 3, len(TEXTS)):
@@ -41,7 +41,7 @@ def test_many_texts_are_sorted_in_windows_and_answered_alike(name: str, monkeypa
 
 
 @pytest.mark.parametrize("name", ["gpt2", "bert"])
-def test_adapters_are_merged_for_the_time_and_left_as_they_were(name: str) -> None:
+def test_adapters_are_merged_for_prediction_and_restored_afterwards(name: str) -> None:
     classifier = lively_classifier(name)
     adapt(classifier)
     wanted, names = each_alone(classifier, TEXTS), adapted_names(classifier.model)
@@ -53,7 +53,7 @@ def test_adapters_are_merged_for_the_time_and_left_as_they_were(name: str) -> No
     assert all(torch.equal(value, before[key]) for key, value in classifier.state_dict().items())
 
 
-def test_causal_models_compute_what_texts_share_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_causal_models_compute_shared_prefixes_once(monkeypatch: pytest.MonkeyPatch) -> None:
     tokens = []
 
     def counted(self: PackedClassifier, batch: object) -> torch.Tensor:
@@ -64,7 +64,7 @@ def test_causal_models_compute_what_texts_share_once(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(PackedClassifier, "forward", counted)
     texts = token_rows([[3, 4, 5, 6]] * 8 + [[3, 4, 5, token] for token in range(10, 15)])
     predict_logits(lively_classifier("llama"), texts)
-    assert tokens == [16]  # 3 shared and 6 of their own, filled up to a multiple of 8
+    assert tokens == [16]  # 3 shared tokens and 6 others, padded to a multiple of 8
     predict_logits(lively_classifier("bert"), texts)
     assert tokens == [16, 24]  # 6 texts of 4
 

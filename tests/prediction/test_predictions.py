@@ -29,7 +29,7 @@ def test_a_tie_is_positive_with_two_classes_and_the_first_with_more() -> None:
     assert predictions([[0.0, 2.0, 2.0]], [0]).predicted.tolist() == [1]
 
 
-def test_the_threshold_and_argmax_agree_on_whatever_is_not_a_tie() -> None:
+def test_the_threshold_and_argmax_agree_except_on_ties() -> None:
     first = np.random.default_rng(0).normal(size=10_000).astype(np.float32)
     second = np.nextafter(first, np.where(np.arange(10_000) % 2 == 0, 9.0, -9.0).astype(np.float32))  # nearest misses
     some = predictions(np.stack([first, second], axis=1).tolist(), [0] * 10_000)
@@ -65,6 +65,6 @@ def test_a_logit_that_is_not_finite_is_reported_by_its_row(bad: float) -> None:
         predictions([[0.0, 1.0], [bad, 0.0]], [0, 1]).check_finite()
 
 
-def test_decide_takes_no_examples() -> None:
+def test_decide_accepts_no_examples() -> None:
     assert decide(np.zeros((0, 2))).shape == (0,)
     assert decide(np.zeros((0, 3))).shape == (0,)

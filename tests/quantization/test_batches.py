@@ -1,4 +1,4 @@
-"""A text's answer is bit for bit the same alone, among these and among those."""
+"""A text's logits are bit for bit the same, whatever else is in its batch."""
 
 import importlib.util
 from typing import Any
@@ -26,7 +26,7 @@ def chosen(texts: TokenizedTexts, indices: list[int]) -> TokenizedTexts:
 
 
 def differing(classifier: PackedClassifier, texts: TokenizedTexts) -> tuple[float, float]:
-    """Alone and in random sevens: the share of texts whose logits are not those that all texts together give."""
+    """The share of texts whose logits differ from those of all texts in one call: alone, and in random sevens."""
     together_NC = predict_logits(classifier, texts)
     alone_NC = np.concatenate([predict_logits(classifier, chosen(texts, [index])) for index in range(len(texts))])
     sevens_NC = np.empty_like(together_NC)
@@ -48,7 +48,7 @@ def test_bit_for_bit(name: str, weights: Any, activations: Any) -> None:
 
 
 def test_modernbert_differs_alone_by_rounding() -> None:
-    """torch's GELU of one row's half is another kernel than that of many rows' halves: the last bit may differ."""
+    """torch's GELU uses another kernel for half of one row than for halves of many: the last bit may differ."""
     classifier = lively_classifier("modernbert")
     convert(classifier, plan_quantization(classifier, Scheme("int8")))
     alone, sevens = differing(classifier, random_texts(np.random.default_rng(0).integers(2, 30, 40).tolist()))

@@ -1,4 +1,4 @@
-"""Fake quantizers: the answer is the integers', the gradient that of a layer without rounding."""
+"""Fake quantization: outputs are those of the integer layer, gradients those of a layer without rounding."""
 
 import copy
 from typing import Any
@@ -28,7 +28,7 @@ def adapted(inputs: int = 64) -> AdaptedLinear:
 
 
 def rounded(value: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """`target`, with the gradient of `value`: the straight-through estimator as autograd does it."""
+    """`target` with the gradient of `value`: the straight-through estimator in autograd."""
     return value + (target - value).detach()
 
 
@@ -40,7 +40,7 @@ def dequantized(weight_OI: torch.Tensor, bits: int) -> torch.Tensor:
 
 
 def plainly(module: AdaptedLinear, x: torch.Tensor, bits: int, activations: Activations) -> torch.Tensor:
-    """The layer spelt out in autograd, which builds the gradient of the merged weight."""
+    """The layer written in plain autograd, which computes the gradient of the merged weight."""
     rows = numerics.quantize_rows(x.detach(), activations)
     zero_T1 = 0 if rows.zero_T1 is None else rows.zero_T1
     x_TI = rounded(x, (rows.q_TI.float() - zero_T1) * rows.scale_T1)
@@ -55,13 +55,13 @@ def test_gradients_are_straight_through(bits: Any, activations: Activations, inp
     module = adapted(inputs)
     fake = FakeQuantizedLinear(copy.deepcopy(module), bits, torch.float32, activations)
     x = torch.randn(3, 5, inputs)
-    mine, other = x.clone().requires_grad_(), x.clone().requires_grad_()
-    answer, wanted = fake(mine), plainly(module, other.reshape(15, -1), bits, activations).view(3, 5, -1)
-    torch.testing.assert_close(answer, wanted, rtol=0, atol=2e-5)
-    weights = torch.randn(answer.shape)
-    (answer * weights).sum().backward()
+    ours, theirs = x.clone().requires_grad_(), x.clone().requires_grad_()
+    output, wanted = fake(ours), plainly(module, theirs.reshape(15, -1), bits, activations).view(3, 5, -1)
+    torch.testing.assert_close(output, wanted, rtol=0, atol=2e-5)
+    weights = torch.randn(output.shape)
+    (output * weights).sum().backward()
     (wanted * weights).sum().backward()
-    for one, two in ((mine, other), (fake.lora_A, module.lora_A), (fake.lora_B, module.lora_B)):
+    for one, two in ((ours, theirs), (fake.lora_A, module.lora_A), (fake.lora_B, module.lora_B)):
         torch.testing.assert_close(one.grad, two.grad, rtol=1e-4, atol=1e-4)
 
 
@@ -80,7 +80,7 @@ def test_a_head_is_trained_in_full(bits: Any) -> None:
     torch.testing.assert_close(fake.bias.grad, head.bias.grad, rtol=1e-4, atol=1e-5)
 
 
-def test_a_frozen_layer_lets_its_float_weight_go() -> None:
+def test_a_frozen_layer_frees_its_float_weight() -> None:
     fake = FakeQuantizedLinear(nn.Linear(64, 32).requires_grad_(False), 8, torch.float32)
     assert [name for name, _ in fake.named_parameters()] == ["bias"]
     x = torch.randn(2, 64, requires_grad=True)
@@ -88,7 +88,7 @@ def test_a_frozen_layer_lets_its_float_weight_go() -> None:
     assert x.grad is not None
 
 
-def test_bfloat16_products_answer_with_the_same_integers() -> None:
+def test_bfloat16_products_use_the_same_integers() -> None:
     module = adapted()
     exact, fast = (FakeQuantizedLinear(copy.deepcopy(module), 8, dtype) for dtype in (torch.float32, torch.bfloat16))
     x = torch.randn(6, 64)
@@ -100,7 +100,7 @@ def test_bfloat16_products_answer_with_the_same_integers() -> None:
 
 def test_a_rounded_weight_is_refused() -> None:
     module = adapted()
-    module.hold_in(torch.bfloat16)
+    module.set_compute_dtype(torch.bfloat16)
     with pytest.raises(TypeError, match="float32"):
         FakeQuantizedLinear(module, 8, torch.float32)
 
@@ -108,8 +108,8 @@ def test_a_rounded_weight_is_refused() -> None:
 @pytest.mark.parametrize("activations", ["asymmetric", "symmetric"])
 @pytest.mark.parametrize("weights", ["int8", "int4"])
 @pytest.mark.parametrize("name", FAMILIES)
-def test_fake_merged_and_converted_models_answer_alike(name: str, weights: Any, activations: Activations) -> None:
-    """The fake-quantized model, its integers, and the float model merged and quantized: one answer, bit for bit."""
+def test_fake_merged_and_converted_models_have_equal_logits(name: str, weights: Any, activations: Activations) -> None:
+    """The fake-quantized model, its integers, and the merged and quantized float model: equal logits, bit for bit."""
     fake = lively_classifier(name)
     adapt(fake, "all-linear")
     plan = plan_quantization(fake, Scheme(weights, activations=activations))
@@ -120,7 +120,7 @@ def test_fake_merged_and_converted_models_answer_alike(name: str, weights: Any, 
     fake_BC = packed_logits(fake, texts)
     with merged(fake):
         assert torch.equal(packed_logits(fake, texts), fake_BC)
-    assert torch.equal(packed_logits(fake, texts), fake_BC), "and `merged` puts the fake quantizers back"
+    assert torch.equal(packed_logits(fake, texts), fake_BC), "`merged` puts the fake-quantized layers back"
     assert torch.equal(packed_logits(converted, texts), fake_BC)
     assert float((fake_BC - float_BC).abs().median()) > 1e-4, "it is quantized"
     assert torch.corrcoef(torch.stack([fake_BC.flatten(), float_BC.flatten()]))[0, 1] > 0.7
@@ -128,7 +128,7 @@ def test_fake_merged_and_converted_models_answer_alike(name: str, weights: Any, 
 
 @pytest.mark.parametrize("name", ["gpt2", "bert", "llama"])
 def test_ties_move_few_texts_and_those_visibly(name: str) -> None:
-    """A change of 1e-7 before quantization leaves most answers where they were, and moves some by a step."""
+    """A change of 1e-7 before quantization leaves most logits unchanged, and moves some by a step."""
     texts = random_texts(list(np.random.default_rng(0).integers(2, 20, 300)))
     one = lively_classifier(name)
     convert(one, plan_quantization(one, Scheme("int8")))

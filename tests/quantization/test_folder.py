@@ -1,4 +1,4 @@
-"""A quantized model on disk: whole, small, read back bit for bit, and refused where it is damaged."""
+"""A quantized model on disk is complete and small, is read back bit for bit, and is refused if damaged."""
 
 import json
 from pathlib import Path
@@ -36,7 +36,7 @@ def saved(folder: Path, name: str = "bert", scheme: Scheme | None = None) -> Any
     ],
 )
 @pytest.mark.parametrize("name", FAMILIES)
-def test_what_is_read_answers_as_what_was_written(name: str, scheme: Scheme, tmp_path: Path) -> None:
+def test_a_saved_model_has_the_same_logits_when_read(name: str, scheme: Scheme, tmp_path: Path) -> None:
     if scheme.exclude and name not in ("bert", "roberta", "electra"):
         scheme = Scheme(scheme.weights, scheme.embeddings, scheme.head)
     written, texts = saved(tmp_path, name, scheme), random_texts([3, 9, 17, 5])
@@ -60,7 +60,7 @@ def test_the_files_stand_alone(tmp_path: Path) -> None:
 
 
 def test_a_version_that_knows_no_symmetric_activations_would_refuse_them(tmp_path: Path) -> None:
-    """It takes no entry with a key that it does not know. Of asymmetric ones it knows every key."""
+    """It refuses entries with unknown keys. Asymmetric entries have no new keys."""
     saved(tmp_path, scheme=Scheme("int8", activations="symmetric"))
     described = json.loads((tmp_path / "quantization.json").read_text())
     assert described["activations"] == "int8, symmetric, one scale a token"
@@ -89,7 +89,7 @@ def damage_weights(folder: Path, change: Any) -> None:
         (lambda f: (f / "labels.json").unlink(), "labels.json is missing"),
         (lambda f: (f / "quantization.json").write_text("{}"), "the file is damaged"),
         (lambda f: damage_weights(f, lambda t: t.pop("classifier.scale_O")), "do not fit .*classifier.scale_O"),
-        (lambda f: damage_weights(f, lambda t: t.update(more=torch.ones(1))), "no place for more"),
+        (lambda f: damage_weights(f, lambda t: t.update(more=torch.ones(1))), "the model has no more"),
         (
             lambda f: damage_weights(f, lambda t: t.update({"bert.embeddings.LayerNorm.weight": torch.ones(3)})),
             r"LayerNorm.weight has shape \[3\], not \[32\]",

@@ -1,4 +1,4 @@
-"""The layers of integers against the NumPy reference, and what a row's answer may depend on: nothing but the row."""
+"""Integer layers equal the NumPy reference, and each row's output depends on that row only."""
 
 import numpy as np
 import pytest
@@ -57,7 +57,7 @@ def test_it_is_near_the_float_layer(bits: Bits, within: float, activations: Acti
 
 
 @pytest.mark.parametrize("bits", [8, 4])
-def test_a_rows_answer_does_not_depend_on_the_others(bits: int) -> None:
+def test_a_rows_output_does_not_depend_on_other_rows(bits: int) -> None:
     w_OI, b_O, _ = layer_and_rows(384)
     weight, b = tensors(w_OI, b_O)
     layer = IntegerLinear.of(weight, b, bits)
@@ -98,7 +98,7 @@ def test_an_embedding_row_is_its_integers_times_its_scale() -> None:
 @pytest.mark.parametrize("inputs", [384, 1536])
 def test_a_row_does_not_depend_on_how_many_there_are(bits: Bits, inputs: int) -> None:
     generator = torch.Generator().manual_seed(0)
-    # scales far apart, or float32 would hold the sums exactly in any order
+    # inputs of very different size; otherwise float32 sums would be exact in any order
     size_I = 4 ** torch.randn(inputs, generator=generator)
     layer = IntegerLinear.of(torch.randn(384, inputs, generator=generator) * size_I, None, bits)
     x_TI = torch.randn(40, inputs, generator=generator)

@@ -1,4 +1,4 @@
-"""The torch code against the NumPy reference, bit for bit, where it is easy and where it hurts."""
+"""The torch code equals the NumPy reference bit for bit, for ordinary and for extreme inputs."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def rows() -> dict[str, np.ndarray]:
         "ties": (rng.integers(-255, 256, (40, 96)) / 2).astype(F),
         "an outlier": np.where(np.arange(96) == 5, F(1000), normal).astype(F),
         "zeros": np.zeros((3, 33), F),
-        "zeros beside": np.concatenate([normal[:2], np.zeros((2, 96), F)]),
+        "some zeros": np.concatenate([normal[:2], np.zeros((2, 96), F)]),
         "tiny": normal * F(2**-98),
         "too small": normal * F(2**-110),
         "subnormal": np.full((2, 40), F(1e-42)),
@@ -74,11 +74,11 @@ finite = st.floats(-(2.0**100), 2.0**100, width=32)
 @settings(max_examples=60, deadline=None)
 @given(arrays(F, array_shapes(min_dims=2, max_dims=2, max_side=70), elements=finite))
 def test_any_finite_matrix_equals_the_reference(x: np.ndarray) -> None:
-    ours = numerics.quantize_rows(torch.from_numpy(x))
+    quantized = numerics.quantize_rows(torch.from_numpy(x))
     q_TI, s_T, z_T = reference.activations(x)
-    np.testing.assert_array_equal(ours.q_TI.numpy(), q_TI)
-    np.testing.assert_array_equal(ours.scale_T1[:, 0].numpy(), s_T)
-    np.testing.assert_array_equal(ours.zero_T1[:, 0].numpy(), z_T)
+    np.testing.assert_array_equal(quantized.q_TI.numpy(), q_TI)
+    np.testing.assert_array_equal(quantized.scale_T1[:, 0].numpy(), s_T)
+    np.testing.assert_array_equal(quantized.zero_T1[:, 0].numpy(), z_T)
     symmetric = numerics.quantize_rows(torch.from_numpy(x), "symmetric")
     q_TI, s_T = reference.symmetric_activations(x)
     np.testing.assert_array_equal(symmetric.q_TI.numpy(), q_TI)
@@ -87,15 +87,15 @@ def test_any_finite_matrix_equals_the_reference(x: np.ndarray) -> None:
         (numerics.quantize_int8, reference.weight_int8(x)),
         (numerics.quantize_int4, reference.weight_int4(x)),
     ):
-        for mine, theirs in zip(quantize(torch.from_numpy(x)), wanted, strict=True):
-            np.testing.assert_array_equal(mine.numpy(), theirs)
+        for ours, theirs in zip(quantize(torch.from_numpy(x)), wanted, strict=True):
+            np.testing.assert_array_equal(ours.numpy(), theirs)
 
 
 def test_rounding_is_half_to_even() -> None:
-    # the largest magnitude 127 makes the scale 1, so that the integers are the rounded weights
+    # a largest magnitude of 127 makes the scale 1, so the integers are the rounded weights
     w = torch.tensor([[127.0, 0.5, 1.5, 2.5, -0.5, -1.5, -2.5]])
     assert numerics.quantize_int8(w)[0].tolist() == [[127, 0, 2, 2, 0, -2, -2]]
-    # a range of 255 makes the scale 1 too, and -127 to 128 the zero point -1
+    # a range of 255 also makes the scale 1, and -127 to 128 makes the zero point -1
     x = torch.tensor([[-127.0, 128.0, 0.5, 1.5, 2.5, -0.5, -1.5]])
     rows = numerics.quantize_rows(x)
     assert (float(rows.scale_T1), int(rows.zero_T1)) == (1.0, -1)
@@ -137,7 +137,7 @@ def test_int4_scales_are_bfloat16() -> None:
 
 
 @pytest.mark.parametrize("inputs", [32, 33, 70, 96])
-def test_a_short_last_group_is_one_filled_up_with_zeros(inputs: int) -> None:
+def test_a_short_last_group_equals_one_padded_with_zeros(inputs: int) -> None:
     w = torch.randn(5, inputs, generator=torch.Generator().manual_seed(0))
     filled = torch.nn.functional.pad(w, (0, -inputs % 32))
     (q, scale), (q_filled, scale_filled) = numerics.quantize_int4(w), numerics.quantize_int4(filled)
@@ -157,7 +157,7 @@ def test_int4_packs_two_a_byte_and_back(inputs: int) -> None:
 
 @pytest.mark.parametrize("activations", ["asymmetric", "symmetric"])
 @pytest.mark.parametrize("broken", [float("nan"), float("inf"), float("-inf")])
-def test_what_is_not_finite_is_refused_or_shows(broken: float, activations: numerics.Activations) -> None:
+def test_values_that_are_not_finite_are_refused_or_stay_so(broken: float, activations: numerics.Activations) -> None:
     x_TI = np.ones((2, 8), F)
     x_TI[1, 3] = broken
     with pytest.raises(ValueError, match="not finite"):
@@ -165,7 +165,7 @@ def test_what_is_not_finite_is_refused_or_shows(broken: float, activations: nume
     from feathertune.quantization.integer import IntegerLinear
 
     y_TO = IntegerLinear.of(torch.ones(4, 8), None, 8, activations)(torch.from_numpy(x_TI))
-    assert torch.isfinite(y_TO[0]).all(), "the other row is as it was"
+    assert torch.isfinite(y_TO[0]).all(), "the other row is not affected"
     assert not torch.isfinite(y_TO[1]).any()
 
 

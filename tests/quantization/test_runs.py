@@ -1,4 +1,4 @@
-"""Whole runs: LoRA and then its quantized self, trained with that in view or rounded as it is."""
+"""Complete runs: LoRA followed by quantization, with training (QAT) or without (PTQ)."""
 
 import json
 import shutil
@@ -16,18 +16,18 @@ from feathertune.quantization.fake import FakeQuantizedLinear
 from feathertune.quantization.integer import IntegerLinear
 from feathertune.recipe.files import parse_recipe
 from feathertune.recipe.schema import Recipe
+from feathertune.run.context import fingerprint
 from feathertune.run.evaluate import evaluate_run
 from feathertune.run.load import load_trained
 from feathertune.run.outline import introduce
 from feathertune.run.prepare import prepare
-from feathertune.run.stages import fingerprint
 from feathertune.run.train import train
 from feathertune.serving.predictor import Predictor
 from tiny import save_tiny_base, write_tiny_data
 
 
 class Runs:
-    """Trains recipes on one tiny base and its data, each once."""
+    """Trains recipes on one tiny base and its data, each only once."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -65,7 +65,7 @@ def summary_of(run: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("base", ["bert", "gpt2", "llama"])
-def test_qat_trains_lora_first_and_then_with_the_quantizers_on(runs: Runs, base: str) -> None:
+def test_qat_trains_lora_first_and_then_with_fake_quantization(runs: Runs, base: str) -> None:
     run = runs.run("qat", *QAT, base=base)
     summary = summary_of(run)
     assert {"before", "float", "ptq", "after", "majority"} <= summary.keys()
@@ -80,7 +80,7 @@ def test_qat_trains_lora_first_and_then_with_the_quantizers_on(runs: Runs, base:
         assert (run / "predictions" / f"{stage}-validation.csv").is_file()
 
 
-def test_what_was_evaluated_is_what_predicts(runs: Runs) -> None:
+def test_the_evaluated_model_is_the_one_that_predicts(runs: Runs) -> None:
     run = runs.run("qat", *QAT)
     trained = load_trained(run)
     kinds = {type(module) for module in trained.classifier.modules()}
@@ -88,10 +88,10 @@ def test_what_was_evaluated_is_what_predicts(runs: Runs) -> None:
     assert not {torch.nn.Linear, torch.nn.Embedding, FakeQuantizedLinear} & kinds
     assert evaluate_run(run).to_json() == summary_of(run)["after"]["validation"]
     file = read_predictions(run / "predictions" / "after-validation.csv", "validation")
-    answers = Predictor(run).predict(file.texts)
-    assert [answer.label for answer in answers] == [file.label_names[index] for index in file.predicted]
-    shown = np.array([list(answer.probabilities.values()) for answer in answers])
-    np.testing.assert_array_equal(shown, file.probabilities_NC)
+    predictions = Predictor(run).predict(file.texts)
+    assert [one.label for one in predictions] == [file.label_names[index] for index in file.predicted]
+    probabilities_NC = np.array([list(one.probabilities.values()) for one in predictions])
+    np.testing.assert_array_equal(probabilities_NC, file.probabilities_NC)
 
 
 def test_the_quantized_folder_needs_no_base(runs: Runs, tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_the_quantized_folder_needs_no_base(runs: Runs, tmp_path: Path) -> None:
 
 
 def test_the_adapter_is_the_one_that_was_quantized_and_peft_reads_it(runs: Runs) -> None:
-    """Merged in float32 and quantized again, the adapter that lies beside gives the deployed integers."""
+    """Merged in float32 and quantized again, the saved adapter gives the deployed integers."""
     from feathertune.model.base import load_base
     from feathertune.model.peft_files import load_adapter
     from feathertune.model.sources import find_base
@@ -132,12 +132,12 @@ def test_starting_from_a_run_trains_no_lora_again(runs: Runs) -> None:
     assert not (run / "metrics-qat.jsonl").exists(), "the only training's record has the usual name"
     assert summary["epochs"] == 2
     assert json.loads((run / "adapter" / "adapter_config.json").read_text())["r"] == 4, "the run's rank"
-    said = introduce(prepare(runs.recipe(*QAT, f"init_from={lora}", "lora.rank=2"), torch.device("cpu")))
-    assert "note: lora.rank is that of the run to start from, 4, not 2" in said
+    lines = introduce(prepare(runs.recipe(*QAT, f"init_from={lora}", "lora.rank=2"), torch.device("cpu")))
+    assert "note: lora.rank is that of the run to start from, 4, not 2" in lines
     assert not any("lora.rank" in line for line in introduce(prepare(runs.recipe(), torch.device("cpu"))))
 
 
-def test_what_began_with_another_adapter_is_not_resumed(runs: Runs, tmp_path: Path) -> None:
+def test_a_run_that_began_with_another_adapter_is_not_resumed(runs: Runs, tmp_path: Path) -> None:
     start = shutil.copytree(runs.run("lora"), tmp_path / "lora")
     recipe = runs.recipe(*QAT, f"init_from={start}")
     began = fingerprint(prepare(recipe, torch.device("cpu")), 1)
@@ -149,7 +149,7 @@ def test_what_began_with_another_adapter_is_not_resumed(runs: Runs, tmp_path: Pa
 
 @pytest.mark.parametrize("method", ["head", "full", "lora"])
 def test_any_method_can_be_quantized_afterwards(runs: Runs, method: str) -> None:
-    run = runs.run(f"ptq-{method}", f"method={method}", "quantize={weights: int8, training: none}")
+    run = runs.run(f"ptq-{method}", f"method={method}", "quantize={weights: int8, training: ptq}")
     summary = summary_of(run)
     assert "ptq" not in summary
     assert summary["quantization"]["training"] is None
@@ -159,13 +159,13 @@ def test_any_method_can_be_quantized_afterwards(runs: Runs, method: str) -> None
 
 
 def test_ptq_of_a_finished_run_trains_nothing(runs: Runs) -> None:
-    run = runs.run("ptq-from", "method=qat", f"init_from={runs.run('lora')}", "quantize={training: none}")
+    run = runs.run("ptq-from", "method=qat", f"init_from={runs.run('lora')}", "quantize={training: ptq}")
     summary = summary_of(run)
     assert (summary["epochs"], summary["train_seconds"], summary["train_examples_per_second"]) == (0, 0.0, None)
 
 
 def test_ptq_is_what_qat_starts_from(runs: Runs) -> None:
-    ptq = runs.run("ptq4", "method=qat", "quantize={weights: int4, training: none}")
+    ptq = runs.run("ptq4", "method=qat", "quantize={weights: int4, training: ptq}")
     assert summary_of(runs.run("qat", *QAT))["ptq"] == summary_of(ptq)["after"]
 
 
@@ -202,7 +202,7 @@ def test_stopped_in_the_second_training_and_resumed_it_ends_the_same(
 
         def epoch(self, *_: Any) -> None:
             self.epochs += 1
-            if self.epochs == 4:  # LoRA's two, and the second with quantizers
+            if self.epochs == 4:  # LoRA's two, and the second of QAT
                 raise Stop
 
     whole = runs.run("qat", *QAT)
@@ -210,10 +210,8 @@ def test_stopped_in_the_second_training_and_resumed_it_ends_the_same(
         train(runs.recipe(*QAT), tmp_path / "run", reporter=Impatient())
     assert not (tmp_path / "run" / "summary.json").exists()
     resumed = train(runs.recipe(*QAT), tmp_path / "run", resume=True)
-    wanted = summary_of(whole)
-    assert {key: resumed[key] for key in ("float", "ptq", "after")} == {
-        key: wanted[key] for key in ("float", "ptq", "after")
-    }
+    expected, stages = summary_of(whole), ("float", "ptq", "after")
+    assert {key: resumed[key] for key in stages} == {key: expected[key] for key in stages}
     name = "quantized/weights.safetensors"
     assert (tmp_path / "run" / name).read_bytes() == (whole / name).read_bytes()
 
@@ -223,7 +221,7 @@ def test_a_start_that_does_not_fit_is_refused_before_anything_is_written(runs: R
     for changes, base, message in (
         ([f"init_from={tmp_path / 'none'}"], "bert", "no such run folder"),
         ([f"init_from={lora}"], "electra", "trained on another base"),
-        ([f"init_from={runs.run('head', 'method=head')}"], "bert", "made with method head"),
+        ([f"init_from={runs.run('head', 'method=head')}"], "bert", "trained with method head"),
         (["quantize.exclude=[quary]"], "bert", "did you mean 'query'"),
     ):
         with pytest.raises(UserError, match=message):
@@ -240,6 +238,6 @@ def test_a_start_that_does_not_fit_is_refused_before_anything_is_written(runs: R
         (["method=qat", "quantize.distill.temprature=1"], "did you mean 'temperature'"),
     ],
 )
-def test_recipes_that_make_no_sense(runs: Runs, changes: list[str], message: str) -> None:
+def test_contradictory_recipes(runs: Runs, changes: list[str], message: str) -> None:
     with pytest.raises(UserError, match=message):
         runs.recipe(*changes)

@@ -71,7 +71,7 @@ def test_what_the_recipe_leaves_out_stays_as_it_was() -> None:
 
 
 def test_an_exclusion_that_matches_nothing_is_an_error() -> None:
-    with pytest.raises(UserError, match=r"'quary' is no linear layer .*; did you mean 'query'"):
+    with pytest.raises(UserError, match=r"'quary' matches no linear layer .*; did you mean 'query'"):
         plan_quantization(lively_classifier("bert"), Scheme("int8", exclude=("quary",)))
 
 

@@ -1,4 +1,4 @@
-"""What YAML reads as something else, or drops without a word, is said in words instead."""
+"""What YAML reads as something else, or silently drops, is refused instead."""
 
 import pytest
 
@@ -6,8 +6,8 @@ from short_recipe import BASE, parse, refusal
 
 
 def test_text_that_yaml_reads_as_something_else_wants_quotes() -> None:
-    said = refusal(BASE.replace("{column: c}", "{column: c, names: [no, yes]}"))
-    assert "data.label.names.0 (line 5): this must be text, and YAML reads it as False; put it in quotes" in said
+    refused = refusal(BASE.replace("{column: c}", "{column: c, names: [no, yes]}"))
+    assert "data.label.names.0 (line 5): this must be text, and YAML reads it as False; put it in quotes" in refused
     assert "YAML reads it as 5" in refusal(BASE.replace("source: m", "source: 5"))
 
 
@@ -17,9 +17,9 @@ def test_text_that_yaml_reads_as_something_else_wants_quotes() -> None:
 )
 def test_nothing_and_dates_want_quotes_too(value: str, read_as: str) -> None:
     text = BASE.replace("{column: c}", f"\n    column: c\n    names:\n      - ok\n      - {value}")
-    said = refusal(text)
-    assert f"data.label.names.1 (line 7): this must be text, and YAML reads it as {read_as}" in said
-    assert "put it in quotes" in said
+    refused = refusal(text)
+    assert f"data.label.names.1 (line 7): this must be text, and YAML reads it as {read_as}" in refused
+    assert "put it in quotes" in refused
 
 
 @pytest.mark.parametrize(
@@ -34,8 +34,8 @@ def test_nothing_and_dates_want_quotes_too(value: str, read_as: str) -> None:
     ],
 )
 def test_yes_and_no_are_no_numbers(override: str, read_as: str) -> None:
-    said = refusal(BASE, "method=qat", override)
-    assert f"(override): must be a number; YAML reads this as {read_as}" in said
+    refused = refusal(BASE, "method=qat", override)
+    assert f"(override): must be a number; YAML reads this as {read_as}" in refused
 
 
 def test_yes_and_no_are_values_where_they_belong() -> None:
@@ -49,8 +49,8 @@ def test_a_range_of_no_numbers() -> None:
 
 
 def test_what_nothing_would_learn_from_is_refused() -> None:
-    said = refusal(BASE, "method=qat", "quantize={training: none, distill: {weight: 0.5}}")
-    assert "quantize (override): `distill` goes with `training: qat`" in said
+    refused = refusal(BASE, "method=qat", "quantize={training: none, distill: {weight: 0.5}}")
+    assert "quantize (override): `distill` goes with `training: qat`" in refused
 
 
 def test_a_key_given_twice_is_refused() -> None:

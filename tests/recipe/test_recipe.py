@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -20,6 +19,7 @@ from feathertune.recipe.files import (
     shipped_recipes,
 )
 from feathertune.recipe.schema import Recipe, TrainingSection
+from feathertune.recipe.yaml_text import dump_yaml, load_yaml
 from short_recipe import BASE, parse, refusal
 
 
@@ -38,7 +38,9 @@ def test_every_shipped_recipe_parses_and_round_trips(name: str) -> None:
     assert load_recipe(find_recipe(name), ["training.epochs=1"]).training.epochs == 1
 
 
-def test_recipes_are_shipped() -> None:
+def test_recipes_are_found_in_a_checkout() -> None:  # in a wheel: tests/test_wheel.py
+    folder = Path(__file__).resolve().parents[2] / "recipes"
+    assert shipped_recipes() == {path.stem: path for path in folder.glob("*.yaml")}
     assert "quickstart" in shipped_recipes()
 
 
@@ -125,16 +127,16 @@ def test_a_wrong_override_is_not_blamed_on_the_file() -> None:
     ],
 )
 def test_a_misspelt_key_gets_the_nearest_right_one_and_its_line(text: str, message: str) -> None:
-    said = refusal(text)
-    assert message in said
-    assert said.startswith("r.yaml: ")
-    assert "The keys of " in said
+    refused = refusal(text)
+    assert message in refused
+    assert refused.startswith("r.yaml: ")
+    assert "The keys of " in refused
 
 
-def test_every_problem_is_told_at_once() -> None:
-    said = refusal(BASE + "training:\n  epochs: 0\n  epoch: 1\n  seed: -1\nmethod: lara\n")
+def test_every_problem_is_reported_at_once() -> None:
+    refused = refusal(BASE + "training:\n  epochs: 0\n  epoch: 1\n  seed: -1\nmethod: lara\n")
     for line, key in ((7, "training.epochs"), (8, "training.epoch"), (9, "training.seed"), (10, "method")):
-        assert f"{key} (line {line}): " in said
+        assert f"{key} (line {line}): " in refused
 
 
 @pytest.mark.parametrize(
@@ -168,9 +170,9 @@ def test_a_value_of_the_wrong_type_is_named_with_its_line(lines: str, message: s
 
 
 def test_a_required_key_that_is_missing_is_named() -> None:
-    said = refusal("model: {}")
-    assert "model.source: this key is required" in said
-    assert "data: this key is required" in said
+    refused = refusal("model: {}")
+    assert "model.source: this key is required" in refused
+    assert "data: this key is required" in refused
 
 
 @pytest.mark.parametrize("text", ["", "3", "[model, data]", "text", "null", "- model: {source: m}"])
@@ -181,7 +183,7 @@ def test_a_recipe_is_a_mapping(text: str) -> None:
 @pytest.mark.parametrize(
     ("label", "message"),
     [
-        ("{}", "give either `column` (the label's column) or `rating`"),
+        ("{}", "give either `column` (labels) or `rating` (numbers)"),
         ("{column: c, rating: r, above: 1}", "not both"),
         ("{rating: r}", "give either `above` or `at_least`"),
         ("{rating: r, above: 1, at_least: 1}", "give either `above` or `at_least`"),
@@ -195,9 +197,9 @@ def test_a_recipe_is_a_mapping(text: str) -> None:
     ],
 )
 def test_a_label_comes_from_a_column_or_from_a_rating(label: str, message: str) -> None:
-    said = refusal(BASE.replace("{column: c}", label))
-    assert message in said
-    assert "(line 5)" in said
+    refused = refusal(BASE.replace("{column: c}", label))
+    assert message in refused
+    assert "(line 5)" in refused
 
 
 @pytest.mark.parametrize(
@@ -259,7 +261,20 @@ def test_any_text_is_a_recipe_or_a_user_error(text: str) -> None:
 @given(YAML_VALUES)
 def test_any_yaml_is_a_recipe_or_a_user_error(value: object) -> None:
     with contextlib.suppress(UserError):
-        parse(yaml.safe_dump(value, allow_unicode=True))
+        parse(dump_yaml(value))
+
+
+@settings(deadline=None, max_examples=100)
+@given(YAML_VALUES)
+@example({"": "\x85 " + "\U0001f600 long " * 20})
+@example([1e-5, -1e16, 0.1, True, None, "yes", "y", "1e-4", "0x1f", "1:30", "2024-01-01", "~", "=", "<<", "\ttab "])
+def test_any_value_is_the_same_when_read_back(value: object) -> None:
+    assert repr(load_yaml(dump_yaml(value), "here")) == repr(value)
+
+
+@pytest.mark.parametrize("text", ["y", "n", "1e-4", "1234567e8", "0o17", "08", ".5e3", "-_", "nan", "None"])
+def test_text_stays_text(text: str) -> None:
+    assert load_yaml(text, "here") == text
 
 
 @settings(deadline=None, max_examples=50)

@@ -16,8 +16,8 @@ def step(number: int, loss: float = 0.6) -> dict[str, Any]:
 
 
 def epoch(number: int, train_loss: float | None = 0.6) -> dict[str, Any]:
-    told = {"epoch": number, "step": 10 * number, "train_loss": train_loss, "seconds": 3.0}
-    return {"event": "epoch", "validation": SCORES, **told}
+    numbers = {"epoch": number, "step": 10 * number, "train_loss": train_loss, "seconds": 3.0}
+    return {"event": "epoch", "validation": SCORES, **numbers}
 
 
 def write(path: Path, *lines: dict[str, Any], end: str = "") -> Path:
@@ -27,15 +27,15 @@ def write(path: Path, *lines: dict[str, Any], end: str = "") -> Path:
 
 def test_steps_and_epochs_come_in_order(tmp_path: Path) -> None:
     history = read_history(write(tmp_path / "metrics.jsonl", epoch(0, None), step(1), step(2), epoch(1)))
-    assert [told.step for told in history.steps] == [1, 2]
-    assert [told.epoch for told in history.epochs] == [0, 1]
+    assert [one.step for one in history.steps] == [1, 2]
+    assert [one.epoch for one in history.epochs] == [0, 1]
     assert history.epochs[0].train_loss is None
     assert history.epochs[1].validation.roc_auc is None
 
 
-def test_what_a_resumed_run_tells_again_counts_once(tmp_path: Path) -> None:
+def test_what_a_resumed_run_logs_again_counts_once(tmp_path: Path) -> None:
     history = read_history(write(tmp_path / "metrics.jsonl", step(1), step(2, 0.9), step(3), step(2, 0.5), step(3)))
-    assert [told.loss for told in history.steps] == [0.6, 0.5, 0.6]
+    assert [one.loss for one in history.steps] == [0.6, 0.5, 0.6]
 
 
 @pytest.mark.parametrize("torn", ['{"event": "st', "{", '{"event": "step"', '{"text": "é'[:-1] + "\xc3"])

@@ -51,11 +51,11 @@ def page_of(folder: Path) -> str:
 def test_no_page_can_run_or_load_anything(pages: dict[str, Path]) -> None:
     for name, path in pages.items():
         page = path.read_text(encoding="utf-8")
-        found = Tags(page)
-        assert found.tags <= set(ALLOWED), name
-        names = {attribute for attribute, _ in found.attributes}
+        parsed = Tags(page)
+        assert parsed.tags <= set(ALLOWED), name
+        names = {attribute for attribute, _ in parsed.attributes}
         assert not {one for one in names if one.startswith("on")} | names & {"style", "src", "srcset", "action"}
-        links = [value for attribute, value in found.attributes if attribute in ("href", "xlink:href")]
+        links = [value for attribute, value in parsed.attributes if attribute in ("href", "xlink:href")]
         assert all(link is not None and (link.startswith("#") or link == "data:,") for link in links)
         style = page.split("<style>", 1)[1].split("</style>", 1)[0]
         assert "url(" not in style
@@ -67,7 +67,7 @@ def test_no_page_can_run_or_load_anything(pages: dict[str, Path]) -> None:
         assert "unsafe" not in policy[1]
 
 
-def test_texts_are_shown_as_they_are_and_cut_where_they_are_long(pages: dict[str, Path]) -> None:
+def test_texts_are_shown_as_they_are_and_cut_if_they_are_long(pages: dict[str, Path]) -> None:
     page = pages["hostile"].read_text(encoding="utf-8")
     text = Tags(page).text
     assert HOSTILE[0] in text
@@ -81,16 +81,16 @@ def test_texts_are_shown_as_they_are_and_cut_where_they_are_long(pages: dict[str
 def test_the_headline_comes_first_and_the_sections_in_order(pages: dict[str, Path]) -> None:
     page = pages["run"].read_text(encoding="utf-8")
     order = [
-        "Yes, it is better",
+        "Better: ",
         "results",
-        "answers",
+        "predictions",
         "calibration",
         "errors",
         "training",
         "data",
         "use",
         "limits",
-        "again",
+        "reproduce",
     ]
     places = [page.index(order[0]), *(page.index(f'<section id="{anchor}">') for anchor in order[1:])]
     assert places == sorted(places)
@@ -104,17 +104,17 @@ def test_a_report_made_again_is_the_same_to_the_byte(pages: dict[str, Path]) -> 
         assert [file.read_bytes() for file in files] == first
 
 
-def test_errors_are_shown_with_what_the_raters_allow(pages: dict[str, Path]) -> None:
+def test_errors_are_shown_with_the_accuracy_that_the_raters_allow(pages: dict[str, Path]) -> None:
     text = Tags(pages["hostile"].read_text(encoding="utf-8")).text
     assert "The most confident mistakes" in text
-    assert "The labels are the vote of 5 raters" in text
+    assert "Each label is the vote of 5 raters" in text
 
 
 def test_a_run_from_before_prediction_files_were_kept(tmp_path: Path) -> None:
     run = made_up_run(tmp_path)
     shutil.rmtree(tmp_path / "predictions")
     text = Tags(page_of(run.path)).text
-    assert "Yes, it is better" in text
+    assert "Better: " in text
     assert "Reliability" not in text
 
 
@@ -122,14 +122,14 @@ def test_a_baseline_without_a_base_or_a_training_has_a_report(tmp_path: Path) ->
     run = made_up_run(tmp_path, method="head")
     run.base.unlink()
     run.metrics.unlink()
-    assert "A baseline without any pre-trained model" in page_of(run.path)
+    assert "This is a baseline without a pre-trained model" in page_of(run.path)
 
 
 def test_nothing_to_report_on_is_the_users_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not a run folder"):
         write_report(tmp_path)
     made_up_search(tmp_path, trials=0)
-    with pytest.raises(UserError, match="no trial of this search is finished"):
+    with pytest.raises(UserError, match="no trial of this search is complete"):
         write_report(tmp_path)
 
 
@@ -146,8 +146,8 @@ def test_the_model_card_has_the_hubs_metadata(tmp_path: Path, hostile: bool) -> 
     results = {result.metric_type: result.metric_value for result in card.data.eval_results or []}
     assert set(results) == {"accuracy", "precision", "recall", "f1", "roc_auc"}
     assert 0.8 < results["accuracy"] <= 1
-    for told in ("# my run", "## Results", "## Data and licences", "## Limits", "feathertune train recipe.yaml"):
-        assert told in card.text
+    for text in ("# my run", "## Results", "## Data and licences", "## Limits", "feathertune train recipe.yaml"):
+        assert text in card.text
     assert "<script>" not in card.text
     assert "<b>" not in re.sub(r"```.*?```|\\<b", "", card.text, flags=re.DOTALL)
     pictures = re.findall(r"\]\((figures/[^)]+)\)", card.text)
@@ -165,10 +165,10 @@ def test_a_base_that_is_not_on_the_hub_is_not_named_in_the_metadata(tmp_path: Pa
     assert "not known" in run.card.read_text(encoding="utf-8")
 
 
-def test_a_prompt_is_told_and_its_tokenizer_used(tmp_path: Path) -> None:
+def test_a_prompt_is_shown_and_its_tokenizer_used(tmp_path: Path) -> None:
     run = made_up_run(tmp_path)
-    asked = load_recipe(run.recipe, ["model.prompt='<script>Is it <b>good</b>?</script> {text}'"])
-    run.recipe.write_text(dump_recipe(asked), encoding="utf-8")
+    recipe = load_recipe(run.recipe, ["model.prompt='<script>Is it <b>good</b>?</script> {text}'"])
+    run.recipe.write_text(dump_recipe(recipe), encoding="utf-8")
     page = Tags(page_of(run.path))
     assert '"<script>Is it <b>good</b>?</script> {text}"' in page.text
     assert page.tags <= set(ALLOWED)
@@ -179,8 +179,8 @@ def test_a_prompt_is_told_and_its_tokenizer_used(tmp_path: Path) -> None:
 
 def test_a_comparison_says_what_is_shown_and_what_is_not(pages: dict[str, Path]) -> None:
     text = Tags(pages["comparison"].read_text(encoding="utf-8")).text
-    assert "LoRA is right most often: 80.0%. It is not shown to be better than full fine-tuning" in text
-    assert "LoRA took 0.52 of the time" in text
+    assert "LoRA has the highest accuracy: 80.0%. It is not shown to be better than full fine-tuning" in text
+    assert "LoRA took 0.52 of full fine-tuning's training time" in text
     assert "< 0.001" in text
     assert (pages["comparison"].parent / "figures" / "size.png").is_file()
 
@@ -189,7 +189,7 @@ def test_a_comparison_names_the_split_of_every_sentence(pages: dict[str, Path]) 
     folder = pages["comparison"].parent
     pairs = read_json(folder / "comparison.json")["pairs"]
     assert {pair["split"] for pair in pairs} == {"validation", "test"}
-    text = Tags(pages["comparison"].read_text(encoding="utf-8")).text.split("What they cost")[0]
+    text = Tags(pages["comparison"].read_text(encoding="utf-8")).text.split("Costs are medians")[0]
     of_accuracy, on_validation, on_test = re.split("In other metrics, on (?:validation|test)\n", text)
     card = (folder / "README.md").read_text(encoding="utf-8")
     for pair in pairs:
@@ -211,8 +211,8 @@ def test_a_comparison_tells_what_has_to_be_shipped(pages: dict[str, Path]) -> No
     assert "| artefact | deployed | latency |" in card
     assert "| 19.5 KiB | 81.1 MiB | 3.25 ms |" in card
     for text in (Tags(page).text, card):
-        assert "all that has to be shipped to answer, an adapter's base included" in text
-        assert "which for an adapter is its base too" in text
+        assert "deployed size, which for an adapter includes its base" in text
+        assert "everything that prediction needs, which for an adapter is its base too" in text
 
 
 def test_a_comparison_that_knows_no_deployed_size_says_so(tmp_path: Path) -> None:
@@ -222,12 +222,12 @@ def test_a_comparison_that_knows_no_deployed_size_says_so(tmp_path: Path) -> Non
         method["deployed_bytes"] = None
     write_json(folder / "comparison.json", comparison)
     page = page_of(folder)
-    assert "Where that size is not known, it is that of what training left." in page
+    assert "Where the deployed size is not known, it is the size of the artefact." in page
     assert "| 19.5 KiB | \N{EN DASH} |" in (folder / "README.md").read_text(encoding="utf-8")
 
 
 def test_a_search_shows_its_best_settings_and_warns(pages: dict[str, Path]) -> None:
     text = Tags(pages["search"].read_text(encoding="utf-8")).text
     assert "The best of 40 settings: accuracy" in text
-    assert "on new texts expect less" in text
+    assert "expect less on new texts" in text
     assert "1 pruned" in text

@@ -1,4 +1,4 @@
-"""A run whose temperature and threshold were chosen on validation: everything that answers, answers by them."""
+"""A run whose temperature and threshold were chosen on validation: all predictions use them."""
 
 import json
 from dataclasses import replace
@@ -9,16 +9,18 @@ import numpy as np
 import pytest
 
 from feathertune.errors import UserError
+from feathertune.folders.metrics import Metrics
 from feathertune.folders.run import RunFolder
+from feathertune.folders.summary import Summary
 from feathertune.prediction.decision import Decision
 from feathertune.prediction.files import read_predictions
 from feathertune.recipe.files import parse_recipe
 from feathertune.recipe.schema import Recipe
+from feathertune.report.before_after import caption
 from feathertune.run.evaluate import evaluate_run
 from feathertune.run.load import load_trained
 from feathertune.run.train import train
 from feathertune.serving.predictor import Predictor
-from feathertune.terminal.run_tables import before_after_markdown
 from tiny import save_tiny_base, write_tiny_data
 
 CHOSEN = "evaluation={temperature: true, threshold: {maximize: f1}}"
@@ -39,7 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("decisions")
     save_tiny_base(path / "base")
     write_tiny_data(path / "data", train=64, validation=60, test=40)
-    # too little training to be sure of anything, so that 0.5 is not the best threshold
+    # too little training for 0.5 to be the best threshold
     train(tiny_recipe(path, CHOSEN, "training.epochs=1", "training.learning_rate=0.002"), path / "run")
     return path
 
@@ -48,7 +50,7 @@ def content(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def test_what_was_chosen_is_stored_with_what_for_and_where(folder: Path) -> None:
+def test_the_choice_is_stored_with_its_metric_and_split(folder: Path) -> None:
     run = RunFolder(folder / "run")
     stored = content(run.calibration)
     assert (stored["chosen_for"], stored["chosen_on"], stored["temperature_fitted"]) == ("f1", "validation", True)
@@ -64,21 +66,21 @@ def test_what_was_chosen_is_stored_with_what_for_and_where(folder: Path) -> None
 
 def test_the_verdict_is_on_the_cross_fitted_numbers(folder: Path) -> None:
     run = RunFolder(folder / "run")
-    told = before_after_markdown(content(run.summary))
-    fair = content(run.evaluation("after", "validation"))["cross_fitted"]
-    assert f"validation: cross-fitted accuracy {fair['accuracy']:.1%}" in told
-    assert "validation: how to decide was chosen on these very examples" in told
-    assert "test: cross-fitted" not in told
+    text = "\n".join(caption(Summary.read(run.summary)))
+    accuracy = Metrics.read(run.evaluation("after", "validation")).unbiased().accuracy
+    assert f"validation: cross-fitted accuracy {accuracy:.1%}" in text
+    assert "validation: temperature or threshold were chosen on these very examples" in text
+    assert "test: cross-fitted" not in text
 
 
 @pytest.mark.parametrize("split", ["validation", "test"])
-def test_evaluating_again_and_predicting_give_the_stored_answers(folder: Path, split: str) -> None:
+def test_evaluating_again_and_predicting_give_the_stored_predictions(folder: Path, split: str) -> None:
     run = RunFolder(folder / "run")
-    assert evaluate_run(run.path, split=split).to_json() == content(run.evaluation("after", split))
+    assert evaluate_run(run.path, split=split) == Metrics.read(run.evaluation("after", split))
     stored = read_predictions(run.predictions("after", split), split, content(run.calibration)["threshold"])
-    answers = Predictor(run.path).predict(list(stored.texts))
-    assert [answer.label for answer in answers] == [stored.label_names[index] for index in stored.predicted]
-    assert np.allclose([list(answer.probabilities.values()) for answer in answers], stored.probabilities_NC, atol=1e-6)
+    predictions = Predictor(run.path).predict(list(stored.texts))
+    assert [one.label for one in predictions] == [stored.label_names[index] for index in stored.predicted]
+    assert np.allclose([list(one.probabilities.values()) for one in predictions], stored.probabilities_NC, atol=1e-6)
 
 
 def test_other_data_was_not_chosen_on(folder: Path) -> None:
@@ -93,7 +95,7 @@ def test_errors_are_written_for_every_split(folder: Path) -> None:
         assert errors["mistakes"] == round(count * (1 - metrics["accuracy"]))
 
 
-def test_an_export_answers_by_the_same_decision(folder: Path, tmp_path: Path) -> None:
+def test_an_export_has_the_same_decision(folder: Path, tmp_path: Path) -> None:
     from feathertune.export.exporting import export_run
 
     export = export_run(folder / "run", "merged", tmp_path / "out")
@@ -111,8 +113,8 @@ def test_so_does_the_predictor_of_an_onnx_export(folder: Path, tmp_path: Path) -
 
     assert export_run(folder / "run", "onnx", tmp_path / "out").parity.passed
     stored = read_predictions(folder / "run" / "predictions" / "after-test.csv", "test")
-    answers = Predictor(tmp_path / "out").predict(list(stored.texts))
-    assert [answer.label for answer in answers] == [stored.label_names[index] for index in stored.predicted]
+    predictions = Predictor(tmp_path / "out").predict(list(stored.texts))
+    assert [one.label for one in predictions] == [stored.label_names[index] for index in stored.predicted]
 
 
 def test_the_parity_gate_knows_the_threshold(folder: Path) -> None:
@@ -129,7 +131,7 @@ def test_the_parity_gate_knows_the_threshold(folder: Path) -> None:
     assert compare(close, close).near_ties == len(evaluated)
 
 
-def test_a_fixed_threshold_is_nothing_chosen(folder: Path, tmp_path: Path) -> None:
+def test_a_fixed_threshold_is_not_a_choice(folder: Path, tmp_path: Path) -> None:
     train(tiny_recipe(folder, "evaluation.threshold=0.9", "training.epochs=1"), tmp_path / "run")
     run = RunFolder(tmp_path / "run")
     assert content(run.calibration)["threshold"] == 0.9
@@ -138,9 +140,9 @@ def test_a_fixed_threshold_is_nothing_chosen(folder: Path, tmp_path: Path) -> No
     assert (after["threshold"], after["cross_fitted"]) == (0.9, None)
     assert load_trained(run.path).decision == Decision(1.0, 0.9)
     epoch = json.loads(run.metrics.read_text(encoding="utf-8").splitlines()[-1])
-    assert epoch["validation"]["recall"] == after["recall"] == 0  # epochs are judged by it too
-    answers = read_predictions(run.predictions("after", "validation"), "validation", 0.9)
-    assert replace(answers, decision=Decision()).predicted.any()
+    assert epoch["validation"]["recall"] == after["recall"] == 0  # it is used to compare epochs, too
+    predictions = read_predictions(run.predictions("after", "validation"), "validation", 0.9)
+    assert replace(predictions, decision=Decision()).predicted.any()
 
 
 def test_a_threshold_for_three_classes_is_refused_before_anything_is_written(folder: Path, tmp_path: Path) -> None:

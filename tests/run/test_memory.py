@@ -1,4 +1,4 @@
-"""Memory does not grow with the data: measured in a process that reads and tokenizes 200,000 texts."""
+"""Memory use hardly grows with the data, measured in a process that reads and tokenizes 200,000 texts."""
 
 import subprocess
 import sys
@@ -9,14 +9,14 @@ import pytest
 from tiny import tiny_tokenizer
 
 ROWS = 200_000
-# Own memory is what no file backs: the system may take back the pages of the mapped texts and ids at any time.
+# Own memory is not backed by a file: the system may drop the pages of mapped texts and ids at any time.
 PROGRAM = """
 import sys
 from pathlib import Path
 from transformers import PreTrainedTokenizerFast
 from feathertune.data.loading import load_dataset
 from feathertune.data.texts import iterate
-from feathertune.recipe import DataSection
+from feathertune.recipe.schema import DataSection
 from feathertune.tokens.tokenized import tokenize
 
 def own_bytes():
@@ -45,14 +45,14 @@ def write(folder: Path, rows: int) -> Path:
     return folder
 
 
-@pytest.mark.skipif(not Path("/proc/self/statm").is_file(), reason="only Linux tells a process's own memory apart")
-def test_what_a_row_takes_in_memory_is_a_few_numbers(tmp_path: Path) -> None:
+@pytest.mark.skipif(not Path("/proc/self/statm").is_file(), reason="only Linux reports a process's own memory")
+def test_a_row_takes_a_few_numbers_in_memory(tmp_path: Path) -> None:
     tiny_tokenizer().save_pretrained(tmp_path / "tokenizer")
     few, many = write(tmp_path / "few", 10_000), write(tmp_path / "many", ROWS)
     command = [sys.executable, "-c", PROGRAM, str(tmp_path / "tokenizer"), str(few), str(many)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
-    texts, tokens, characters, grown = map(int, done.stdout.split())
+    result = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
+    texts, tokens, characters, grown = map(int, result.stdout.split())
     assert (texts, tokens) == (ROWS, ROWS * 27)
     assert characters > ROWS * 100
-    # Row, label and offset are 24 bytes, and lists that grew leave holes. Texts and ids alone are 230 bytes a row.
-    assert grown < ROWS * 150, f"{grown / ROWS:.0f} bytes a row"
+    # Row, label and offset are 24 bytes, and growing lists leave gaps. Texts and ids alone would be 230 bytes per row.
+    assert grown < ROWS * 150, f"{grown / ROWS:.0f} bytes per row"

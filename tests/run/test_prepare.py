@@ -1,4 +1,4 @@
-"""What is refused before a run begins, since its answers would depend on who asks, or with which other texts."""
+"""Refused before a run starts: models whose predictions would depend on the library or on the other texts."""
 
 import json
 from pathlib import Path
@@ -37,14 +37,14 @@ def prepared(place: Path, base: Path, *changes: str) -> PreparedRun:
 
 
 @pytest.mark.parametrize("name", ["gpt2", "llama"])
-def test_a_base_that_ends_texts_with_what_it_pads_with_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_base_that_ends_texts_with_its_pad_token_is_refused(tmp_path: Path, name: str) -> None:
     base = save_tiny_base(tmp_path / "base", name)
     change_json(base / "tokenizer_config.json", pad_token="[SEP]")
     with pytest.raises(UserError, match=r"model.source: every text ends with the tokenizer's \[SEP\]"):
         prepared(tmp_path, base)
 
 
-def test_so_is_one_whose_config_alone_says_so(tmp_path: Path) -> None:
+def test_so_is_one_with_that_pad_token_only_in_its_config(tmp_path: Path) -> None:
     base = save_tiny_base(tmp_path / "base", "llama")
     change_json(base / "tokenizer_config.json", pad_token=None)
     change_json(base / "config.json", pad_token_id=None, eos_token_id=2)
@@ -52,7 +52,7 @@ def test_so_is_one_whose_config_alone_says_so(tmp_path: Path) -> None:
         prepared(tmp_path, base)
 
 
-def test_where_the_first_token_is_pooled_the_last_may_be_any(tmp_path: Path) -> None:
+def test_if_the_first_token_is_pooled_the_last_may_be_any(tmp_path: Path) -> None:
     base = save_tiny_base(tmp_path / "base", "bert")
     change_json(base / "tokenizer_config.json", pad_token="[SEP]")
     assert prepared(tmp_path, base).tokenizer.pad_token == "[SEP]"

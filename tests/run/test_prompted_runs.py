@@ -1,4 +1,4 @@
-"""Runs with `model.prompt`: trained, evaluated, predicted with and exported, they ask with the same words."""
+"""Runs with `model.prompt`: training, evaluation, prediction and exports all use the prompt."""
 
 import shutil
 from pathlib import Path
@@ -8,13 +8,13 @@ import pytest
 
 from feathertune.errors import UserError
 from feathertune.export.exporting import export_run
+from feathertune.folders.inputs import DataRecord
 from feathertune.folders.run import RunFolder
 from feathertune.prediction.files import read_predictions
 from feathertune.recipe.files import parse_recipe
 from feathertune.run.inspect import inspect_source
 from feathertune.run.train import train
 from feathertune.serving.predictor import Predictor
-from feathertune.system.files import read_json
 from tiny import save_tiny_base, write_tiny_data
 
 PROMPT = "is the sun a moon ? {text} what"
@@ -22,7 +22,7 @@ METHODS = {
     "lora": (),
     "head": ("method=head",),
     "full": ("method=full",),
-    "qat": ("method=qat", "quantize={weights: int8, training: none}"),
+    "qat": ("method=qat", "quantize={weights: int8, training: ptq}"),
 }
 
 
@@ -48,34 +48,36 @@ def recipe_text(place: Path) -> str:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_it_predicts_as_was_evaluated(place: Path, method: str) -> None:
+def test_predictions_are_those_evaluated(place: Path, method: str) -> None:
     stored = read_predictions(RunFolder(place / method).predictions("after", "validation"), "validation")
-    found = [list(one.probabilities.values()) for one in Predictor(place / method).predict(list(stored.texts))]
-    np.testing.assert_allclose(found, stored.probabilities_NC, rtol=0, atol=1e-6)
+    predicted = [list(one.probabilities.values()) for one in Predictor(place / method).predict(list(stored.texts))]
+    np.testing.assert_allclose(predicted, stored.probabilities_NC, rtol=0, atol=1e-6)
 
 
 def test_the_prompt_is_what_the_model_reads(place: Path, tmp_path: Path) -> None:
-    """The same weights without it give the same answers to texts that hold its words."""
+    """Without it, the same weights predict the same for texts that contain its words."""
     shutil.copytree(place / "lora", tmp_path / "run")
     recipe = tmp_path / "run" / "recipe.yaml"
-    asked = recipe.read_text(encoding="utf-8")
-    recipe.write_text(asked.replace(f"prompt: {PROMPT}", "prompt: null"), encoding="utf-8")
-    assert recipe.read_text(encoding="utf-8") != asked
+    prompted = recipe.read_text(encoding="utf-8")
+    recipe.write_text(prompted.replace(f"prompt: {PROMPT}", "prompt: null"), encoding="utf-8")
+    assert recipe.read_text(encoding="utf-8") != prompted
     texts = ["the cat", "what is the moon ?"]
     with_words = Predictor(tmp_path / "run").predict([PROMPT.replace("{text}", text) for text in texts])
     with_prompt = Predictor(place / "lora").predict(texts)
-    found = [[list(one.probabilities.values()) for one in answers] for answers in (with_words, with_prompt)]
-    np.testing.assert_allclose(found[0], found[1], rtol=0, atol=1e-6)
+    words, prompt = ([list(one.probabilities.values()) for one in some] for some in (with_words, with_prompt))
+    np.testing.assert_allclose(words, prompt, rtol=0, atol=1e-6)
 
 
 def test_its_tokens_count(place: Path) -> None:
     train(parse_recipe(recipe_text(place), [], where="here"), place / "plain")
-    lengths = [read_json(place / name / "data.json")["splits"]["train"]["tokens"]["max"] for name in ("lora", "plain")]
-    assert lengths[0] == lengths[1] + 7
+    prompted, plain = (DataRecord.read(place / name / "data.json").splits["train"].tokens for name in ("lora", "plain"))
+    assert prompted is not None
+    assert plain is not None
+    assert prompted.max == plain.max + 7
 
 
 @pytest.mark.parametrize(("method", "target"), [("lora", "adapter"), ("full", "merged"), ("lora", "merged")])
-def test_exports_for_transformers_and_peft_have_a_tokenizer_that_asks(
+def test_exports_for_transformers_and_peft_have_a_tokenizer_with_the_prompt(
     place: Path, tmp_path: Path, method: str, target: str
 ) -> None:
     from transformers import AutoTokenizer
@@ -87,7 +89,7 @@ def test_exports_for_transformers_and_peft_have_a_tokenizer_that_asks(
 
 
 @pytest.mark.parametrize("method", ["lora", "qat"])
-def test_onnx_asks_with_tokenizer_json_alone(place: Path, tmp_path: Path, method: str) -> None:
+def test_tokenizer_json_of_an_onnx_export_has_the_prompt(place: Path, tmp_path: Path, method: str) -> None:
     pytest.importorskip("onnx", reason="the onnx extra is not installed")
     from tokenizers import Tokenizer
 
@@ -96,20 +98,21 @@ def test_onnx_asks_with_tokenizer_json_alone(place: Path, tmp_path: Path, method
     assert len(Tokenizer.from_file(str(tmp_path / "out" / "tokenizer.json")).encode("the cat").ids) == 2 + 7 + 2
 
 
-def test_going_on_with_another_prompt_is_refused(place: Path, tmp_path: Path) -> None:
+def test_starting_with_another_prompt_is_refused(place: Path, tmp_path: Path) -> None:
     changes = ["method=qat", f"init_from={place / 'lora'}", "model.prompt='{text} ?'"]
     with pytest.raises(UserError, match=r"was trained with the prompt 'is the sun.*\n.*the same model.prompt"):
         train(parse_recipe(recipe_text(place), changes, where="here"), tmp_path / "run")
 
 
-def test_inspect_counts_the_prompt_s_tokens(place: Path, tmp_path: Path) -> None:
+def test_inspect_counts_the_tokens_of_the_prompt(place: Path, tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text(recipe_text(place), encoding="utf-8")
-    plain, asked = (
-        inspect_source(str(path), changes)["splits"]["train"]["tokens"]["max"]
-        for changes in ([], [f"model.prompt={PROMPT!r}"])
+    plain, prompted = (
+        inspect_source(str(path), changes).splits["train"].tokens for changes in ([], [f"model.prompt={PROMPT!r}"])
     )
-    assert asked == plain + 7
+    assert plain is not None
+    assert prompted is not None
+    assert prompted.max == plain.max + 7
 
 
 @pytest.mark.parametrize("prompt", ["no place", "{text} and {text}"])

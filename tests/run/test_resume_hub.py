@@ -1,4 +1,4 @@
-"""A run from the Hub, broken off and resumed after its dataset and its model have moved on there."""
+"""A run from the Hub, interrupted, and resumed after its dataset and model have changed there."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,10 +8,10 @@ import datasets
 import huggingface_hub
 import pytest
 
+from feathertune.folders.inputs import BaseRecord, DataRecord
 from feathertune.folders.run import RunFolder
 from feathertune.recipe.files import parse_recipe
 from feathertune.run.train import train
-from feathertune.system.files import read_json
 from feathertune.training.reporter import SilentReporter
 from tiny import save_tiny_base, write_tiny_data
 
@@ -24,7 +24,7 @@ training: {epochs: 2, batch_size: 16, learning_rate: 0.01, precision: fp32}
 
 
 class Hub:
-    """Has one dataset and one model, whose main branches stand at a commit."""
+    """Has one dataset and one model, whose main branches point to a commit."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.main = folder, ""
@@ -46,26 +46,25 @@ class Hub:
         return str(self.folder / "model" / (revision or self.main))
 
 
-class Broken(SilentReporter):
-    """Breaks off after the first epoch."""
+class Interrupting(SilentReporter):
+    """Interrupts after the first epoch."""
 
     def epoch(self, *_: Any) -> None:
         raise KeyboardInterrupt
 
 
-def test_a_run_goes_on_with_the_commits_it_began_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_is_continued_with_the_commits_it_started_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hub, recipe = Hub(tmp_path), parse_recipe(RECIPE, [], where="here")
     monkeypatch.setattr(huggingface_hub, "HfApi", lambda: hub)
     monkeypatch.setattr(datasets, "load_dataset", hub.load_dataset)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", hub.snapshot_download)
     whole = train(recipe, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        train(recipe, tmp_path / "run", reporter=Broken())
+        train(recipe, tmp_path / "run", reporter=Interrupting())
     hub.move("b" * 40, seed=1)
     resumed = train(recipe, tmp_path / "run", resume=True)
     assert resumed["after"] == whole["after"]
-    run = RunFolder(tmp_path / "run")
-    assert read_json(run.data)["origin"]["revision"] == read_json(run.base)["revision"] == "a" * 40
-    anew = RunFolder(tmp_path / "anew")
-    train(recipe, anew.path)
-    assert read_json(anew.data)["origin"]["revision"] == read_json(anew.base)["revision"] == "b" * 40
+    run, new = RunFolder(tmp_path / "run"), RunFolder(tmp_path / "new")
+    assert DataRecord.read(run.data).origin["revision"] == BaseRecord.read(run.base).revision == "a" * 40
+    train(recipe, new.path)
+    assert DataRecord.read(new.data).origin["revision"] == BaseRecord.read(new.base).revision == "b" * 40

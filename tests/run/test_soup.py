@@ -1,4 +1,4 @@
-"""`lora.members`: several adapters, trained seed after seed, and averaged into one."""
+"""Model soups (`lora.members`): several adapters, trained one seed after the other and averaged."""
 
 import gc
 import json
@@ -15,6 +15,7 @@ from feathertune.errors import UserError
 from feathertune.export.exporting import export_run
 from feathertune.folders.comparison import ComparisonFolder
 from feathertune.folders.run import RunFolder
+from feathertune.folders.summary import Summary
 from feathertune.model.adapt import (
     LoraShape,
     add_lora,
@@ -29,8 +30,9 @@ from feathertune.recipe.schema import Recipe
 from feathertune.report.run_report import write_run_report
 from feathertune.run import stages
 from feathertune.run import train as run
+from feathertune.run.context import RunContext
 from feathertune.run.outline import outline
-from feathertune.run.prepare import PreparedRun, prepare, rebuild
+from feathertune.run.prepare import PreparedRun, prepare
 from feathertune.run.soup import average, averaged_shape
 from feathertune.run.train import train
 from feathertune.serving.predictor import Predictor
@@ -54,8 +56,8 @@ def recipe(place: Path, *changes: str) -> Recipe:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a base, data, and the run of an ensemble."""
-    folder = tmp_path_factory.mktemp("ensemble")
+    """A folder with a base, data, and the run of a model soup."""
+    folder = tmp_path_factory.mktemp("soup")
     save_tiny_base(folder / "base")
     write_tiny_data(folder / "data")
     train(recipe(folder), folder / "run")
@@ -98,13 +100,13 @@ def test_the_average_is_the_mean_of_the_merged_weights(name: str, rslora: bool) 
     mean = adapted(averaged_shape(shape, 3))
     copy_trained(average(states), mean)
     merge(mean)
-    for key, found in mean.model.state_dict().items():
+    for key, averaged in mean.model.state_dict().items():
         wanted = sum(one[key].double() for one in merged) / 3
-        torch.testing.assert_close(found.double(), wanted, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(averaged.double(), wanted, rtol=1e-5, atol=1e-6)
     assert not torch.allclose(packed_logits(mean, TEXTS), packed_logits(classifier, TEXTS), atol=1e-2)
 
 
-def test_the_first_member_is_the_run_of_its_seed_alone(place: Path, tmp_path: Path) -> None:
+def test_the_first_member_equals_a_run_with_its_seed(place: Path, tmp_path: Path) -> None:
     train(recipe(place, "lora.members=1"), tmp_path / "alone")
     alone, member = tensors_of(tmp_path / "alone"), tensors_of(place / "run" / "members" / "seed-5")
     assert alone.keys() == member.keys()
@@ -112,36 +114,36 @@ def test_the_first_member_is_the_run_of_its_seed_alone(place: Path, tmp_path: Pa
 
 
 @pytest.mark.parametrize("family", ["bert", "distilbert", "modernbert"])
-def test_members_begin_with_one_head_and_factors_of_their_own(place: Path, tmp_path: Path, family: str) -> None:
-    """Hidden layers of heads that were drawn apart have no mean that answers."""
+def test_members_start_with_the_same_head_and_their_own_factors(place: Path, tmp_path: Path, family: str) -> None:
+    """The mean of heads that were initialized differently would be useless."""
     save_tiny_base(tmp_path / "base", family)
-    job = prepare(recipe(place, f"model.source={tmp_path / 'base'}", "model.max_length=16"), torch.device("cpu"))
-    one, other = (rebuild(job, job.lora, seed).model.state_dict() for seed in (5, 6))
+    prepared = prepare(recipe(place, f"model.source={tmp_path / 'base'}", "model.max_length=16"), torch.device("cpu"))
+    one, other = (prepared.builder.build(prepared.lora, seed)[0].model.state_dict() for seed in (5, 6))
     differing = {name for name in one if not torch.equal(one[name], other[name])}
     assert differing == {name for name in one if name.endswith("lora_A")}
 
 
-def test_what_the_run_holds_is_their_mean(place: Path) -> None:
+def test_the_adapter_of_the_run_is_their_mean(place: Path) -> None:
     members = [tensors_of(place / "run" / "members" / f"seed-{seed}") for seed in (5, 6, 7)]
-    found = tensors_of(place / "run")
-    name = next(name for name in found if name.endswith("query.lora_A.weight"))
-    assert torch.equal(found[name], torch.cat([member[name] for member in members]))
-    head = next(name for name in found if "classifier" in name)
-    torch.testing.assert_close(found[head], sum(member[head] for member in members) / 3)
+    averaged = tensors_of(place / "run")
+    name = next(name for name in averaged if name.endswith("query.lora_A.weight"))
+    assert torch.equal(averaged[name], torch.cat([member[name] for member in members]))
+    head = next(name for name in averaged if "classifier" in name)
+    torch.testing.assert_close(averaged[head], sum(member[head] for member in members) / 3)
     config = json.loads((place / "run" / "adapter" / "adapter_config.json").read_text())
     assert (config["r"], config["lora_alpha"]) == (12, 8.0)
 
 
-def test_it_predicts_and_exports_as_was_evaluated(place: Path, tmp_path: Path) -> None:
+def test_predictions_and_exports_agree_with_the_evaluated_predictions(place: Path, tmp_path: Path) -> None:
     stored = read_predictions(RunFolder(place / "run").predictions("after", "validation"), "validation")
-    found = [list(one.probabilities.values()) for one in Predictor(place / "run").predict(list(stored.texts))]
-    np.testing.assert_allclose(found, stored.probabilities_NC, rtol=0, atol=1e-6)
+    predicted = [list(one.probabilities.values()) for one in Predictor(place / "run").predict(list(stored.texts))]
+    np.testing.assert_allclose(predicted, stored.probabilities_NC, rtol=0, atol=1e-6)
     for target in ("adapter", "merged"):
         assert export_run(place / "run", target, tmp_path / target).parity.passed  # type: ignore[arg-type]
 
 
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")  # PEFT's
-def test_peft_reads_it_with_the_same_answers(place: Path) -> None:
+def test_peft_reads_it_with_the_same_predictions(place: Path) -> None:
     from peft import PeftModel
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
@@ -154,7 +156,7 @@ def test_peft_reads_it_with_the_same_answers(place: Path) -> None:
     np.testing.assert_allclose(torch.softmax(logits_NC, 1), stored.probabilities_NC, rtol=0, atol=1e-5)
 
 
-def test_the_summary_tells_each_member_and_the_sum_of_the_costs(place: Path) -> None:
+def test_the_summary_has_each_member_and_the_total_costs(place: Path) -> None:
     summary = summary_of(place / "run")
     assert [member["seed"] for member in summary["members"]] == [5, 6, 7]
     assert {member["epochs"] for member in summary["members"]} == {2} == {summary["epochs"]}
@@ -167,33 +169,33 @@ def test_the_summary_tells_each_member_and_the_sum_of_the_costs(place: Path) -> 
     assert 2.5 * single < summary["trainable_parameters"] < 3 * single  # three times the factors, one head
 
 
-def test_the_report_says_what_averaging_brought(place: Path) -> None:
-    write_run_report(RunFolder(place / "run"), summary_of(place / "run"))
-    losses = [f"{member['loss']:.3f}" for member in summary_of(place / "run")["members"]]
-    said = "3 adapters were trained so and averaged into one of rank 12. Their losses on validation, in training: "
-    said += ", ".join(losses)
+def test_the_report_shows_what_averaging_brought(place: Path) -> None:
+    summary = Summary.read(place / "run" / "summary.json")
+    write_run_report(RunFolder(place / "run"), summary)
+    sentences = "3 adapters were trained this way and averaged into one of rank 12, a model soup. "
+    sentences += f"Their validation losses in training: {', '.join(f'{member.loss:.3f}' for member in summary.members)}"
     for page in ("README.md", "report.html"):
         text = (place / "run" / page).read_text()
-        assert said in text
+        assert sentences in text
         assert "of the first of 3 adapters" in text
 
 
 def models() -> list[PackedClassifier]:
-    """Those that have their weights."""
+    """The models that still have their weights."""
     gc.collect()
-    found = [one for one in gc.get_objects() if type(one) is PackedClassifier]
-    return [one for one in found if next(one.parameters()).device.type != "meta"]
+    classifiers = [one for one in gc.get_objects() if type(one) is PackedClassifier]
+    return [one for one in classifiers if next(one.parameters()).device.type != "meta"]
 
 
 @pytest.mark.parametrize("changes", [(), ("lora.members=1",)])
-def test_one_model_is_in_memory_when_training_is_over(
+def test_one_model_is_in_memory_after_training(
     place: Path, tmp_path: Path, changes: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     evaluate, alive = stages.evaluate_stage, dict[str, int]()
 
-    def counting(session: stages.RunContext, job: PreparedRun, stage: Any) -> Any:
+    def counting(context: RunContext, prepared: PreparedRun, stage: Any) -> Any:
         alive[stage] = len(models()) - others
-        return evaluate(session, job, stage)
+        return evaluate(context, prepared, stage)
 
     others = len(models())
     monkeypatch.setattr(run, "evaluate_stage", counting)
@@ -212,13 +214,13 @@ class Stop(Exception):
 
 
 class Impatient(SilentReporter):
-    """Breaks off at the third epoch it hears of: the first of the second member."""
+    """Stops at the third epoch, the first of the second member."""
 
     def __init__(self) -> None:
-        self.epochs, self.said = 0, list[str]()
+        self.epochs, self.lines = 0, list[str]()
 
     def say(self, line: str) -> None:
-        self.said.append(line)
+        self.lines.append(line)
 
     def epoch(self, *_: Any) -> None:
         self.epochs += 1
@@ -229,20 +231,20 @@ class Impatient(SilentReporter):
 def test_stopped_in_the_second_member_and_resumed_it_ends_the_same(place: Path, tmp_path: Path) -> None:
     with pytest.raises(Stop):
         train(recipe(place), tmp_path / "run", reporter=Impatient())
-    hears = Impatient()
-    hears.epochs = -10
-    train(recipe(place), tmp_path / "run", resume=True, reporter=hears)
-    assert hears.epochs == -10 + 3  # the second epoch of the second, both of the third
-    assert [line for line in hears.said if line.startswith("adapter ")] == [
+    reporter = Impatient()
+    reporter.epochs = -10
+    train(recipe(place), tmp_path / "run", resume=True, reporter=reporter)
+    assert reporter.epochs == -10 + 3  # the second epoch of the second member, both of the third
+    assert [line for line in reporter.lines if line.startswith("adapter ")] == [
         "adapter 2 of 3, seed 6",
         "adapter 3 of 3, seed 7",
     ]
-    assert not any("no checkpoint" in line for line in hears.said)
-    found, wanted = tensors_of(tmp_path / "run"), tensors_of(place / "run")
-    assert all(torch.equal(found[name], wanted[name]) for name in wanted)
+    assert not any("no checkpoint" in line for line in reporter.lines)
+    resumed, whole = tensors_of(tmp_path / "run"), tensors_of(place / "run")
+    assert all(torch.equal(resumed[name], whole[name]) for name in whole)
 
 
-def test_a_member_of_other_data_is_not_taken(place: Path, tmp_path: Path) -> None:
+def test_a_member_trained_on_other_data_is_refused(place: Path, tmp_path: Path) -> None:
     with pytest.raises(Stop):
         train(recipe(place), tmp_path / "run", reporter=Impatient())
     done = tmp_path / "run" / "members" / "seed-5" / "summary.json"
@@ -251,11 +253,11 @@ def test_a_member_of_other_data_is_not_taken(place: Path, tmp_path: Path) -> Non
     with pytest.raises(UserError, match="other data") as error:
         train(recipe(place), tmp_path / "run", resume=True)
     assert "seed-5" in str(error.value)
-    assert (tmp_path / "run" / "environment.json").stat().st_mtime_ns == environment  # nothing is written over
+    assert (tmp_path / "run" / "environment.json").stat().st_mtime_ns == environment  # nothing is overwritten
 
 
-def test_it_can_be_rounded_and_trained_on_with_quantizers(place: Path, tmp_path: Path) -> None:
-    rounded = ("quantize={weights: int8, training: none}",)
+def test_ptq_and_qat_of_a_soup(place: Path, tmp_path: Path) -> None:
+    rounded = ("quantize={weights: int8, training: ptq}",)
     train(recipe(place, *rounded), tmp_path / "rounded")
     summary = summary_of(tmp_path / "rounded")
     assert summary["float"] == summary_of(place / "run")["after"]
@@ -272,8 +274,8 @@ def test_other_methods_have_no_members(place: Path, changes: tuple[str, ...]) ->
         recipe(place, *changes)
 
 
-def test_what_trains_once_says_so(place: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"lora.members=3 gives LoRA"):
+def test_comparisons_and_searches_refuse_a_soup(place: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"with lora.members=3, LoRA would get 3 trainings"):
         plan_runs(recipe(place), ComparisonFolder(tmp_path))
     search = "search={lora.rank: [2, 4]}"
     with pytest.raises(UserError, match=r"lora.members=3: trials"):

@@ -1,4 +1,4 @@
-"""Going on from a finished run: what that run was trained on is no validation of this one, and its base is the same."""
+"""Starting from a finished run: its base must be the same, and it must not be trained on the new validation split."""
 
 import json
 import shutil
@@ -36,49 +36,47 @@ def recipe_of(folder: Path, *changes: str) -> Recipe:
     return parse_recipe(text, list(changes), where="here")
 
 
-def going_on(folder: Path, *changes: str) -> Recipe:
-    return recipe_of(folder, "method=qat", "quantize={training: none}", f"init_from={folder / 'run'}", *changes)
+def continued(folder: Path, *changes: str) -> Recipe:
+    return recipe_of(folder, "method=qat", "quantize={training: ptq}", f"init_from={folder / 'run'}", *changes)
 
 
 @pytest.mark.parametrize("change", ["training.seed=1", "data.validation_seed=7", "data.validation_fraction=0.5"])
 def test_another_validation_split_is_refused(place: Path, tmp_path: Path, change: str) -> None:
-    with pytest.raises(UserError, match=r"was trained on texts that this recipe validates on") as caught:
-        train(going_on(place, change), tmp_path / "run")
+    with pytest.raises(UserError, match=r"was trained on texts of this recipe's validation split") as caught:
+        train(continued(place, change), tmp_path / "run")
     assert "data.validation_fraction=0.25 and data.validation_seed=0" in str(caught.value)
     assert not (tmp_path / "run").exists()
 
 
-def test_the_same_one_with_another_seed_of_training_is_not(place: Path, tmp_path: Path) -> None:
-    train(going_on(place, "training.seed=1", "data.validation_seed=0"), tmp_path / "run")
-    mine, its = (
+def test_the_same_one_with_another_training_seed_is_accepted(place: Path, tmp_path: Path) -> None:
+    train(continued(place, "training.seed=1", "data.validation_seed=0"), tmp_path / "run")
+    new, earlier = (
         read_predictions(RunFolder(run).predictions("after", "validation"), "validation")
         for run in (tmp_path / "run", place / "run")
     )
-    assert mine.rows.tolist() == its.rows.tolist()
+    assert new.rows.tolist() == earlier.rows.tolist()
 
 
-def test_nor_is_other_data(place: Path, tmp_path: Path) -> None:
+def test_so_is_other_data(place: Path, tmp_path: Path) -> None:
     other = write_tiny_data(tmp_path / "data", validation=0, seed=5)
-    summary = train(going_on(place, "training.seed=1", f"data.source={other}"), tmp_path / "run")
+    summary = train(continued(place, "training.seed=1", f"data.source={other}"), tmp_path / "run")
     assert summary["start"]["same_data"] is False
 
 
-def test_a_run_of_an_earlier_version_that_stored_fewer_files_of_its_base_still_opens(
-    place: Path, tmp_path: Path
-) -> None:
+def test_a_run_of_an_earlier_version_with_fewer_checksums_of_its_base_still_opens(place: Path, tmp_path: Path) -> None:
     run = RunFolder(shutil.copytree(place / "run", tmp_path / "earlier"))
     described = json.loads(run.base.read_text())
     del described["sha256"]["tokenizer_config.json"]
     run.base.write_text(json.dumps(described))
     assert load_trained(run.path).classifier.label_names == ("no", "yes")
-    train(going_on(place, f"init_from={run.path}"), tmp_path / "run")
+    train(continued(place, f"init_from={run.path}"), tmp_path / "run")
 
 
-def test_a_base_whose_tokenizer_cuts_elsewhere_now_is_another(place: Path, tmp_path: Path) -> None:
+def test_a_base_with_a_changed_tokenizer_is_another_base(place: Path, tmp_path: Path) -> None:
     base = shutil.copytree(place / "base", tmp_path / "base")
     settings = json.loads((base / "tokenizer_config.json").read_text())
     (base / "tokenizer_config.json").write_text(json.dumps({**settings, "truncation_side": "left"}))
     with pytest.raises(UserError, match=r"the sha256 of tokenizer_config.json differs"):
         load_trained(place / "run", str(base))
     with pytest.raises(UserError, match="was trained on another base model"):
-        train(going_on(place, f"model.source={base}"), tmp_path / "run")
+        train(continued(place, f"model.source={base}"), tmp_path / "run")

@@ -1,21 +1,25 @@
-"""What a run writes of how it was made: by which command, if by one, and from which run it went on."""
+"""What a run records about its origin: the command, if there was one, and the run it started from."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import accelerate
 import pytest
 import torch
 from accelerate.state import AcceleratorState
 
+from feathertune.evaluation.metrics import compute_metrics
+from feathertune.folders.inputs import EnvironmentRecord
+from feathertune.folders.metrics import Metrics
 from feathertune.folders.run import RunFolder
+from feathertune.folders.summary import Summary
+from feathertune.prediction.predictions import Predictions
 from feathertune.recipe.files import parse_recipe
 from feathertune.recipe.schema import Recipe
-from feathertune.run import train as run
+from feathertune.run import stages
+from feathertune.run.context import open_accelerator
 from feathertune.run.train import train
-from feathertune.system.files import read_json
 from feathertune.system.machine import default_device
 from tiny import save_tiny_base, write_tiny_data
 
@@ -40,11 +44,11 @@ def recipe(place: Path, *changes: str) -> Recipe:
     return parse_recipe(text, list(changes), where="here")
 
 
-def command_of(run: Path) -> Any:
-    return read_json(RunFolder(run).environment)["command"]
+def command_of(run: Path) -> str | None:
+    return EnvironmentRecord.read(RunFolder(run).environment).command
 
 
-def test_from_python_there_is_no_command_and_none_is_made_up(place: Path, tmp_path: Path) -> None:
+def test_a_run_from_python_has_no_command(place: Path, tmp_path: Path) -> None:
     assert command_of(place / "lora") is None
     train(recipe(place, "method=majority"), tmp_path / "baseline")
     assert command_of(tmp_path / "baseline") is None
@@ -56,25 +60,49 @@ def test_a_command_is_kept(place: Path, tmp_path: Path, method: str) -> None:
     assert command_of(tmp_path / "run") == "feathertune train it.yaml"
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA device goes before any other")
-def test_training_is_where_every_other_command_computes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Apple's GPU would be accelerate's choice, and nobody else's here."""
+@pytest.mark.parametrize("method", ["lora", "majority"])
+def test_the_metrics_of_a_stage_are_computed_once(
+    place: Path, tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed: list[str] = []
+
+    def counted(predictions: Predictions, *, intervals: bool = True) -> Metrics:
+        if intervals:
+            computed.append(predictions.split)
+        return compute_metrics(predictions, intervals=intervals)
+
+    monkeypatch.setattr(stages, "compute_metrics", counted)
+    run = RunFolder(tmp_path / "run")
+    summary = train(recipe(place, f"method={method}"), run.path)
+    assert computed == ["validation"] * (1 if method == "majority" else 2)  # after; before and after
+    assert Metrics.read(run.evaluation("after", "validation")).to_json() == summary["after"]["validation"]
+
+
+def test_a_finished_run_is_returned_as_it_is(place: Path) -> None:
+    written = (place / "lora" / "summary.json").read_bytes()
+    assert train(recipe(place), place / "lora", resume=True) == Summary.read(place / "lora" / "summary.json").to_json()
+    assert (place / "lora" / "summary.json").read_bytes() == written
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA device is preferred")
+def test_training_uses_the_same_device_as_all_other_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """accelerate by itself would choose Apple's GPU."""
     AcceleratorState._reset_state(reset_partial_state=True)
     monkeypatch.setattr(accelerate.state, "is_mps_available", lambda *_, **__: True)
     try:
-        assert accelerate.Accelerator().device.type == "mps", "else this shows nothing"
+        assert accelerate.Accelerator().device.type == "mps", "otherwise this test shows nothing"
         AcceleratorState._reset_state(reset_partial_state=True)
-        assert run._accelerator().device == default_device()
+        assert open_accelerator().device == default_device()
     finally:
         AcceleratorState._reset_state(reset_partial_state=True)
 
 
-def test_a_run_that_goes_on_knows_what_its_start_chose(place: Path, tmp_path: Path) -> None:
-    rounded = ("method=qat", "quantize={training: none}")
+def test_a_run_records_the_epochs_of_the_run_it_started_from(place: Path, tmp_path: Path) -> None:
+    rounded = ("method=qat", "quantize={training: ptq}")
     first = train(recipe(place, *rounded, f"init_from={place / 'lora'}"), tmp_path / "first")
     assert first["start"] == {"epochs": 2, "same_data": True}
     write_tiny_data(tmp_path / "data", seed=1)
     start = f"init_from={tmp_path / 'first'}"
     again = train(recipe(place, *rounded, start, f"data.source={tmp_path / 'data'}"), tmp_path / "again")
-    assert again["start"] == {"epochs": 2, "same_data": False}, "the epochs of what its own start began with"
-    assert "start" not in read_json(RunFolder(place / "lora").summary)
+    assert again["start"] == {"epochs": 2, "same_data": False}, "the epochs of its start's own start"
+    assert Summary.read(RunFolder(place / "lora").summary).start is None

@@ -1,4 +1,4 @@
-"""Files in, predictions out: what a text may hold, how many are taken at a time, and what is left where it fails."""
+"""Predicting files: what a text may contain, the size of chunks, and what is left after an error."""
 
 import csv
 import io
@@ -22,28 +22,28 @@ TEXTS = ["a cat", "the\rmoon", "a\r\nb", "one\ntwo", 'a "quoted", text', "\r", "
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with data and a run that takes no base: `words`."""
+    """A folder with data and a run without a base: `bag_of_words`."""
     folder = tmp_path_factory.mktemp("bulk")
     write_tiny_data(folder / "data")
-    text = f"{{model: {{source: none}}, data: {{source: '{folder / 'data'}'}}, method: words}}"
+    text = f"{{model: {{source: none}}, data: {{source: '{folder / 'data'}'}}, method: bag_of_words}}"
     train(parse_recipe(text, [], where="here"), folder / "bag_of_words")
     return folder
 
 
 def written(texts: list[str], names: tuple[str, ...] = ("no", "yes")) -> str:
     out = io.StringIO()
-    answers = (Prediction(text, names[0], 0.75, dict.fromkeys(names, 0.5)) for text in texts)
-    assert write_rows(enumerate(answers, start=1), names, out, "csv") == len(texts)
+    predictions = (Prediction(text, names[0], 0.75, dict.fromkeys(names, 0.5)) for text in texts)
+    assert write_rows(enumerate(predictions, start=1), names, out, "csv") == len(texts)
     return out.getvalue()
 
 
-def test_csv_that_is_written_is_read_again_whatever_the_texts_hold(tmp_path: Path) -> None:
+def test_written_csv_can_be_read_again_whatever_the_texts_contain(tmp_path: Path) -> None:
     content = written(TEXTS)
     assert [row["text"] for row in csv.DictReader(io.StringIO(content, newline=""))] == TEXTS
     (tmp_path / "out.csv").write_text(content, encoding="utf-8", newline="")
     rows = list(read_rows(tmp_path / "out.csv"))
     assert [row.fields["text"] for row in rows if isinstance(row, Row)] == TEXTS
-    assert written(["a cat"]).splitlines()[1] == "1,a cat,no,0.75,0.5,0.5"  # the others are written as ever
+    assert written(["a cat"]).splitlines()[1] == "1,a cat,no,0.75,0.5,0.5"  # other texts are not quoted
 
 
 def test_a_label_may_hold_a_carriage_return_too() -> None:
@@ -59,13 +59,13 @@ def test_rows_are_predicted_a_few_at_a_time(
     (tmp_path / "many.txt").write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
     predictor = Predictor(place / "bag_of_words")
     whole = list(predict_rows(predictor, tmp_path / "many.txt", None))
-    asked: list[list[str]] = []
+    chunks: list[list[str]] = []
     predict = predictor.predict
-    monkeypatch.setattr(predictor, "predict", lambda texts: asked.append(list(texts)) or predict(texts))
+    monkeypatch.setattr(predictor, "predict", lambda texts: chunks.append(list(texts)) or predict(texts))
     monkeypatch.setattr(bulk, limit, {"CHUNK_ROWS": 3, "CHUNK_CHARACTERS": 12}[limit])
     assert list(predict_rows(predictor, tmp_path / "many.txt", None)) == whole
     assert [row for row, _ in whole] == list(range(1, 9))
-    assert [len(chunk) for chunk in asked] == sizes
+    assert [len(chunk) for chunk in chunks] == sizes
 
 
 @pytest.mark.parametrize("link", [None, os.symlink, os.link])
@@ -83,18 +83,18 @@ def test_predictions_never_replace_their_own_input(
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "error"),
     [
-        (b'text\na cat\n" "\n', "bad.csv:3: the text is empty\n  Mend or remove the row.\n"),
+        (b'text\na cat\n" "\n', "bad.csv:3: the text is empty\n  Fix or remove the row.\n"),
         (b"text\na cat\ncaf\xe9\n", "position 4\n  Save the file as UTF-8.\n"),
     ],
 )
-def test_a_bad_row_in_the_input_leaves_no_output_file(place: Path, tmp_path: Path, content: bytes, said: str) -> None:
+def test_a_bad_row_in_the_input_leaves_no_output_file(place: Path, tmp_path: Path, content: bytes, error: str) -> None:
     (tmp_path / "bad.csv").write_bytes(content)
     output = tmp_path / "never.csv"
     result = feathertune(
         "predict", "bag_of_words", "--input", str(tmp_path / "bad.csv"), "--output", str(output), cwd=place
     )
     assert result.returncode == 2
-    assert said in result.stderr
+    assert error in result.stderr
     assert not output.exists()

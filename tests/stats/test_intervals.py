@@ -5,10 +5,10 @@ from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_sco
 
 from feathertune.evaluation.metrics import compute_metrics
 from feathertune.prediction.predictions import Predictions
-from feathertune.stats import resampling as weighted
+from feathertune.stats import intervals, resampling
 from feathertune.stats.calibration_error import expected_calibration_error
-from feathertune.stats.intervals import RESAMPLES, confidence_intervals, wilson_interval
-from feathertune.stats.resampling import METRIC_NAMES, weighted_statistics
+from feathertune.stats.intervals import RESAMPLES, Interval, wilson_interval
+from feathertune.stats.resampling import METRIC_NAMES, Statistics, statistics_of
 
 
 def predictions(labels: np.ndarray, logits: np.ndarray) -> Predictions:
@@ -24,17 +24,25 @@ def random_predictions(rng: np.random.Generator, count: int, classes: int, decim
     return predictions(labels, logits.round(decimals))
 
 
+def statistics(some: Predictions) -> Statistics:
+    return statistics_of(some.labels, some.predicted, some.probabilities_NC)
+
+
+def confidence_intervals(some: Predictions, **options: object) -> dict[str, Interval | None]:
+    return intervals.confidence_intervals(some.labels, some.predicted, some.probabilities_NC, **options)
+
+
 @pytest.mark.parametrize("classes", [2, 5])
 @pytest.mark.parametrize("decimals", [6, 0])  # 0: many equal scores
 @pytest.mark.parametrize("few_positives", [0, 256])  # the ranks, the matrix product
-def test_weights_mean_what_scikit_learn_says_of_the_resampled_examples(
+def test_weighted_metrics_are_those_of_scikit_learn_on_the_resampled_examples(
     classes: int, decimals: int, few_positives: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(weighted, "MAX_POSITIVES_BY_MATMUL", few_positives)
+    monkeypatch.setattr(resampling, "MAX_POSITIVES_BY_MATMUL", few_positives)
     rng = np.random.default_rng(0)
     some = random_predictions(rng, 120, classes, decimals)
     weights_BN = rng.multinomial(120, np.full(120, 1 / 120), size=10).astype(np.float32)
-    statistics = weighted_statistics(some)(weights_BN)
+    values = statistics(some)(weights_BN)
     options = {"average": "binary"} if classes == 2 else {"average": "macro", "labels": range(classes)}
     for index, weights_N in enumerate(weights_BN):
         drawn = np.repeat(np.arange(120), weights_N.astype(int))
@@ -49,17 +57,17 @@ def test_weights_mean_what_scikit_learn_says_of_the_resampled_examples(
             "roc_auc": roc_auc_score(labels, scores, multi_class="ovr"),
             "ece": expected_calibration_error(labels, probabilities),
         }
-        assert {name: statistics[name][index] for name in METRIC_NAMES} == pytest.approx(expected)
+        assert {name: values[name][index] for name in METRIC_NAMES} == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("classes", [2, 5])
-def test_weights_of_one_give_the_metrics_and_the_intervals_hold_them(classes: int) -> None:
+def test_weights_of_one_give_the_metrics_and_the_intervals_contain_them(classes: int) -> None:
     some = random_predictions(np.random.default_rng(1), 200, classes)
     metrics = compute_metrics(some)
-    itself = weighted_statistics(some)(np.ones((1, 200), dtype=np.float32))
+    values = statistics(some)(np.ones((1, 200), dtype=np.float32))
     for name in METRIC_NAMES:
         value = getattr(metrics, name)
-        assert itself[name][0] == pytest.approx(value)
+        assert values[name][0] == pytest.approx(value)
         low, high = metrics.intervals[name]
         assert low < value < high
 
@@ -76,27 +84,27 @@ def test_wilson_is_that_of_scipy(successes: int, trials: int) -> None:
     assert wilson_interval(successes, trials) == pytest.approx((expected.low, expected.high), abs=1e-12)
 
 
-def test_no_trials_prove_nothing() -> None:
+def test_without_trials_the_interval_is_all_of_0_to_1() -> None:
     assert wilson_interval(0, 0) == (0.0, 1.0)
 
 
-def test_one_class_alone_one_example_and_equal_losses_are_no_trouble() -> None:
-    alone = confidence_intervals(predictions(np.zeros(30, dtype=np.int64), np.ones((30, 2))))
-    assert alone["roc_auc"] is None
-    assert alone["loss"] is None  # all have lost ln 2, which says nothing about others
+def test_a_single_class_a_single_example_and_equal_losses_are_no_trouble() -> None:
+    single_class = confidence_intervals(predictions(np.zeros(30, dtype=np.int64), np.ones((30, 2))))
+    assert single_class["roc_auc"] is None
+    assert single_class["loss"] is None  # all lose ln 2, which says nothing about other examples
     single = confidence_intervals(predictions(np.array([1]), np.array([[0.0, 1.0, 2.0]])))
     assert single["roc_auc"] is None
     assert single["accuracy"] == pytest.approx(wilson_interval(0, 1))
 
 
-def test_of_three_classes_all_right_only_the_accuracy_has_an_interval() -> None:
+def test_with_three_classes_all_right_only_the_accuracy_has_an_interval() -> None:
     labels = np.repeat([0, 1, 2], [10, 6, 4])
     found = confidence_intervals(predictions(labels, 5 * np.eye(3)[labels]))
     assert found["accuracy"] == pytest.approx(wilson_interval(20, 20))
     assert (found["precision"], found["recall"], found["f1"]) == (None, None, None)
 
 
-def test_a_resample_without_a_class_is_left_out_of_roc_auc() -> None:
+def test_a_resample_without_a_class_does_not_count_for_roc_auc() -> None:
     labels = np.array([1] + [0] * 9)  # a third of the resamples have no positive
     low, high = confidence_intervals(predictions(labels, np.random.default_rng(0).normal(size=(10, 2))))["roc_auc"]
     assert 0 <= low < high <= 1
@@ -111,7 +119,7 @@ def covered_shares(
     seed: int,
     resamples: int = RESAMPLES,
 ) -> list[float]:
-    """For each metric, how often the interval from `size` examples holds the value of very many."""
+    """For each metric, how often the interval from `size` examples contains the value for very many examples."""
     rng = np.random.default_rng(seed)
     truth = compute_metrics(random_predictions(rng, 200_000, classes), intervals=False)
     covered = dict.fromkeys(names, 0)
@@ -122,12 +130,12 @@ def covered_shares(
     return [count / draws for count in covered.values()]
 
 
-def test_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
+def test_intervals_cover_the_truth_about_as_often_as_they_claim() -> None:
     shares = covered_shares(size=100, draws=400, seed=3, resamples=1000)
     assert all(0.90 <= share <= 0.99 for share in shares), shares  # the calibration error's are a little wide
 
 
-def test_wilsons_intervals_hold_accuracy_and_f1_in_95_of_100() -> None:
+def test_wilsons_intervals_contain_accuracy_and_f1_in_95_of_100() -> None:
     shares = covered_shares(("accuracy", "f1"), size=200, draws=2000, seed=6)
     assert all(0.93 <= share <= 0.97 for share in shares), shares
 

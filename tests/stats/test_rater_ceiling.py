@@ -1,4 +1,4 @@
-"""The ceiling that the raters' disagreement implies, against simulated raters whose every p is known."""
+"""The ceiling implied by the raters' disagreement, against simulated raters with a known p for every text."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ RATERS, NEEDED = 5, 4
 
 
 def panels(rng: np.random.Generator, p_N: np.ndarray) -> np.ndarray:
-    """[N] ratings by a fresh panel."""
+    """[N] ratings by a new panel."""
     return rng.binomial(RATERS, p_N) / RATERS
 
 
@@ -37,7 +37,7 @@ def test_the_ceiling_is_what_new_raters_and_an_oracle_reach(shape: tuple[float, 
         assert rated.other_panel == pytest.approx((other_labels_N == labels_N)[inside_N].mean(), abs=0.02)
 
 
-def test_a_density_that_is_no_beta_changes_little() -> None:
+def test_a_density_that_is_not_beta_changes_little() -> None:
     rng = np.random.default_rng(1)
     p_N = rng.choice([0.03, 0.2, 0.5, 0.75, 0.97], size=100_000)
     ratings_N = panels(rng, p_N)
@@ -47,7 +47,7 @@ def test_a_density_that_is_no_beta_changes_little() -> None:
     assert found.best_possible == pytest.approx((oracle_N == labels_N).mean(), abs=0.015)
 
 
-def test_the_hubs_rounding_and_a_few_other_panels_are_no_hindrance() -> None:
+def test_the_hubs_rounding_and_a_few_other_panels_do_no_harm() -> None:
     rng = np.random.default_rng(2)
     ratings_N = panels(rng, rng.random(1000)).astype(np.float32).astype(np.float64)
     ratings_N[:5] = 1 / 6
@@ -59,8 +59,8 @@ def test_the_hubs_rounding_and_a_few_other_panels_are_no_hindrance() -> None:
 @pytest.mark.parametrize(
     "ratings",
     [
-        np.array([0.0, 1.0, 1.0, 0.0]),  # one rater, or unanimous ones: nothing is known of disagreement
-        np.random.default_rng(3).random(50),  # no shares
+        np.array([0.0, 1.0, 1.0, 0.0]),  # one rater, or unanimous ones: nothing is known about disagreement
+        np.random.default_rng(3).random(50),  # not shares
         np.array([1.0, 3.0, 2.5, 4.0]),  # stars
     ],
 )
@@ -68,7 +68,7 @@ def test_other_ratings_imply_no_ceiling(ratings: np.ndarray) -> None:
     assert rater_ceiling((ratings > np.median(ratings)).astype(np.int64), ratings) is None
 
 
-def test_labels_that_the_ratings_did_not_decide_have_none_either() -> None:
+def test_labels_not_decided_by_the_ratings_have_none_either() -> None:
     ratings = np.array([0.2, 0.4, 0.6, 0.8, 1.0] * 4)
     assert rater_ceiling(np.arange(20) % 2, ratings) is None
     assert rater_ceiling(np.ones(20, dtype=np.int64), ratings) is None

@@ -1,4 +1,4 @@
-"""A file is the old one or the new one, never half of either; and a path stays where it belongs."""
+"""A file is the old one or the new one and never a part; paths stay inside their folder."""
 
 import hashlib
 import json
@@ -81,7 +81,7 @@ def test_json_has_no_nan(tmp_path: Path, value: float) -> None:
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_json_that_is_missing_or_broken_is_the_users_to_mend(tmp_path: Path) -> None:
+def test_json_that_is_missing_or_broken_is_a_user_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"missing\.json: the file is missing"):
         read_json(tmp_path / "missing.json")
     for content in (b"{", b"", b"\xff\xfe", json.dumps({"a": 1})[:-1].encode()):

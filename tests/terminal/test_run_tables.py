@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from feathertune.evaluation.metrics import compute_metrics, majority_baseline
+from feathertune.evaluation.metrics import compute_metrics, majority_metrics
 from feathertune.prediction.predictions import Predictions
 from feathertune.terminal.run_tables import before_after_markdown, before_after_table, verdict
 
@@ -31,7 +31,7 @@ def summary(strength: float = 1.0, names: tuple[str, ...] = ("NEGATIVE", "POSITI
         "peak_memory_mib": 1511.7,
         "before": {"validation": compute_metrics(predictions(0.0), intervals=False).to_json()},
         "after": {"validation": compute_metrics(predictions(strength)).to_json()},
-        "majority": {"validation": majority_baseline(np.array([0, 0, 1]), predictions(0.0)).to_json()},
+        "majority": {"validation": majority_metrics(np.array([0, 0, 1]), predictions(0.0)).to_json()},
     }
 
 

@@ -1,4 +1,4 @@
-"""Every example once an epoch, the same order for the same seed; every text once when predicting."""
+"""Each epoch has every example once, in an order that depends on the seed; each prediction has every text once."""
 
 from itertools import pairwise
 
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feathertune.tokens.order import distinct, prediction_batches, training_steps
+from feathertune.tokens.order import prediction_batches, training_steps, unique_texts
 from tiny import random_texts, token_rows
 
 
@@ -50,8 +50,8 @@ def test_a_short_last_step_is_filled_from_the_epochs_beginning() -> None:
 @given(st.lists(st.integers(1, 40), max_size=50), st.integers(1, 64), st.booleans())
 def test_each_text_is_predicted_once_within_the_budget(lengths: list[int], budget: int, alphabetical: bool) -> None:
     texts = random_texts(lengths)
-    asked = np.arange(len(lengths))[::-1].copy()
-    batches = list(prediction_batches(texts, asked, budget, alphabetical=alphabetical))
+    indices = np.arange(len(lengths))[::-1].copy()
+    batches = list(prediction_batches(texts, indices, budget, alphabetical=alphabetical))
     order = [index for batch in batches for index in batch.tolist()]
     assert sorted(order) == list(range(len(lengths)))
     if not alphabetical:
@@ -77,7 +77,7 @@ def test_texts_that_begin_alike_are_neighbours_among_those_of_like_length() -> N
 
 @given(st.lists(st.lists(st.integers(1, 2), min_size=1, max_size=3), max_size=12))
 def test_equal_texts_are_one(rows: list[list[int]]) -> None:
-    chosen, which = distinct(token_rows(rows))
+    chosen, which = unique_texts(token_rows(rows))
     assert len(chosen) == len({tuple(row) for row in rows})
     assert [rows[index] for index in chosen[which]] == rows
 

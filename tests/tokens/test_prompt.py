@@ -1,4 +1,4 @@
-"""A prompt is around every text, whichever tokenizer it is, and stays there when the tokenizer is saved."""
+"""Every kind of tokenizer adds the prompt around each text, and still does when it is saved and loaded."""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from tokenizers import Tokenizer, processors
 
 from feathertune.errors import UserError
 from feathertune.tokens.loading import load_tokenizer
-from feathertune.tokens.prompt import add_prompt, check_end, with_prompt
+from feathertune.tokens.prompt import add_prompt, check_last_token, with_prompt
 from feathertune.tokens.tokenized import tokenize
 from tiny import SHARED, save_tiny_base, tiny_tokenizer
 
@@ -16,36 +16,36 @@ PROMPT = "is the sun a moon ? {text} what"
 
 
 def pieces(tokenizer: Any, text: str, max_length: int = 20) -> list[str]:
-    """The tokens of a text as a model gets them."""
+    """The tokens of a text as the model gets them."""
     found: list[str] = tokenizer.convert_ids_to_tokens(tokenize(tokenizer, [text], max_length)[0].tolist())
     return found
 
 
 def test_a_text_stands_between_the_prompt_s_words_and_those_between_cls_and_sep() -> None:
-    asking = add_prompt(tiny_tokenizer(), PROMPT, 20)
-    assert pieces(asking, "the cat") == ["[CLS]", "is", "the", "sun", "a", "moon", "?", "the", "cat", "what", "[SEP]"]
+    prompted = add_prompt(tiny_tokenizer(), PROMPT, 20)
+    assert pieces(prompted, "the cat") == ["[CLS]", "is", "the", "sun", "a", "moon", "?", "the", "cat", "what", "[SEP]"]
 
 
 @pytest.mark.parametrize(
     ("prompt", "expected"),
     [("sun {text}", "[CLS] sun the cat [SEP]"), ("{text} moon ?", "[CLS] the cat moon ? [SEP]")],
 )
-def test_it_may_be_on_one_side_alone(prompt: str, expected: str) -> None:
+def test_it_may_be_on_one_side_only(prompt: str, expected: str) -> None:
     assert pieces(add_prompt(tiny_tokenizer(), prompt, 20), "the cat") == expected.split()
 
 
-def test_without_a_prompt_the_tokenizer_is_what_it_was() -> None:
+def test_without_a_prompt_the_tokenizer_is_unchanged() -> None:
     tokenizer = tiny_tokenizer()
     assert add_prompt(tokenizer, None, 20) is tokenizer
     add_prompt(tokenizer, PROMPT, 20)
     assert pieces(tokenizer, "the cat") == ["[CLS]", "the", "cat", "[SEP]"]
 
 
-def test_what_is_cut_is_the_text_and_never_the_prompt() -> None:
-    asking = add_prompt(tiny_tokenizer(), PROMPT, 12)
-    found = tokenize(asking, ["cat " * 30], 12)
-    assert asking.decode(found[0]) == "[CLS] is the sun a moon ? cat cat cat what [SEP]"
-    assert (found.truncated, found.whole_lengths.tolist()) == (1, [39])
+def test_truncation_cuts_the_text_and_never_the_prompt() -> None:
+    prompted = add_prompt(tiny_tokenizer(), PROMPT, 12)
+    found = tokenize(prompted, ["cat " * 30], 12)
+    assert prompted.decode(found[0]) == "[CLS] is the sun a moon ? cat cat cat what [SEP]"
+    assert (found.truncated, found.full_lengths.tolist()) == (1, [39])
 
 
 def test_a_prompt_that_leaves_no_room_is_one_clear_error() -> None:
@@ -57,30 +57,31 @@ def test_a_prompt_that_ends_with_padding_is_one_clear_error() -> None:
     tokenizer = tiny_tokenizer()
     tokenizer.backend_tokenizer.post_processor = None
     assert pieces(add_prompt(tokenizer, "{text} [SEP]", 9), "the cat") == ["the", "cat", "[SEP]"]
-    with pytest.raises(UserError, match=r"model.prompt: .*ends with \[PAD\], which pads.*\n.*something else"):
+    with pytest.raises(UserError, match=r"model.prompt: .*ends with \[PAD\], the pad token.*\n.*something else"):
         add_prompt(tokenizer, "{text} [PAD]", 9)
 
 
 @pytest.mark.parametrize("family", ["bert", "gpt2", "llama"])
-def test_a_saved_tokenizer_still_asks(tmp_path: Path, family: str) -> None:
-    """BERT's class would make its post-processor anew."""
+def test_a_saved_tokenizer_keeps_the_prompt(tmp_path: Path, family: str) -> None:
+    """BERT's own class would restore its post-processor."""
     folder = save_tiny_base(tmp_path / "base", family)
-    asking = add_prompt(load_tokenizer(folder), PROMPT, 20)
-    asking.save_pretrained(folder)
+    prompted = add_prompt(load_tokenizer(folder), PROMPT, 20)
+    prompted.save_pretrained(folder)
     again = load_tokenizer(folder)
-    assert pieces(again, "the cat") == pieces(asking, "the cat")
+    assert pieces(again, "the cat") == pieces(prompted, "the cat")
     assert "moon" in pieces(again, "the cat")
     assert again.pad_token == tiny_tokenizer().pad_token
 
 
 def test_names_of_special_tokens_are_those_tokens() -> None:
-    """As a chat's template has them; a text that holds such a name is as it was without a prompt."""
+    """As in a chat template; a text that contains such a name is tokenized as without a prompt."""
     path = SHARED / "gpt2-tokenizer"
     if not path.is_dir():
         pytest.skip("GPT-2's tokenizer is not here")
     tokenizer = load_tokenizer(path)
-    asking = add_prompt(tokenizer, "<|endoftext|>Is it clear?\n{text}", 40)
-    assert pieces(asking, "What's it?") == ["<|endoftext|>", "Is", "Ġit", "Ġclear", "?", "Ċ", "What", "'s", "Ġit", "?"]
+    prompted = add_prompt(tokenizer, "<|endoftext|>Is it clear?\n{text}", 40)
+    expected = ["<|endoftext|>", "Is", "Ġit", "Ġclear", "?", "Ċ", "What", "'s", "Ġit", "?"]
+    assert pieces(prompted, "What's it?") == expected
 
 
 @pytest.mark.parametrize("kind", ["roberta", "bert", "nothing", "bytes", "both"])
@@ -105,30 +106,30 @@ def test_a_processor_that_is_not_known_is_one_clear_error() -> None:
     tokenizer = Tokenizer.from_str(tiny_tokenizer().backend_tokenizer.to_str())
     twice = processors.TemplateProcessing(single="$A $A", special_tokens=[])
     tokenizer.post_processor = twice
-    with pytest.raises(UserError, match=r"model.prompt: .*TemplateProcessing.*\n.*into the texts themselves"):
+    with pytest.raises(UserError, match=r"model.prompt: .*TemplateProcessing.*\n.*to the texts themselves"):
         with_prompt(tokenizer, PROMPT)
 
 
 def test_long_texts_are_cut_at_the_end_where_they_were_without_a_prompt(tmp_path: Path) -> None:
     tokenizer = tiny_tokenizer()
     tokenizer.truncation_side = "left"
-    asking = add_prompt(tokenizer, "what {text} ?", 7)
+    prompted = add_prompt(tokenizer, "what {text} ?", 7)
     expected = ["[CLS]", "what", "tree", "river", "long", "?", "[SEP]"]
-    assert pieces(asking, "sun moon tree river long", 7) == expected
-    asking.save_pretrained(tmp_path)
+    assert pieces(prompted, "sun moon tree river long", 7) == expected
+    prompted.save_pretrained(tmp_path)
     assert pieces(load_tokenizer(tmp_path), "sun moon tree river long", 7) == expected
 
 
-def test_a_tokenizer_that_ends_every_text_with_what_pads_is_one_clear_error() -> None:
+def test_a_tokenizer_that_ends_every_text_with_the_pad_token_is_one_clear_error() -> None:
     tokenizer = tiny_tokenizer()  # which ends texts with [SEP]
-    check_end(tokenizer, tokenizer.pad_token_id)
-    check_end(tokenizer, None)
+    check_last_token(tokenizer, tokenizer.pad_token_id)
+    check_last_token(tokenizer, None)
     with pytest.raises(UserError, match=r"every text ends with the tokenizer's \[SEP\].*\n.*another pad_token"):
-        check_end(tokenizer, tokenizer.sep_token_id)
+        check_last_token(tokenizer, tokenizer.sep_token_id)
 
 
-def test_a_word_that_is_the_token_for_padding_is_no_end() -> None:
-    """As with a tokenizer whose token for unknown words is also that for padding."""
+def test_a_word_that_maps_to_the_pad_token_is_allowed() -> None:
+    """For example by a tokenizer whose unknown token is also its pad token."""
     tokenizer = tiny_tokenizer()
     tokenizer.backend_tokenizer.post_processor = None
-    check_end(tokenizer, tokenizer.convert_tokens_to_ids("a"))
+    check_last_token(tokenizer, tokenizer.convert_tokens_to_ids("a"))

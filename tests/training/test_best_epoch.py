@@ -1,11 +1,11 @@
-"""How long the loop goes on, and which epoch it keeps: the best one, early stopping, max_steps, the plateau."""
+"""When training ends and which epoch is kept: the best epoch, early stopping, max_steps, the plateau schedule."""
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from feathertune.folders.metrics import Metrics
 from short_training import (
     Recorder,
     log_of,
@@ -35,7 +35,7 @@ def test_the_best_epochs_weights_are_kept(tmp_path: Path) -> None:
     ("metric", "best"), [("loss", 3), ("accuracy", 2), ("f1", 3), ("precision", 3), ("recall", 3), ("roc_auc", 4)]
 )
 def test_loss_is_minimized_and_the_others_maximized(tmp_path: Path, metric: str, best: int) -> None:
-    story = iter(
+    evaluations = iter(
         [
             metrics(0.9, accuracy=0.1, roc_auc=None),
             metrics(0.8, accuracy=0.9, roc_auc=0.2),
@@ -44,12 +44,12 @@ def test_loss_is_minimized_and_the_others_maximized(tmp_path: Path, metric: str,
         ]
     )
     outcome = train(
-        tmp_path, lora_classifier(), random_set(8), epochs=4, best_metric=metric, evaluate=lambda: next(story)
+        tmp_path, lora_classifier(), random_set(8), epochs=4, best_metric=metric, evaluate=lambda: next(evaluations)
     )
     assert outcome.progress.best_epoch == best
 
 
-def test_of_equally_accurate_epochs_the_surest_is_kept_and_patience_begins_anew(tmp_path: Path) -> None:
+def test_of_equally_accurate_epochs_the_one_with_the_lowest_loss_is_kept_and_patience_restarts(tmp_path: Path) -> None:
     losses = iter([0.6, 0.5, 0.3, 0.4, 0.35])
     outcome = train(
         tmp_path,
@@ -65,12 +65,12 @@ def test_of_equally_accurate_epochs_the_surest_is_kept_and_patience_begins_anew(
 
 
 def test_training_that_goes_wrong_late_keeps_its_early_best(tmp_path: Path) -> None:
-    """Nothing scripted: what is evaluated has other labels, so that learning makes it worse."""
+    """A real evaluation, on other labels, so that learning makes it worse."""
     classifier, data = lora_classifier(), random_set(24)
     others = replace(data, targets=(data.targets + 1) % 3)
     seen: list[float] = []
 
-    def evaluate() -> dict[str, Any]:
+    def evaluate() -> Metrics:
         seen.append(mean_loss(classifier, others))
         return metrics(seen[-1])
 
@@ -91,7 +91,7 @@ def test_early_stopping_stops(tmp_path: Path) -> None:
         early_stopping_patience=1,
         evaluate=scripted(0.5, 0.6),
     )
-    assert not at_the_end.stopped_early, "the last epoch is no early stop"
+    assert not at_the_end.stopped_early, "ending at the last epoch is not early stopping"
 
 
 @pytest.mark.parametrize(("limit", "steps", "epochs"), [(3, 3, 1), (4, 4, 1), (6, 6, 2), (99, 12, 3), (None, 12, 3)])
@@ -101,7 +101,7 @@ def test_training_ends_after_max_steps(tmp_path: Path, limit: int | None, steps:
     recorder = Recorder(classifier)
     evaluated = []
 
-    def evaluate() -> dict[str, Any]:
+    def evaluate() -> Metrics:
         evaluated.append(len(recorder.losses))
         return metrics(0.5)
 

@@ -1,4 +1,4 @@
-"""The best epoch's weights and the checkpoint that names the epoch: of one training, wherever it is killed."""
+"""The weights of the best epoch fit the checkpoint that names it, wherever training is killed."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +16,7 @@ DATA = random_set(44)
 
 
 class Killed(Exception):
-    """What ends a training at a certain point in these tests."""
+    """Ends a training in these tests."""
 
 
 class KilledAt(SilentReporter):
@@ -31,7 +31,7 @@ class KilledAt(SilentReporter):
 
 
 def killed_around(epoch: int, *, saved: bool) -> Callable[..., None]:
-    """`save_checkpoint` that is killed at an epoch's end: before it begins, or when it is done."""
+    """A `save_checkpoint` that is killed at the end of an epoch: before it starts, or after it has finished."""
 
     def save(*arguments: Any) -> None:
         progress = arguments[3]
@@ -62,7 +62,7 @@ def by_epoch(tmp_path: Path) -> list[dict[str, torch.Tensor]]:
 @pytest.mark.parametrize(
     ("saved", "then", "best"),
     [(False, 0.6, 1), (False, 0.4, 2), (True, 0.6, 2)],
-    ids=["found worse", "found better again", "not found again"],
+    ids=["worse this time", "better again", "not evaluated again"],
 )
 def test_killed_between_the_best_weights_and_the_end_of_their_checkpoint(
     tmp_path: Path,
@@ -72,7 +72,7 @@ def test_killed_between_the_best_weights_and_the_end_of_their_checkpoint(
     by_epoch: list[dict[str, torch.Tensor]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The second epoch's weights are written. Trained again, the epoch may be worse where a device rounds otherwise."""
+    """The weights of the second epoch are written. Trained again, it may be worse if the device rounds differently."""
     run = tmp_path / "run"
     with monkeypatch.context() as patch:
         patch.setattr(record, "save_checkpoint", killed_around(2, saved=saved))
@@ -86,8 +86,8 @@ def test_killed_between_the_best_weights_and_the_end_of_their_checkpoint(
     assert bests(run) == [f"best-epoch-{best}.safetensors"]
 
 
-def test_a_run_of_an_earlier_version_goes_on(tmp_path: Path, by_epoch: list[dict[str, torch.Tensor]]) -> None:
-    """It had its best weights, whichever epoch's they were, in `best.safetensors`."""
+def test_a_run_of_an_earlier_version_is_continued(tmp_path: Path, by_epoch: list[dict[str, torch.Tensor]]) -> None:
+    """It stored the best weights in `best.safetensors`, whatever the epoch."""
     with pytest.raises(Killed):
         train(tmp_path, lora_classifier(seed=7), DATA, epochs=2, evaluate=scripted(0.5), reporter=KilledAt(8))
     checkpoints = tmp_path / "checkpoints"

@@ -1,4 +1,4 @@
-"""`training.gradient_checkpointing` in a recipe reaches the model and leaves the run's results as they were."""
+"""`training.gradient_checkpointing` in a recipe reaches the model and does not change the results."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from tiny import save_tiny_base, write_tiny_data
 
 
 @pytest.mark.parametrize("method", ["lora", "full", "head", "qat"])
-def test_a_run_with_it_is_the_run_without_it(tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_with_it_equals_the_run_without_it(tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     base, data = save_tiny_base(tmp_path / "base", "gpt2"), write_tiny_data(tmp_path / "data")
     recomputed = []
 

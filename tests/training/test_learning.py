@@ -1,4 +1,4 @@
-"""Whether it learns at all: a word that decides the label, a tiny model with random weights, a few seconds."""
+"""Training learns: one word determines the label; a tiny model with random weights finds it in seconds."""
 
 from pathlib import Path
 
@@ -33,18 +33,18 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
 
 @pytest.mark.parametrize(("method", "rate"), [("lora", 1e-2), ("full", 3e-3)])
 def test_learning(recipe: Recipe, method: str, rate: float, tmp_path: Path) -> None:
-    job = prepare(recipe.model_copy(update={"method": method}), torch.device("cpu"))
-    split, validation = job.dataset.splits["train"], job.dataset.splits["validation"]
+    prepared = prepare(recipe.model_copy(update={"method": method}), torch.device("cpu"))
+    split, validation = prepared.dataset.splits["train"], prepared.dataset.splits["validation"]
 
     def accuracy() -> float:
-        predictions = predict_split(job.classifier, validation, job.texts["validation"])
+        predictions = predict_split(prepared.classifier, validation, prepared.texts["validation"])
         return compute_metrics(predictions, intervals=False).accuracy
 
     before = accuracy()
     outcome = train(
         tmp_path,
-        job.classifier,
-        TrainingSet(job.texts["train"], split.labels, split.rows),
+        prepared.classifier,
+        TrainingSet(prepared.texts["train"], split.labels, split.rows),
         evaluate=lambda: metrics(0.5, accuracy=accuracy()),
         best_metric="accuracy",
         learning_rate=rate,
@@ -52,6 +52,6 @@ def test_learning(recipe: Recipe, method: str, rate: float, tmp_path: Path) -> N
         batch_size=16,
         checkpoint_seconds=600.0,
     )
-    assert accuracy() == outcome.progress.best_value, "the classifier has the best epoch's weights"
+    assert accuracy() == outcome.progress.best_value, "the classifier has the weights of the best epoch"
     assert before < 0.7, "chance"
     assert accuracy() > 0.9

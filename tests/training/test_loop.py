@@ -1,4 +1,4 @@
-"""The loop: accumulation, clipping, its log, what stops it, and one step against PEFT's."""
+"""The loop: accumulation, clipping, the log, errors that stop it, and steps compared with PEFT's."""
 
 import math
 from dataclasses import replace
@@ -44,7 +44,7 @@ def assert_close(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor], t
 
 @pytest.mark.parametrize("soft", [False, True])
 def test_four_times_eight_is_thirty_two(tmp_path: Path, soft: bool) -> None:
-    data = random_set(32 + 13, soft=soft)  # the last step of an epoch has 13 examples: 8 and 5, not of equal weight
+    data = random_set(32 + 13, soft=soft)  # the last step has 13 examples: 8 and 5, with different weights
     whole, parts = lora_classifier(), lora_classifier()
     before = weights_of(whole)
     recorders = Recorder(whole), Recorder(parts)
@@ -149,7 +149,7 @@ def test_the_clip_limits_what_reaches_the_weights(tmp_path: Path, limit: float |
         train(tmp_path, classifier, data, epochs=10, max_grad_norm=limit)
     logged = log_of(tmp_path)[-2]  # the tenth step's line, before the tenth epoch's
     assert logged["event"] == "step"
-    assert logged["gradient_norm"] > 0.05, "what is logged is the norm before it is clipped"
+    assert logged["gradient_norm"] > 0.05, "the log has the norm before clipping"
     if limit is None:
         assert norms[-1] == pytest.approx(logged["gradient_norm"], rel=1e-5)
     else:
@@ -161,7 +161,7 @@ def weights_parameters(classifier: PackedClassifier) -> list[torch.nn.Parameter]
 
 
 def test_soft_targets_teach_probabilities(tmp_path: Path) -> None:
-    """One text, always with the same soft target: its probabilities go there, and the loss to the target's entropy."""
+    """With one soft target for all, the probabilities approach it, and the loss approaches its entropy."""
     data = random_set(4, soft=True)
     data = TrainingSet(data.texts, np.tile(np.array([[0.2, 0.7, 0.1]], dtype=np.float32), (4, 1)), data.rows)
     classifier = lora_classifier()
@@ -238,7 +238,7 @@ def test_a_gradient_that_is_not_finite_stops_before_the_update(tmp_path: Path) -
 
 
 class _Before(Recorder):
-    """Keeps a copy of the weights after the last step that went well."""
+    """Keeps a copy of the weights after the last successful step."""
 
     def __init__(self, classifier: PackedClassifier) -> None:
         super().__init__(classifier)
@@ -270,8 +270,8 @@ def test_a_method_changes_what_it_trains_and_nothing_else(tmp_path: Path, method
         assert changed >= before.keys() - unread
 
 
-def test_a_teachers_answers_are_learned_beside_the_targets(tmp_path: Path) -> None:
-    """With all the weight on the teacher the targets do not matter, and its answers are what comes out."""
+def test_a_teachers_predictions_are_learned(tmp_path: Path) -> None:
+    """With all the weight on the teacher, the targets do not matter and its predictions are learned."""
     classifier, data = tiny_classifier("bert"), random_set(24)
     train_everything(classifier)
     teacher_NC = np.random.default_rng(0).normal(size=(24, 3)).astype(np.float32)
@@ -279,9 +279,9 @@ def test_a_teachers_answers_are_learned_beside_the_targets(tmp_path: Path) -> No
     losses = iter(range(100, 0, -1))  # the last epoch is the best
     train(tmp_path, classifier, taught, epochs=60, learning_rate=3e-3, evaluate=lambda: metrics(float(next(losses))))
     wanted = torch.from_numpy(teacher_NC).softmax(1)
-    answers = torch.from_numpy(predict_logits(classifier, data.texts)).softmax(1)
+    learned = torch.from_numpy(predict_logits(classifier, data.texts)).softmax(1)
     before = torch.full_like(wanted, 1 / 3)
-    assert (answers - wanted).abs().mean() < 0.5 * (before - wanted).abs().mean()
+    assert (learned - wanted).abs().mean() < 0.5 * (before - wanted).abs().mean()
 
 
 def test_a_teachers_loss_is_the_divergence_times_the_temperature_squared() -> None:
@@ -289,5 +289,5 @@ def test_a_teachers_loss_is_the_divergence_times_the_temperature_squared() -> No
     logits_BC = torch.tensor([[1.0, 0.0], [0.0, 3.0]])
     p, q = (torch.softmax(x / 2, 1) for x in (torch.from_numpy(teacher_NC[[2, 0]]), logits_BC))
     wanted = 4 * (p * (p / q).log()).sum(1).mean()
-    got = Teacher(teacher_NC, 0.3, 2.0).loss(logits_BC, np.array([2, 0]))
-    torch.testing.assert_close(got, wanted)
+    loss = Teacher(teacher_NC, 0.3, 2.0).loss(logits_BC, np.array([2, 0]))
+    torch.testing.assert_close(loss, wanted)

@@ -1,4 +1,4 @@
-"""What AdamW decays, and how the learning rate goes, against transformers' schedules."""
+"""Weight decay, and the learning-rate schedules compared with transformers'."""
 
 import math
 
@@ -39,7 +39,7 @@ def test_decay_is_transformers_own(kind: str, total_steps: int, warmup_steps: in
 
 @pytest.mark.parametrize("kind", ["linear", "cosine"])
 def test_warm_up_has_no_lost_first_step(kind: str) -> None:
-    """transformers' warm-up begins at 0, a step that learns nothing; ours is that of one step more, without it."""
+    """transformers' warm-up starts with a step at rate 0; ours is the same without that step."""
     ours = [schedule_factor(kind, step, 50, 9) for step in range(9)]
     assert ours == pytest.approx(theirs(kind, 51, 10)[1:10])
     assert ours == pytest.approx([step / 10 for step in range(1, 10)])
@@ -72,7 +72,7 @@ def test_decay_shrinks_weights_and_leaves_biases() -> None:
     assert torch.equal(head.bias, bias)
 
 
-def test_what_is_frozen_is_not_optimized() -> None:
+def test_frozen_weights_are_not_optimized() -> None:
     classifier = lora_classifier()
     optimizer = build_optimizer(classifier, learning_rate=1e-3, head_learning_rate=None, weight_decay=0.1)
     held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
@@ -82,7 +82,7 @@ def test_what_is_frozen_is_not_optimized() -> None:
 def test_the_head_may_have_its_own_rate() -> None:
     classifier = lora_classifier()
     optimizer = build_optimizer(classifier, learning_rate=1e-3, head_learning_rate=1e-1, weight_decay=0.01)
-    assert set_learning_rate(optimizer, 0.5) == 0.5e-3  # the first group's, which is no head's
+    assert set_learning_rate(optimizer, 0.5) == 0.5e-3  # the rate of the first group, which is not the head's
     rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
     for name, parameter in classifier.model.named_parameters():
         if parameter.requires_grad:
@@ -100,8 +100,8 @@ def test_the_rate_is_halved_on_a_plateau_and_only_there() -> None:
     assert plateau.best_loss == 0.7
 
 
-def test_one_pass_is_adamw_as_its_paper_writes_it() -> None:
-    """Algorithm 2 of Loshchilov & Hutter, in float64."""
+def test_it_is_adamw_as_in_the_paper() -> None:
+    """Compared with algorithm 2 of Loshchilov & Hutter, in float64."""
     classifier = lora_classifier("gpt2", seed=0)
     optimizer = build_optimizer(classifier, learning_rate=1e-2, head_learning_rate=None, weight_decay=0.1)
     parameters = [p for group in optimizer.param_groups for p in group["params"]]

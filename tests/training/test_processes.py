@@ -1,4 +1,4 @@
-"""Two processes that share each step end with the weights of one that takes it alone, and make whole runs."""
+"""Two processes that share each step end with the same weights as a single one, and can carry out whole runs."""
 
 import json
 import multiprocessing
@@ -15,11 +15,11 @@ from feathertune.run.evaluate import evaluate_run
 from short_training import lora_classifier, random_set, same, train, weights_of
 from tiny import save_tiny_base, write_tiny_data
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="gloo and fork are not there")
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="gloo and fork are missing")
 
 
 def together(target: Callable[..., None], *arguments: Path) -> None:
-    """Run `target` in two processes that know each other, and see both end well."""
+    """Run `target` in two connected processes, and check that both succeed."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -50,10 +50,10 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
         {"lora": {"rank": 4, "members": 2}},
         {"method": "qat", "lora": {"rank": 4}, "quantize": {"weights": "int8", "epochs": 1}},
     ],
-    ids=["ensemble", "qat"],
+    ids=["soup", "qat"],
 )
 def test_two_processes_make_a_whole_run(tmp_path: Path, method: dict[str, object]) -> None:
-    """In bf16, of which the deployed model keeps nothing; with a second training after the first."""
+    """In bf16, which the deployed model does not use; for QAT with a second training."""
     recipe = {
         "model": {"source": str(save_tiny_base(tmp_path / "base"))},
         "data": {"source": str(write_tiny_data(tmp_path / "data"))},

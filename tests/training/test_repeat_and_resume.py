@@ -1,4 +1,4 @@
-"""The same seed, the same weights, bit for bit: in one go, or broken off anywhere and resumed."""
+"""The same seed gives the same weights, bit for bit, whether training is interrupted and resumed or not."""
 
 import json
 import shutil
@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from feathertune.errors import UserError
+from feathertune.folders.metrics import Metrics
 from feathertune.training import record
 from feathertune.training.checkpoint import (
     Progress,
@@ -26,11 +27,11 @@ DATA = random_set(44)  # six steps of eight an epoch, the last of four
 
 
 class Crash(Exception):
-    """What breaks a run off in these tests."""
+    """Interrupts a run in these tests."""
 
 
 class CrashAfter(SilentReporter):
-    """Breaks the run off at a step, or when an epoch is told."""
+    """Interrupts the run at a step, or when an epoch is reported."""
 
     def __init__(self, step: int = 0, epoch: int = 0) -> None:
         self.at_step, self.at_epoch = step, epoch
@@ -39,7 +40,7 @@ class CrashAfter(SilentReporter):
         if step == self.at_step:
             raise Crash
 
-    def epoch(self, epoch: int, train_loss: float, validation: dict[str, Any], best: bool) -> None:
+    def epoch(self, epoch: int, train_loss: float, validation: Metrics, best: bool) -> None:
         if epoch == self.at_epoch:
             raise Crash
 
@@ -49,9 +50,9 @@ def run(folder: Path, seed: int = 0, **options: Any) -> tuple[dict[str, torch.Te
     classifier = lora_classifier(dropout=0.2, seed=7)
     losses = {0: 0.9, 1: 0.5, 2: 0.8, 3: 0.6}
 
-    def evaluate() -> dict[str, Any]:
-        told = [entry for entry in log_of(folder) if entry["event"] == "epoch"]
-        return metrics(losses[len(told)])
+    def evaluate() -> Metrics:
+        logged = [entry for entry in log_of(folder) if entry["event"] == "epoch"]
+        return metrics(losses[len(logged)])
 
     outcome = train(folder, classifier, DATA, evaluate=evaluate, seed=seed, epochs=4, schedule="plateau", **options)
     return weights_of(classifier), outcome
@@ -79,7 +80,7 @@ def assert_as_uninterrupted(
 def test_the_same_seed_gives_the_same_weights(
     tmp_path: Path, uninterrupted: tuple[dict[str, torch.Tensor], Outcome, Path]
 ) -> None:
-    torch.manual_seed(12345)  # what random numbers were drawn before does not matter
+    torch.manual_seed(12345)  # earlier random numbers do not matter
     assert_as_uninterrupted(tmp_path, run(tmp_path), uninterrupted)
     others, _ = run(tmp_path / "other", seed=1)
     assert not same(others, uninterrupted[0])
@@ -99,9 +100,9 @@ def test_resumed_in_an_epoch(tmp_path: Path, crash: CrashAfter, every_step: bool
     seconds = 0.0 if every_step else 600.0
     with pytest.raises(Crash):
         run(tmp_path, reporter=crash, checkpoint_seconds=seconds)
-    found = latest_checkpoint(tmp_path / "checkpoints")
-    done = (crash.at_step - 1) if every_step else 6 * ((crash.at_step - 1) // 6)
-    assert (0 if found is None else int(found.name.removeprefix("step-"))) == done
+    latest = latest_checkpoint(tmp_path / "checkpoints")
+    saved = (crash.at_step - 1) if every_step else 6 * ((crash.at_step - 1) // 6)
+    assert (0 if latest is None else int(latest.name.removeprefix("step-"))) == saved
     assert_as_uninterrupted(tmp_path, run(tmp_path, resume=True, checkpoint_seconds=seconds), uninterrupted)
 
 
@@ -116,7 +117,7 @@ def test_resumed_after_an_evaluation_that_was_not_saved(tmp_path: Path, epoch: i
 def test_resumed_between_the_log_and_the_checkpoint(
     tmp_path: Path, broken: str, uninterrupted: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The epoch's line is written, its checkpoint is not: the resumed run must not write the line twice."""
+    """The line of the epoch is written and its checkpoint is not: the resumed run must not write the line twice."""
     original = getattr(record, broken)
 
     def crash_at_the_end_of_an_epoch(*arguments: Any) -> None:
@@ -133,7 +134,7 @@ def test_resumed_between_the_log_and_the_checkpoint(
 
 
 def test_no_checkpoint_replaces_the_only_other_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Writing a step's checkpoint a second time would, for a moment, leave none: a kill then would lose the run."""
+    """Writing a checkpoint a second time would leave none for a moment. A process killed then would lose the run."""
     steps = []
     monkeypatch.setattr(record, "save_checkpoint", lambda *arguments: steps.append(arguments[3].step))
     run(tmp_path)
@@ -147,7 +148,7 @@ def test_resumed_again_and_again(tmp_path: Path, uninterrupted: Any) -> None:
     assert_as_uninterrupted(tmp_path, run(tmp_path, resume=True), uninterrupted)
 
 
-def test_resuming_what_is_done_changes_nothing(tmp_path: Path, uninterrupted: Any) -> None:
+def test_resuming_a_finished_training_changes_nothing(tmp_path: Path, uninterrupted: Any) -> None:
     shutil.copytree(uninterrupted[2], tmp_path / "copy")
     weights, outcome = run(tmp_path / "copy", resume=True, reporter=CrashAfter(step=24))
     assert_as_uninterrupted(tmp_path / "copy", (weights, outcome), uninterrupted)
@@ -197,12 +198,12 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
         run(tmp_path, resume=True, fingerprint="another run")
 
 
-def test_resuming_before_the_first_checkpoint_starts_anew(tmp_path: Path, uninterrupted: Any) -> None:
+def test_resuming_before_the_first_checkpoint_starts_from_the_beginning(tmp_path: Path, uninterrupted: Any) -> None:
     (tmp_path / "metrics.jsonl").write_text('{"event": "step", "step": 3}\n', encoding="utf-8")
     assert_as_uninterrupted(tmp_path, run(tmp_path, resume=True), uninterrupted)
 
 
-def test_a_checkpoint_gives_back_every_number(tmp_path: Path) -> None:
+def test_a_checkpoint_restores_every_number(tmp_path: Path) -> None:
     classifier = lora_classifier()
     weights = dict(classifier.model.named_parameters())
     weights = {name: tensor for name, tensor in weights.items() if tensor.requires_grad}

@@ -1,4 +1,4 @@
-"""`training.share_prefixes`: what texts begin with is computed once, and loss and gradients are the same."""
+"""`training.share_prefixes`: common prefixes are computed once, with the same loss and gradients."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from feathertune.tokens.batch import pack
 from lively import adapt, lively_classifier
 from tiny import save_tiny_base, token_rows, write_tiny_data
 
-# Texts that are equal, prefixes of others, and alike only at first; one is longer than 128 tokens.
+# Texts that are equal, that are prefixes of others, or that only start alike; one is longer than 128 tokens.
 ROWS = [[5, 6, 7], [5, 6], [5, 6, 7, 9], [9, 6, 7], [5, 6], [4], [5, 6, 8] * 3]
 LONG = [*ROWS, [5, *range(3, 110), *range(3, 60)]]
 CAUSAL = ("gpt2", "llama", "mistral-window", "qwen2", "qwen3", "gemma3-window")
@@ -32,13 +32,13 @@ def test_loss_and_gradients_are_the_same(name: str, rows: list[list[int]]) -> No
     adapt(classifier, "all-linear")
     classifier.train()
     indices, targets = np.arange(len(texts)), torch.arange(len(texts)) % 3
-    found = []
+    results = []
     for share in (False, True):
         batch = pack(texts, indices, share_prefixes=share, multiple=8)
         loss = functional.cross_entropy(classifier(batch), targets)
         weights = list(trainable_state(classifier).values())
-        found.append((len(batch.ids_T), loss.detach(), torch.autograd.grad(loss, weights)))
-    (tokens, loss, gradients), (fewer_tokens, shared_loss, shared_gradients) = found
+        results.append((len(batch.ids_T), loss.detach(), torch.autograd.grad(loss, weights)))
+    (tokens, loss, gradients), (fewer_tokens, shared_loss, shared_gradients) = results
     assert fewer_tokens < tokens
     torch.testing.assert_close(shared_loss, loss, rtol=1e-5, atol=1e-6)
     for ours, plain in zip(shared_gradients, gradients, strict=True):

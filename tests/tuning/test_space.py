@@ -13,21 +13,21 @@ from feathertune.tuning.space import check_space, suggest, trial_recipe
 
 
 class Low:
-    """A trial that always takes the lowest number and the first choice, and keeps what it was asked."""
+    """A trial that always takes the lowest number and the first choice, and keeps the arguments of each call."""
 
     def __init__(self) -> None:
-        self.asked: dict[str, Any] = {}
+        self.calls: dict[str, Any] = {}
 
     def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int:
-        self.asked[name] = ("int", low, high, log)
+        self.calls[name] = ("int", low, high, log)
         return low
 
     def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
-        self.asked[name] = ("float", low, high, log)
+        self.calls[name] = ("float", low, high, log)
         return low
 
     def suggest_categorical(self, name: str, choices: list[Any]) -> Any:
-        self.asked[name] = choices
+        self.calls[name] = choices
         return choices[0]
 
 
@@ -50,9 +50,9 @@ def test_each_key_has_values_of_its_own_kind() -> None:
         "lora.targets": "all-linear",
         "data.label.soft": True,
     }
-    assert trial.asked["training.learning_rate"] == ("float", 1e-4, 1e-2, True)
-    assert trial.asked["lora.rank"] == ("int", 2, 16, False)
-    assert trial.asked["lora.targets"] == ['"all-linear"', '["query", "value"]']
+    assert trial.calls["training.learning_rate"] == ("float", 1e-4, 1e-2, True)
+    assert trial.calls["lora.rank"] == ("int", 2, 16, False)
+    assert trial.calls["lora.targets"] == ['"all-linear"', '["query", "value"]']
     made = trial_recipe(whole, values | {"lora.targets": ["query", "value"]})
     assert (made.lora.rank, made.lora.targets, made.training.learning_rate) == (2, ("query", "value"), 1e-4)
     assert made.data.label.soft
@@ -67,11 +67,11 @@ def test_a_trial_never_reads_the_test_split() -> None:
 @pytest.mark.parametrize(
     ("search", "message"),
     [
-        ("{data.source: [d, e]}", "data.source says what trials are judged by"),
-        ("{data.test: [true]}", "data.test says what trials are judged by"),
-        ("{data.label.above: [0.5, 0.8]}", "data.label.above says what trials are judged by"),
-        ("{training.seed: [0, 1]}", "training.seed says what trials are judged by"),
-        ("{training.best_metric: [f1, accuracy]}", "training.best_metric says what"),
+        ("{data.source: [d, e]}", "data.source determines what trials are compared by"),
+        ("{data.test: [true]}", "data.test determines what trials are compared by"),
+        ("{data.label.above: [0.5, 0.8]}", "data.label.above determines what trials are compared by"),
+        ("{training.seed: [0, 1]}", "training.seed determines what trials are compared by"),
+        ("{training.best_metric: [f1, accuracy]}", "training.best_metric determines what"),
         ("{lora.rnk: [4]}", "did you mean 'rank'"),
         ("{lora.rank: [0, 4]}", "lora.rank"),
         ("{lora.rank: {low: 4, high: 16.0}}", "lora.rank"),

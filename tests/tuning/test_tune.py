@@ -10,15 +10,22 @@ from typing import Any
 import pytest
 
 from feathertune.errors import UserError
-from feathertune.folders.search import SearchFolder
+from feathertune.folders.search import Search, SearchFolder
+from feathertune.folders.summary import Summary
 from feathertune.recipe.files import dump_recipe, load_recipe, parse_recipe
 from feathertune.recipe.schema import Recipe
-from feathertune.run.train import train
+from feathertune.run.train import train, train_run
 from feathertune.system.files import write_text
 from feathertune.terminal.search_table import trials_table
 from feathertune.training.reporter import SilentReporter
 from feathertune.tuning import tune as tuning
-from feathertune.tuning.study import StoppingReporter, give_up_interrupted, open_study
+from feathertune.tuning.study import (
+    PruningReporter,
+    close_interrupted,
+    describe_trials,
+    importances,
+    open_study,
+)
 from feathertune.tuning.tune import tune
 from tiny import save_tiny_base, write_tiny_data
 
@@ -51,7 +58,7 @@ def test_a_search_is_resumed_judged_on_validation_and_leaves_the_best_recipe(inp
     first = tune(recipe, folder.path, trials=3)
     assert [trial["number"] for trial in first["trials"]] == [0, 1, 2]
     result = tune(recipe, folder.path, trials=7)
-    assert result == json.loads(folder.result.read_text())
+    assert {"format": 2} | result == json.loads(folder.result.read_text())
     assert result["trials"][:3] == first["trials"], "what is done is kept"
     assert len({json.dumps(trial["params"]) for trial in result["trials"]}) == 7, "nothing is proposed twice"
     values = {}
@@ -76,26 +83,26 @@ def test_a_search_is_resumed_judged_on_validation_and_leaves_the_best_recipe(inp
     from rich.console import Console
 
     with (tmp_path / "shown.txt").open("w", encoding="utf-8") as file:
-        Console(width=100, file=file).print(trials_table(result))
+        Console(width=100, file=file).print(trials_table(Search.read(folder.result)))
     assert f"{best['value']:.4f}" in (tmp_path / "shown.txt").read_text(encoding="utf-8")
 
 
 def test_an_interrupted_trial_is_tried_again(inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe, folder = recipe_of(inputs), SearchFolder(tmp_path / "tuned")
 
-    def interrupted(recipe: Recipe, output: Path, **options: Any) -> dict[str, Any]:
+    def interrupted(recipe: Recipe, output: Path, **options: Any) -> Summary:
         if output.name == "trial-0001":
             raise KeyboardInterrupt
-        return train(recipe, output, **options)
+        return train_run(recipe, output, **options)
 
-    monkeypatch.setattr(tuning, "train", interrupted)
+    monkeypatch.setattr(tuning, "train_run", interrupted)
     with pytest.raises(KeyboardInterrupt):
         tune(recipe, folder.path, trials=3)
     monkeypatch.undo()
-    told: list[str] = []
-    monkeypatch.setattr(SilentReporter, "say", lambda _, line: told.append(line))
-    tune(recipe, folder.path, trials=1)  # which were made already
-    assert told == ["trial 1 was interrupted"]
+    lines: list[str] = []
+    monkeypatch.setattr(SilentReporter, "say", lambda _, line: lines.append(line))
+    tune(recipe, folder.path, trials=1)  # there is one already
+    assert lines == ["trial 1 was interrupted"]
     result = tune(recipe, folder.path, trials=3)
     assert [trial["state"] for trial in result["trials"]] == ["complete", "interrupted", "complete", "complete"]
     assert result["trials"][2]["params"] == result["trials"][1]["params"]
@@ -106,14 +113,25 @@ def test_a_trial_that_is_killed_twice_does_not_hold_up_the_search(tmp_path: Path
     study = open_study(tmp_path / "study.db", maximize=True, seed=0)
     killed = study.ask()
     values = {"rate": killed.suggest_float("rate", 0.0, 1.0)}
-    assert give_up_interrupted(study) == [(0, True)]
+    assert close_interrupted(study) == [(0, True)]
     again = study.ask()
     assert again.suggest_float("rate", 0.0, 1.0) == values["rate"]
-    assert give_up_interrupted(study) == [(1, False)]
+    assert close_interrupted(study) == [(1, False)]
     assert study.ask().suggest_float("rate", 0.0, 1.0) != values["rate"]
 
 
-def test_values_that_do_not_go_together_fail_and_the_search_goes_on(inputs: Path, tmp_path: Path) -> None:
+def test_a_study_of_an_earlier_version_has_its_keys_by_their_names_of_today(tmp_path: Path) -> None:
+    study = open_study(tmp_path / "study.db", maximize=True, seed=0)
+    for number, key in enumerate(["training.warmup"] * 4 + ["training.warmup_ratio"] * 4):
+        trial = study.ask()
+        trial.suggest_float(key, 0.0, 0.5)
+        trial.suggest_categorical("lora.rank", [4, 8])
+        study.tell(trial, float(number))
+    assert {tuple(trial.params) for trial in describe_trials(study)} == {("training.warmup_ratio", "lora.rank")}
+    assert set(importances(study)) == {"lora.rank"}
+
+
+def test_values_that_do_not_go_together_fail_and_the_search_continues(inputs: Path, tmp_path: Path) -> None:
     search = "{method: [lora, qat], quantize.training: [none, qat]}"  # LoRA alone has no second training
     recipe = recipe_of(inputs, search, "method=qat", "quantize={training: none}", "training.epochs=1")
     result = tune(recipe, tmp_path / "tuned", trials=6)
@@ -124,13 +142,13 @@ def test_values_that_do_not_go_together_fail_and_the_search_goes_on(inputs: Path
     assert None not in reasons
 
 
-def test_a_search_that_was_killed_before_its_first_trial_goes_on(inputs: Path, tmp_path: Path) -> None:
+def test_a_search_that_was_killed_before_its_first_trial_continues(inputs: Path, tmp_path: Path) -> None:
     recipe, folder = recipe_of(inputs, RATES, "training.epochs=1"), SearchFolder(tmp_path / "tuned")
     write_text(folder.recipe, dump_recipe(recipe))
     assert tune(recipe, folder.path, trials=1)["best"] is not None
 
 
-def test_a_trial_that_diverges_fails_and_the_search_goes_on(inputs: Path, tmp_path: Path) -> None:
+def test_a_trial_that_diverges_fails_and_the_search_continues(inputs: Path, tmp_path: Path) -> None:
     result = tune(
         recipe_of(inputs, "{training.learning_rate: [0.01, 1.0e+30]}", "training.max_grad_norm=null"),
         tmp_path / "tuned",
@@ -149,7 +167,7 @@ def test_a_trial_below_the_median_is_stopped_at_that_epoch_which_is_recorded(inp
         trial.report(2.0, 1)  # no accuracy reaches that
         study.tell(trial, 2.0)
     recipe = recipe_of(inputs).model_copy(update={"search": None})
-    reporter = StoppingReporter(study.ask(), "accuracy", SilentReporter())
+    reporter = PruningReporter(study.ask(), "accuracy", SilentReporter())
     with pytest.raises(optuna.TrialPruned):
         train(recipe, tmp_path / "run", reporter=reporter)
     log = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
@@ -157,7 +175,7 @@ def test_a_trial_below_the_median_is_stopped_at_that_epoch_which_is_recorded(inp
     assert not (tmp_path / "run" / "summary.json").exists()
 
 
-def test_what_is_wrong_from_the_start_ends_the_search_and_can_be_mended(inputs: Path, tmp_path: Path) -> None:
+def test_what_is_wrong_from_the_start_ends_the_search_and_can_be_fixed(inputs: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="did you mean 'query'"):
         tune(recipe_of(inputs, RATES, "lora.targets=[qery]"), tmp_path / "tuned", trials=2)
     assert not (tmp_path / "tuned").exists()
@@ -169,7 +187,7 @@ def test_another_search_and_other_data_are_refused(inputs: Path, tmp_path: Path)
     tune(recipe, tmp_path / "tuned", trials=1)
     for change in ("training.batch_size=8", "search={lora.rank: [2, 8]}"):
         other = recipe_of(inputs, RATES, f"data.source={tmp_path / 'data'}", "training.epochs=1", change)
-        with pytest.raises(UserError, match="another recipe or another search"):
+        with pytest.raises(UserError, match="another recipe or another `search` section"):
             tune(other, tmp_path / "tuned", trials=2)
     with pytest.raises(UserError, match="holds no search"):
         tune(recipe, tmp_path / "data", trials=1)

@@ -12,22 +12,22 @@ import numpy.typing as npt
 
 from feathertune.baselines.baseline import Floats
 
-STRENGTHS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)  # scikit-learn's C: how little the weights are held back
+STRENGTHS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)  # scikit-learn's C, the inverse of the regularization
 FOLDS = 5
-MAX_PHRASE = 2  # words; pairs of neighbours, beside the words themselves, know a little of their order
-WORD = r"(?u)\w+|[^\w\s]"  # a word, or one punctuation mark: a question mark says much about a query
+MAX_PHRASE = 2  # words; pairs of neighbours capture a little of the word order
+WORD = r"(?u)\w+|[^\w\s]"  # a word or a punctuation mark: a question mark tells a lot about a query
 
 
 @dataclass(frozen=True)
 class BagOfWordsBaseline:
-    """Logistic regression on a text's words, weighted by TF-IDF; deaf to any order beyond neighbours.
+    """Logistic regression on a text's words, weighted by TF-IDF; it ignores any order beyond neighbours.
 
     Attributes:
         label_names: C classes.
         vocabulary: V words, punctuation marks and pairs of neighbours.
-        idf_V: each one's inverse document frequency in train.
+        idf_V: the inverse document frequency of each in train.
         weights_KV, bias_K: of the regression; K is 1 for two classes, else C.
-        strength: scikit-learn's C, as cross-validation chose it.
+        strength: scikit-learn's C, chosen by cross-validation.
     """
 
     label_names: tuple[str, ...]
@@ -41,12 +41,12 @@ class BagOfWordsBaseline:
     def fit(
         cls, texts: Sequence[str], labels_N: npt.NDArray[np.int64], label_names: tuple[str, ...], seed: int
     ) -> BagOfWordsBaseline:
-        """Fit to N training texts, with the strength of least log-loss in cross-validation on them."""
+        """Fit to N training texts, with the strength that has the lowest log loss in cross-validation on them."""
         strength = choose_strength(texts, labels_N, len(label_names), seed)
         vectorizer = _vectorizer()
         model = _regression(strength).fit(vectorizer.fit_transform(texts), labels_N)
         weights_KV, bias_K = np.asarray(model.coef_), np.asarray(model.intercept_)
-        if len(label_names) > 2:  # a class that train has no example of is never the answer
+        if len(label_names) > 2:  # a class without training examples is never predicted
             weights_KV, bias_K = _for_all_classes(weights_KV, bias_K, model.classes_, len(label_names))
         vocabulary = tuple(vectorizer.get_feature_names_out().tolist())
         return cls(label_names, vocabulary, np.asarray(vectorizer.idf_), weights_KV, bias_K, strength)
@@ -62,7 +62,7 @@ class BagOfWordsBaseline:
         return np.stack([1 - positive_N, positive_N], axis=1)
 
     def to_json(self) -> dict[str, Any]:
-        """See `Baseline`. The words come with their weights: a person can read what it goes by."""
+        """See `Baseline`. Each word comes with its weights, so that a person can read what matters."""
         return {
             "label_names": list(self.label_names),
             "strength": self.strength,
@@ -86,9 +86,9 @@ class BagOfWordsBaseline:
 
 
 def choose_strength(texts: Sequence[str], labels_N: npt.NDArray[np.int64], num_classes: int, seed: int) -> float:
-    """The one of STRENGTHS with the least log-loss in stratified cross-validation; the words are each fold's own.
+    """The one of STRENGTHS with the lowest log loss in stratified cross-validation; each fold has its own vocabulary.
 
-    With fewer than FOLDS examples of a class there are as many folds as those; with a single one, C is 1.
+    Where a class has fewer than FOLDS examples, that is the number of folds; with a single example, C is 1.
     """
     from sklearn.metrics import log_loss
     from sklearn.model_selection import StratifiedKFold
@@ -99,21 +99,22 @@ def choose_strength(texts: Sequence[str], labels_N: npt.NDArray[np.int64], num_c
         return 1.0
     texts_N, present = np.array(texts, dtype=object), np.flatnonzero(counts_C)
     losses = np.zeros(len(STRENGTHS))
-    for fitted, held_out in StratifiedKFold(folds, shuffle=True, random_state=seed).split(texts_N, labels_N):
+    for fit, held_out in StratifiedKFold(folds, shuffle=True, random_state=seed).split(texts_N, labels_N):
         vectorizer = _vectorizer()
-        vectors, others = vectorizer.fit_transform(texts_N[fitted]), vectorizer.transform(texts_N[held_out])
+        fit_vectors = vectorizer.fit_transform(texts_N[fit])
+        held_out_vectors = vectorizer.transform(texts_N[held_out])
         for index, strength in enumerate(STRENGTHS):
-            model = _regression(strength).fit(vectors, labels_N[fitted])
-            answers_NC = model.predict_proba(others)
-            losses[index] += log_loss(labels_N[held_out], answers_NC, labels=present) * len(held_out)
+            model = _regression(strength).fit(fit_vectors, labels_N[fit])
+            probabilities_NC = model.predict_proba(held_out_vectors)
+            losses[index] += log_loss(labels_N[held_out], probabilities_NC, labels=present) * len(held_out)
     return STRENGTHS[int(losses.argmin())]
 
 
 def _for_all_classes(
     weights_KV: Floats, bias_K: Floats, present: npt.NDArray[np.int64], count: int
 ) -> tuple[Floats, Floats]:
-    """One row for each class: absent ones can have no score but one that is never the highest."""
-    if len(present) == 2:  # the regression gave one row, that of the second against the first
+    """One row for each class; an absent one gets a score that is never the highest."""
+    if len(present) == 2:  # the regression has a single row, for the second class against the first
         weights_KV, bias_K = np.stack([0 * weights_KV[0], weights_KV[0]]), np.array([0.0, bias_K[0]])
     all_weights, all_bias = np.zeros((count, weights_KV.shape[1])), np.full(count, -1e9)
     all_weights[present], all_bias[present] = weights_KV, bias_K

@@ -1,4 +1,4 @@
-"""Baselines in JSON files."""
+"""Reading and writing baselines as JSON."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def save_baseline(path: Path, baseline: Baseline) -> None:
 
 
 def load_baseline(path: Path) -> Baseline:
-    """What `save_baseline` wrote, which answers the same to the last bit. Raises UserError where it is no such file."""
+    """Read a file by `save_baseline`: predictions are the same to the last bit. Raises UserError for other files."""
     value = read_json(path)
     try:
         names = tuple(value["label_names"])

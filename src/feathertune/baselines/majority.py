@@ -1,4 +1,4 @@
-"""The majority class: always the most frequent label, with the training labels' frequencies as probabilities."""
+"""The majority class: always predicts the most frequent training label, with the label frequencies as probabilities."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from feathertune.baselines.baseline import Floats
 
 @dataclass(frozen=True)
 class MajorityBaseline:
-    """Has counted the training labels, and looks at no text.
+    """Knows the counts of the training labels, and looks at no text.
 
     Attributes:
         label_names: C classes.
@@ -26,12 +26,14 @@ class MajorityBaseline:
 
     @classmethod
     def fit(cls, labels_N: npt.NDArray[np.int64], label_names: tuple[str, ...]) -> MajorityBaseline:
-        """Count the labels."""
+        """Count the labels. Raises ValueError where there are none."""
         counts_C = np.bincount(labels_N, minlength=len(label_names))
+        if counts_C.sum() == 0:
+            raise ValueError("there are no training labels to count")
         return cls(label_names, counts_C / counts_C.sum())
 
     def probabilities(self, texts: Sequence[str]) -> Floats:
-        """[N, C]: the same row N times."""
+        """See `Baseline`; the same row N times."""
         return np.tile(self.frequencies_C, (len(texts), 1))
 
     def to_json(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`python -m feathertune.cli`: what the command `feathertune` runs."""
+"""`python -m feathertune.cli`: the same as the command `feathertune`."""
 
 from feathertune.cli.app import main
 

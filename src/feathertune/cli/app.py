@@ -1,7 +1,7 @@
 """The command line: thin commands that read options, call the library, and print.
 
-Data goes to stdout, progress and logs to stderr. Exit status: 0 done, 2 the user's error (one message, no
-traceback), 1 a fault of ours. torch and the rest are imported by the commands that need them, so that --help is quick.
+Data goes to stdout, progress and logs to stderr. Exit status: 0 for success, 2 for an error that the user can fix (one
+message, no traceback), 1 for a bug. Commands import torch and the like only if they need them, so that --help is fast.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from feathertune.errors import UserError
 
 app = typer.Typer(
     name="feathertune",
-    help="Fine-tune a small transformer for text classification with LoRA, and see with evidence whether it helped.",
+    help="Fine-tune a small transformer for text classification with LoRA, and see evidence of whether it helped.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -40,7 +40,7 @@ app.add_typer(inspect.app, name="inspect")
 
 @app.callback(invoke_without_command=True)
 def _options(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.", is_eager=True)] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
 ) -> None:
     if version:
         from feathertune.version import __version__
@@ -50,13 +50,13 @@ def _options(
 
 
 def main() -> None:
-    """The entry point: a UserError, or a file that the system will not read or write, is one message and status 2."""
+    """The entry point. A UserError, or a file that cannot be read or written, becomes one message and exit status 2."""
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-    for name in ("torchao", "torch.utils._pytree"):  # transformers imports torchao where executorch has brought it
+    for name in ("torchao", "torch.utils._pytree"):  # transformers imports torchao if it is installed (with executorch)
         logging.getLogger(name).setLevel(logging.ERROR)
     if not sys.stderr.isatty():
-        os.environ.setdefault("TQDM_DISABLE", "1")  # other libraries' bars, of which a log shows every frame
+        os.environ.setdefault("TQDM_DISABLE", "1")  # a log would show each frame of other libraries' progress bars
     try:
         with _broken_pipe_ends_quietly():
             app()
@@ -68,7 +68,7 @@ def main() -> None:
 
 @contextmanager
 def _broken_pipe_ends_quietly() -> Iterator[None]:
-    """A reader such as `head` that has seen enough is no fault. typer itself would exit with 1, 'a fault of ours'."""
+    """A reader that closes the pipe early, such as `head`, is not an error. typer itself would exit with status 1."""
     try:
         yield
         sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""`feathertune evaluate`: a finished run on a split of its data, or on other labelled data."""
+"""`feathertune evaluate`: the metrics of a finished run, on a split of its data or on other labelled data."""
 
 from __future__ import annotations
 
@@ -13,25 +13,28 @@ from feathertune.cli.options import (
     FormatOption,
     RunArgument,
     TableOrJson,
-    require_run,
     stdout,
 )
 
 
 def evaluate(
     run: RunArgument,
-    split: Annotated[str | None, typer.Option(help="A split of the run's own data; default: validation.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Other labelled data: a file, or a folder with dev.")] = None,
+    split: Annotated[str | None, typer.Option(help="A split of the run's data; default: validation.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Other labelled data: a file, or a folder with a dev split.")
+    ] = None,
     format_: FormatOption = TableOrJson.TABLE,
     base: BaseOption = None,
 ) -> None:
-    """Evaluate a finished run on a split of its data, or other data."""
-    require_run(run)
+    """Evaluate a finished run on a split or on other data."""
+    from feathertune.folders.opened import OpenedRun
+
+    opened = OpenedRun.at(run)  # before torch is imported, which takes seconds
     from feathertune.run.evaluate import evaluate_run
     from feathertune.terminal.run_tables import metrics_table
 
-    metrics = evaluate_run(run, split=split, data=data, base=base)
+    metrics = evaluate_run(opened, split=split, data=data, base=base)
     if format_ is TableOrJson.JSON:
         typer.echo(json.dumps(metrics.to_json(), indent=2, ensure_ascii=False, allow_nan=False))
     else:
-        stdout().print(metrics_table(metrics.to_json()))
+        stdout().print(metrics_table(metrics))

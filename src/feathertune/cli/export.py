@@ -1,4 +1,4 @@
-"""`feathertune export`: a finished run as something that answers elsewhere, and the same."""
+"""`feathertune export`: a finished run for another runtime, with checked predictions."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
-from feathertune.cli.options import BaseOption, RunArgument, require_run
+from feathertune.cli.options import BaseOption, RunArgument
 
 
 class ExportTo(StrEnum):
-    """What an export is for."""
+    """The target of an export."""
 
     ADAPTER = "adapter"
     MERGED = "merged"
@@ -21,7 +21,7 @@ class ExportTo(StrEnum):
 
 
 class ExportPrecision(StrEnum):
-    """The numbers of an export's weights."""
+    """The precision of the exported weights."""
 
     FP32 = "fp32"
     INT8 = "int8"
@@ -30,31 +30,32 @@ class ExportPrecision(StrEnum):
 
 def export(
     run: RunArgument,
-    to: Annotated[ExportTo, typer.Option("--to", help="What to write.")],
+    to: Annotated[ExportTo, typer.Option("--to", help="The target of the export.")],
     output: Annotated[Path, typer.Option(help="A new folder.")],
     precision: Annotated[
-        ExportPrecision | None, typer.Option(help="default: the run's own; int8 and int4 need a quantized run")
+        ExportPrecision | None, typer.Option(help="Default: the run's own. int8 and int4 need a quantized run.")
     ] = None,
     opset: Annotated[
-        int | None, typer.Option(help="--to onnx: the version of its operators, 21 to 23; default: 21")
+        int | None, typer.Option(help="With --to onnx: the version of the operators, 21 to 23; default: 21.")
     ] = None,
     base: BaseOption = None,
 ) -> None:
-    """Export a finished run, and check that it answers as evaluated.
+    """Export a finished run and check its predictions.
 
-    The artefact is asked about the whole validation split, and kept if it answers the same.
-
-    Exit status 1: its answers differ from those evaluated; it is set aside as OUTPUT.refused.
+    The exported model predicts the whole validation split. It is kept if the predictions agree with those evaluated.
+    Otherwise it is set aside as OUTPUT.refused, and the exit status is 1.
     """
-    require_run(run)
+    from feathertune.folders.opened import OpenedRun
+
+    opened = OpenedRun.at(run)  # before torch is imported, which takes seconds
     from feathertune.export.exporting import export_run, summary_lines
 
     done = export_run(
-        run, to.value, output, precision=None if precision is None else precision.value, opset=opset, base=base
+        opened, to.value, output, precision=None if precision is None else precision.value, opset=opset, base=base
     )
     for line in summary_lines(done):
         typer.echo(line, err=True)
     if not done.parity.passed:
-        typer.echo(f"feathertune: the export is refused; it is set aside in {done.folder}", err=True)
+        typer.echo(f"feathertune: the export is refused and set aside in {done.folder}", err=True)
         raise typer.Exit(1)
     typer.echo(f"export: {done.folder}")

@@ -1,4 +1,4 @@
-"""`feathertune inspect data | model`: a look before training."""
+"""`feathertune inspect data | model`: look at data or a model before training."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ import typer
 
 from feathertune.cli.options import (
     FormatOption,
+    OldTextOption,
     OverridesArgument,
     TableOrJson,
+    TextColumnOption,
     stdout,
+    text_column,
 )
 
 app = typer.Typer(help="Look at data or a model before training.", no_args_is_help=True)
 
 
 class OnBadRow(StrEnum):
-    """What a bad row is."""
+    """What to do with a bad row."""
 
     ERROR = "error"
     SKIP = "skip"
@@ -29,13 +32,14 @@ class OnBadRow(StrEnum):
 def inspect_data(
     source: Annotated[str, typer.Argument(help="A recipe, `sample`, a file, a folder or a Hub id.")],
     overrides: OverridesArgument = None,
-    text: Annotated[str | None, typer.Option(help="The texts' column.")] = None,
-    label: Annotated[str | None, typer.Option(help="The labels' column.")] = None,
+    column: TextColumnOption = None,
+    old_column: OldTextOption = None,
+    label: Annotated[str | None, typer.Option(help="The column of labels.")] = None,
     rating: Annotated[str | None, typer.Option(help="A column of numbers, for --above or --at-least.")] = None,
-    above: Annotated[float | None, typer.Option(help="POSITIVE where the rating is above this.")] = None,
-    at_least: Annotated[float | None, typer.Option(help="POSITIVE where the rating is at least this.")] = None,
+    above: Annotated[float | None, typer.Option(help="Label a row POSITIVE if its rating is above this.")] = None,
+    at_least: Annotated[float | None, typer.Option(help="Label a row POSITIVE if its rating is at least this.")] = None,
     model: Annotated[str | None, typer.Option(help="The model whose tokenizer counts tokens.")] = None,
-    on_bad_row: Annotated[OnBadRow | None, typer.Option(help="skip: list bad rows and go on.")] = None,
+    on_bad_row: Annotated[OnBadRow | None, typer.Option(help="Stop at a bad row, or skip and list it.")] = None,
     format_: FormatOption = TableOrJson.TABLE,
 ) -> None:
     """Print counts, lengths, labels, duplicates, leaks and examples of each split."""
@@ -43,13 +47,14 @@ def inspect_data(
     from feathertune.run.inspect import inspect_source
     from feathertune.terminal.data_tables import render
 
+    text = text_column(column, old_column)
     columns = {"text": text, "label": label, "rating": rating, "above": above, "at_least": at_least}
     try:
         description = inspect_source(source, overrides, model=model, on_bad_row=on_bad_row, **columns)
     except BadRowError as error:
-        raise error.told_to("--on-bad-row skip") from None  # a bare source has no recipe to write a key in
+        raise error.with_skip("--on-bad-row skip") from None  # a bare source has no recipe to write a key in
     if format_ is TableOrJson.JSON:
-        typer.echo(json.dumps(description, indent=2, ensure_ascii=False, allow_nan=False))
+        typer.echo(json.dumps(description.to_json(), indent=2, ensure_ascii=False, allow_nan=False))
     else:
         stdout().print(render(description))
 

@@ -1,4 +1,4 @@
-"""What several commands share: arguments, and the consoles they print on."""
+"""What several commands share: arguments, options, and the consoles that they print on."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from feathertune.errors import UserError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,33 +23,43 @@ class TableOrJson(StrEnum):
 
 
 RecipeArgument = Annotated[
-    str, typer.Argument(help="A YAML file, or a shipped recipe's name, such as quickstart or wellformed-minilm.")
+    str, typer.Argument(help="A YAML file, or the name of a shipped recipe, such as quickstart or wellformed-minilm.")
 ]
 OverridesArgument = Annotated[
-    list[str] | None, typer.Argument(help="key=value changes to the recipe: training.epochs=3", show_default=False)
+    list[str] | None,
+    typer.Argument(help="Changes to the recipe, such as training.epochs=3.", show_default=False),
 ]
 
-RunArgument = Annotated[Path, typer.Argument(help="A run folder that `train` wrote.")]
-FormatOption = Annotated[TableOrJson, typer.Option("--format", help="table, or one JSON document")]
+RunArgument = Annotated[Path, typer.Argument(help="A run folder, written by `train`.")]
+FormatOption = Annotated[TableOrJson, typer.Option("--format", help="A table, or one JSON document.")]
 BaseOption = Annotated[str | None, typer.Option(help="Where the base model is now, if the run cannot find it.")]
+TextColumnOption = Annotated[str | None, typer.Option("--text-column", help="The column of texts.")]
+OldTextOption = Annotated[str | None, typer.Option("--text", hidden=True)]  # of earlier versions
 
 
 def stdout() -> Console:
-    """Where results go; 100 columns where it is no terminal."""
+    """The console for results; 100 columns wide if stdout is not a terminal."""
     from rich.console import Console
 
     return Console(width=None if sys.stdout.isatty() else 100, highlight=False)
 
 
 def stderr() -> Console:
-    """Where progress goes."""
+    """The console for progress."""
     from rich.console import Console
 
     return Console(stderr=True, highlight=False)
 
 
 def require_run(folder: Path) -> None:
-    """Refuse what is no finished run at once, before torch is imported. Raises UserError."""
+    """Check for a finished run at once, before torch is imported. Raises UserError."""
     from feathertune.folders.run import open_run
 
     open_run(folder)
+
+
+def text_column(column: str | None, old: str | None) -> str | None:
+    """The value of --text-column, also by its old name --text. Raises UserError if both are given."""
+    if column is not None and old is not None:
+        raise UserError("--text is the old name of --text-column, and both are given")
+    return column if column is not None else old

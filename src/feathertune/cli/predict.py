@@ -1,4 +1,4 @@
-"""`feathertune predict`: labels and probabilities for texts, or for every row of a file."""
+"""`feathertune predict`: labels and probabilities for texts, or for each row of a file."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ import typer
 
 from feathertune.cli.options import (
     BaseOption,
-    require_run,
+    OldTextOption,
+    TextColumnOption,
     stderr,
     stdout,
+    text_column,
 )
 from feathertune.errors import UserError
 
@@ -27,46 +29,51 @@ class PredictionFormat(StrEnum):
 
 
 class ComputePrecision(StrEnum):
-    """What a float model computes in."""
+    """The precision in which a float model computes."""
 
     FP32 = "fp32"
     BF16 = "bf16"
 
 
-RunOrExportArgument = Annotated[Path, typer.Argument(help="A run folder, or an ONNX or ExecuTorch export of one.")]
+RunOrExportArgument = Annotated[Path, typer.Argument(help="A run folder, or its export to ONNX or ExecuTorch.")]
 
 
 def predict(
     run: RunOrExportArgument,
     texts: Annotated[list[str] | None, typer.Argument(help="Texts to classify.", show_default=False)] = None,
-    input_: Annotated[Path | None, typer.Option("--input", help="A csv, tsv, jsonl, parquet or txt file.")] = None,
-    output: Annotated[Path | None, typer.Option(help="Write to this file (.csv or .json) instead of stdout.")] = None,
-    format_: Annotated[
-        PredictionFormat | None, typer.Option("--format", help="default: table for texts, csv for a file")
+    input_: Annotated[
+        Path | None, typer.Option("--input", help="Classify the rows of a csv, tsv, jsonl, parquet or txt file.")
     ] = None,
-    text: Annotated[str | None, typer.Option("--text", help="The texts' column in --input.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Write to this .csv or .json file instead of stdout.")] = None,
+    format_: Annotated[
+        PredictionFormat | None, typer.Option("--format", help="Default: table for texts, csv for a file.")
+    ] = None,
+    column: TextColumnOption = None,
+    old_column: OldTextOption = None,
     base: BaseOption = None,
     precision: Annotated[
-        ComputePrecision, typer.Option(help="bf16 is faster where the processor has it; near-ties may turn.")
+        ComputePrecision,
+        typer.Option(help="bf16 is faster on some processors; labels of near-ties may change."),
     ] = ComputePrecision.FP32,
 ) -> None:
-    """Label texts, or every row of a file, with all probabilities."""
+    """Predict labels and probabilities for texts or a file."""
     if bool(texts) == (input_ is not None):
-        raise UserError("give either texts or --input FILE", fix='For example: feathertune predict RUN "is it so?"')
+        raise UserError("give either texts or --input FILE", fix='For example: feathertune predict RUN "a text"')
     kind = format_ or _kind_by_name(output, default="table" if texts else "csv")
     if output is not None and kind == "table":
         raise UserError("a table cannot be written to a file", fix="Give --format csv or json.")
-    _check_input(input_, output, text)
+    column = text_column(column, old_column)
+    _check_input(input_, output, column)
     from feathertune.folders.export import is_export
+    from feathertune.folders.opened import OpenedRun
 
-    if not is_export(run):
-        require_run(run)
+    source = run if is_export(run) else OpenedRun.at(run)  # before torch is imported, which takes seconds
     from feathertune.serving.bulk import predict_rows, write_rows
     from feathertune.serving.predictor import Predictor
 
-    predictor = Predictor(run, base=base, precision=precision.value)
+    predictor = Predictor(source, base=base, precision=precision.value)
     if input_ is not None:
-        rows = predict_rows(predictor, input_, text)
+        rows = predict_rows(predictor, input_, column)
     else:
         rows = iter(enumerate(predictor.predict(texts or []), start=1))
     if kind == "table":
@@ -83,21 +90,23 @@ def predict(
         stderr().print(f"{count} predictions written to {output}", highlight=False, markup=False)
 
 
-def _check_input(input_: Path | None, output: Path | None, text: str | None) -> None:
-    """Refuse an --input that cannot be read, or that --output would replace, and a --text that goes with none."""
+def _check_input(input_: Path | None, output: Path | None, column: str | None) -> None:
+    """Refuse an --input that cannot be read or that --output would replace, and a --text-column without --input."""
     if input_ is None:
-        if text is not None:
+        if column is not None:
             raise UserError(
-                "--text names a column of --input, which is not given",
-                fix='Texts are given as they are: predict RUN "a text"',
+                "--text-column names a column of --input, which is not given",
+                fix='Give texts as they are: predict RUN "a text"',
             )
         return
     if str(input_) == "-":
-        raise UserError("standard input is not read", where="--input -", fix="Give a file, whose name says its kind.")
+        raise UserError(
+            "standard input is not supported", where="--input -", fix="Give a file; the format follows from its name."
+        )
     if not input_.is_file():
         raise UserError("there is no such file", where=str(input_))
     if output is not None and output.exists() and output.samefile(input_):
-        raise UserError("this is the --input itself, which is never replaced", where=f"--output {output}")
+        raise UserError("this is the --input itself, which must not be overwritten", where=f"--output {output}")
 
 
 def _kind_by_name(output: Path | None, default: str) -> str:
@@ -105,5 +114,5 @@ def _kind_by_name(output: Path | None, default: str) -> str:
         return default
     kinds = {".csv": "csv", ".json": "json"}
     if output.suffix not in kinds:
-        raise UserError("the output's name must end in .csv or .json, or give --format", where=str(output))
+        raise UserError("the name of the output must end in .csv or .json", where=str(output), fix="Or give --format.")
     return kinds[output.suffix]

@@ -1,4 +1,4 @@
-"""`feathertune report`: the report of a finished run, comparison or search, written again from its files."""
+"""`feathertune report`: write the report of a finished run, comparison or search again."""
 
 from __future__ import annotations
 
@@ -7,17 +7,15 @@ from typing import Annotated
 
 import typer
 
-from feathertune.cli.options import (
-    require_run,
-)
+from feathertune.cli.options import require_run
 
 
 def report(
-    folder: Annotated[Path, typer.Argument(help="A run folder, or that of a comparison or a search.")],
+    folder: Annotated[Path, typer.Argument(help="The folder of a run, a comparison or a search.")],
 ) -> None:
-    """Write the report of a finished run again, from its files.
+    """Write the report of a finished run again.
 
-    That is report.html, README.md (the model card) and figures/.
+    It consists of report.html, README.md (the model card) and figures/, and is made from the files of the run.
     """
     _require_reportable(folder)
     from feathertune.report.writing import write_report
@@ -26,6 +24,6 @@ def report(
 
 
 def _require_reportable(folder: Path) -> None:
-    """As `require_run`, for what else has a report."""
+    """Like `require_run`; comparisons and searches have reports, too."""
     if not any((folder / name).is_file() for name in ("comparison.json", "tune.json")):
         require_run(folder)

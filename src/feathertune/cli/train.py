@@ -24,14 +24,14 @@ from feathertune.errors import UserError
 def train(
     recipe: RecipeArgument,
     overrides: OverridesArgument = None,
-    output: Annotated[Path | None, typer.Option(help="Run folder to write; default: runs/NAME-TIME.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run in --output.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Load and check everything, train nothing.")] = False,
-    print_recipe: Annotated[bool, typer.Option("--print-recipe", help="Print the complete recipe and stop.")] = False,
+    output: Annotated[Path | None, typer.Option(help="The run folder to write; default: runs/NAME-TIME.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the unfinished run in --output.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Load and check everything, but train nothing.")] = False,
+    print_recipe: Annotated[bool, typer.Option("--print-recipe", help="Print the complete recipe and exit.")] = False,
 ) -> None:
-    """Fine-tune by a recipe: evaluate before, train, evaluate after.
+    """Fine-tune as a recipe defines: evaluate, train, evaluate again.
 
-    Everything it finds is in the run folder, which it names at its end.
+    All results are in the run folder, whose path is printed at the end.
     """
     from feathertune.recipe.files import dump_recipe, find_recipe, load_recipe
 
@@ -43,14 +43,14 @@ def train(
     if resume and output is None:
         raise UserError("--resume needs --output, the folder of the unfinished run")
     if output is None and int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise UserError("several processes need one folder", fix="Give it with --output.")
-    from feathertune.run import train as run
+        raise UserError("several processes need a common run folder", fix="Give it with --output.")
+    from feathertune.run.train import check_output, train_run
 
     if dry_run:
         from feathertune.run.outline import outline
 
         if output is not None:
-            run.check_output(output, loaded, resume=resume)
+            check_output(output, loaded, resume=resume)
         typer.echo(json.dumps(outline(loaded), indent=2, ensure_ascii=False))
         return
     folder = output or Path("runs") / f"{path.stem}-{datetime.now():%Y%m%d-%H%M%S}"
@@ -59,12 +59,12 @@ def train(
 
     command = shlex.join(["feathertune", *sys.argv[1:]])
     try:
-        summary = run.train(loaded, folder, resume=resume, reporter=ConsoleReporter(stderr()), command=command)
+        summary = train_run(loaded, folder, resume=resume, reporter=ConsoleReporter(stderr()), command=command)
     except KeyboardInterrupt:
         again = shlex.join(["feathertune", "train", recipe, *(overrides or []), "--output", str(folder), "--resume"])
-        typer.echo(f"interrupted; to go on: {again}", err=True)
+        typer.echo(f"interrupted; to continue: {again}", err=True)
         raise typer.Exit(130) from None
-    if int(os.environ.get("RANK", "0")) == 0:  # under `accelerate launch`, the first process speaks for all
+    if int(os.environ.get("RANK", "0")) == 0:  # under `accelerate launch`, only the first process prints
         stdout().print(before_after_table(summary))
-        typer.echo(f"run folder: {folder} (where it errs: evaluation/errors-*.json)")
+        typer.echo(f"run folder: {folder} (its errors: evaluation/errors-*.json)")
         typer.echo(f"report: {folder / 'report.html'}")

@@ -19,10 +19,10 @@ from feathertune.cli.options import (
 def tune(
     recipe: RecipeArgument,
     overrides: OverridesArgument = None,
-    trials: Annotated[int, typer.Option(min=1, help="Of all calls together.")] = 20,
+    trials: Annotated[int, typer.Option(min=1, help="Total number of trials, those of earlier calls included.")] = 20,
     output: Annotated[Path | None, typer.Option(help="Folder of the search; default: runs/NAME-tune.")] = None,
 ) -> None:
-    """Search for a better recipe, judged on validation alone. The same command goes on where it stopped."""
+    """Search for a better recipe, judged on validation alone. The same command continues an interrupted search."""
     from feathertune.recipe.files import find_recipe, load_recipe
     from feathertune.tuning.space import check_space
     from feathertune.tuning.study import require_optuna
@@ -34,15 +34,15 @@ def tune(
     folder = output or Path("runs") / f"{path.stem}-tune"
     from feathertune.terminal.progress import ConsoleReporter
     from feathertune.terminal.search_table import trials_table
-    from feathertune.tuning.tune import tune as search
+    from feathertune.tuning.tune import run_search
 
     try:
-        result = search(loaded, folder, trials=trials, reporter=ConsoleReporter(stderr()))
+        search = run_search(loaded, folder, trials=trials, reporter=ConsoleReporter(stderr()))
     except KeyboardInterrupt:
         again = ["feathertune", "tune", recipe, *(overrides or []), "--trials", str(trials), "--output", str(folder)]
-        typer.echo(f"interrupted; to go on: {shlex.join(again)}", err=True)
+        typer.echo(f"interrupted; to continue: {shlex.join(again)}", err=True)
         raise typer.Exit(130) from None
-    stdout().print(trials_table(result))
-    if result["best"] is not None:
+    stdout().print(trials_table(search))
+    if search.best is not None:
         typer.echo(f"best recipe: {folder / 'best.yaml'}")
         typer.echo(f"report: {folder / 'report.html'}")

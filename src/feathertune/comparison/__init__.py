@@ -1,1 +1,1 @@
-"""Methods beside each other: a recipe -> the runs to make -> their folders -> what they say together."""
+"""Comparing methods: a recipe -> the runs to make -> their folders -> statistics and sentences."""

@@ -1,7 +1,7 @@
-"""What the runs of a comparison say together, from their files alone: run folders -> the content of comparison.json.
+"""From the folders of finished runs to the content of comparison.json.
 
-Every metric is computed anew from the prediction files, so that it can be checked, and all methods are compared on the
-very same examples.
+Every metric is recomputed from the prediction files, so that it can be checked, and all methods are compared on the
+same examples.
 """
 
 from __future__ import annotations
@@ -10,110 +10,95 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from statistics import median
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
 from feathertune.comparison.costs import artefact_bytes, deployed_bytes, latency_ms
 from feathertune.comparison.plan import PlannedRun
-from feathertune.comparison.sentences import (
-    NAMES,
-    budget,
-    learning_rate,
-    notes,
-    sentences,
-)
+from feathertune.comparison.sentences import budget, learning_rate, lora_and_full_seconds, notes, sentences
 from feathertune.errors import UserError
 from feathertune.evaluation.calibration import cross_fit, read_decision
-from feathertune.folders.summary import Stage
-from feathertune.prediction.decision import PLAIN
+from feathertune.evaluation.differences import difference_in_words, seed_predictions
+from feathertune.folders.comparison import Comparison, Estimate, McNemarResult, MethodResult, PairResult
+from feathertune.folders.summary import Stage, Summary
+from feathertune.prediction.decision import DEFAULT_DECISION
 from feathertune.prediction.files import read_predictions
 from feathertune.prediction.predictions import Predictions
 from feathertune.recipe.schema import EvaluationSection, Method
-from feathertune.stats.paired import (
-    TITLES,
-    compare_pair,
-    holm,
-    in_words,
-    interval_over_seeds,
-)
+from feathertune.stats.paired import compare_pair, holm, interval_over_seeds
 from feathertune.stats.seeds import SeedPredictions
-from feathertune.system.files import read_json
+from feathertune.wording.methods import NAMES
+from feathertune.wording.metrics import TITLES
 
 METRICS = tuple(TITLES)
-PAIRED = ("accuracy", "f1", "roc_auc")  # in which pairs of methods are compared
+PAIRED = ("accuracy", "f1", "roc_auc")  # the metrics in which pairs of methods are compared
 
 ByMethod = Mapping[Method, list[PlannedRun]]
 
 
-def collect(runs: Sequence[PlannedRun]) -> dict[str, Any]:
-    """The comparison of finished runs, JSON-ready.
-
-    Returns:
-        label_names, seeds, splits (name -> number of examples), budget, methods, pairs, sentences,
-        time_ratio_lora_full (None without both), notes. Intervals are 95%. Metrics are means over seeds, each with
-        `by_seed`; costs are medians over seeds, peak_memory_mib that of a run's whole process, latency_ms and bytes
-        those of the first seed's artefact. p_adjusted is Holm's over the pairs of one split and metric.
+def collect(runs: Sequence[PlannedRun]) -> Comparison:
+    """The comparison of finished runs.
 
     Raises:
-        UserError: the runs' predictions are not for the same examples, or a run's model is not to be found.
+        UserError: the predictions of two runs are not for the same examples, or the model of a run is missing.
     """
     by_method: dict[Method, list[PlannedRun]] = {}
     for run in runs:
         by_method.setdefault(run.method, []).append(run)
-    summary = read_json(runs[0].folder.summary)
-    splits = list(summary["after"])
-    after = {split: _answers(by_method, "after", split) for split in splits}
-    before = {split: _answers(by_method, "before", split) for split in splits}
+    summary = Summary.read(runs[0].folder.summary)
+    splits = list(summary.after)
+    after = {split: _predictions(by_method, "after", split) for split in splits}
+    before = {split: _predictions(by_method, "before", split) for split in splits}
     methods = [
-        {
-            "method": method,
-            "name": NAMES[method],
-            "seeds": [run.seed for run in its_runs],
-            "runs": [f"runs/{run.folder.path.name}" for run in its_runs],
-            "learning_rate": learning_rate(its_runs[0].recipe),
-            "metrics": {split: _metrics(after[split][method]) for split in splits},
-            "before": {split: _metrics(before[split][method]) for split in splits if method in before[split]},
+        MethodResult(
+            method=method,
+            name=NAMES[method],
+            seeds=tuple(run.seed for run in method_runs),
+            runs=tuple(f"runs/{run.folder.path.name}" for run in method_runs),
+            learning_rate=learning_rate(method_runs[0].recipe),
+            metrics={split: _estimates(after[split][method]) for split in splits},
+            before={split: _estimates(before[split][method]) for split in splits if method in before[split]},
             **_costs(method, by_method, splits[0]),
-        }
-        for method, its_runs in by_method.items()
+        )
+        for method, method_runs in by_method.items()
     ]
     pairs = [pair for split in splits for metric in PAIRED for pair in _pairs(after[split], split, metric)]
-    return {
-        "label_names": summary["label_names"],
-        "seeds": sorted({run.seed for run in runs}),
-        "splits": {split: summary["after"][split]["num_examples"] for split in splits},
-        "budget": budget({method: its_runs[0].recipe for method, its_runs in by_method.items()}),
-        "methods": methods,
-        "pairs": pairs,
-        "sentences": sentences(pairs, methods, splits),
-        "time_ratio_lora_full": _time_ratio(methods),
-        "notes": notes(runs),
-    }
+    return Comparison(
+        label_names=summary.label_names,
+        seeds=tuple(sorted({run.seed for run in runs})),
+        splits={split: metrics.num_examples for split, metrics in summary.after.items()},
+        budget=tuple(budget({method: method_runs[0].recipe for method, method_runs in by_method.items()})),
+        methods=tuple(methods),
+        pairs=tuple(pairs),
+        sentences=tuple(sentences(pairs, methods, splits)),
+        time_ratio_lora_full=_time_ratio(methods),
+        notes=tuple(notes(runs)),
+    )
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """A method's answers on a split: as stored, and without the flattery of a decision that was chosen there."""
+class _MethodPredictions:
+    """The predictions of a method on a split: as stored, and cross-fitted if the decision was chosen on that split."""
 
     stored: SeedPredictions
-    fair: SeedPredictions
+    cross_fitted: SeedPredictions
 
-    def of(self, metric: str) -> SeedPredictions:
-        """Those that a metric is computed from. Ranks need no decision, and two temperatures would mix them."""
-        return self.stored if metric == "roc_auc" else self.fair
+    def for_metric(self, metric: str) -> SeedPredictions:
+        """Those that a metric is computed from. ROC AUC needs no decision, and two temperatures would mix the ranks."""
+        return self.stored if metric == "roc_auc" else self.cross_fitted
 
 
-def _answers(by_method: ByMethod, stage: Stage, split: str) -> dict[Method, _Asked]:
-    """The answers of every method that has this stage. Raises UserError where the examples differ."""
+def _predictions(by_method: ByMethod, stage: Stage, split: str) -> dict[Method, _MethodPredictions]:
+    """The predictions of every method that has this stage. Raises UserError if the examples differ."""
     first: Predictions | None = None
-    answers: dict[Method, _Asked] = {}
+    result: dict[Method, _MethodPredictions] = {}
     for method, runs in by_method.items():
         files = [run.folder.predictions(stage, split) for run in runs]
         if stage == "before" and not files[0].is_file():  # a baseline
             continue
-        read = [read_predictions(file, split) for file in files]
-        for file, predictions in zip(files, read, strict=True):
+        stored = [read_predictions(file, split) for file in files]
+        for file, predictions in zip(files, stored, strict=True):
             first = first or predictions
             same = np.array_equal(first.rows, predictions.rows) and np.array_equal(first.labels, predictions.labels)
             if not same or first.label_names != predictions.label_names:
@@ -122,83 +107,96 @@ def _answers(by_method: ByMethod, stage: Stage, split: str) -> dict[Method, _Ask
         temperatures = [
             read_decision(run.folder.calibration, section).temperature if stage == "after" else 1.0 for run in runs
         ]
-        fair = [_fair(*both, section) for both in zip(read, temperatures, strict=True)]
-        answers[method] = _Asked(SeedPredictions.of(read), SeedPredictions.of(fair))
-    return answers
+        cross_fitted = [_cross_fitted(*pair, section) for pair in zip(stored, temperatures, strict=True)]
+        result[method] = _MethodPredictions(seed_predictions(stored), seed_predictions(cross_fitted))
+    return result
 
 
-def _fair(predictions: Predictions, temperature: float, section: EvaluationSection) -> Predictions:
-    """The answers, where the recipe chose a decision on this very split each half by what the other half would choose.
+def _cross_fitted(predictions: Predictions, temperature: float, section: EvaluationSection) -> Predictions:
+    """The predictions; if the decision was chosen on this split, each half of them by the decision of the other half.
 
-    The file's probabilities were made with `temperature`; the logits are found again but for a constant, which softmax
-    does not see.
+    The file's probabilities were computed with `temperature`. The logits are recovered from them up to a constant,
+    which softmax ignores.
     """
     if predictions.split != "validation" or not section.chooses:
         return predictions
     logits_NC = predictions.logits_NC * np.float32(temperature)
-    raw = replace(predictions, logits_NC=logits_NC, saved_probabilities_NC=None, decision=PLAIN)
+    raw = replace(predictions, logits_NC=logits_NC, saved_probabilities_NC=None, decision=DEFAULT_DECISION)
     return cross_fit(raw, section) or predictions
 
 
-def _metrics(answers: _Asked) -> dict[str, dict[str, Any]]:
-    """Each metric's mean over seeds with its interval, and each seed's own."""
-    ones = np.ones((1, len(answers.stored.label_N)), dtype=np.float32)
+def _estimates(predictions: _MethodPredictions) -> dict[str, Estimate]:
+    """Metric -> its mean over seeds with the interval, and its value for each seed."""
+    ones_1N = np.ones((1, len(predictions.stored.label_N)), dtype=np.float32)
     result = {}
     for metric in METRICS:
-        asked = answers.of(metric)
-        value, low, high = interval_over_seeds(asked, metric)
-        own = [float(statistics(ones)[metric][0]) for statistics in asked.statistics((metric,))]
-        shown = [number if np.isfinite(number) else None for number in own]
-        result[metric] = {"value": value, "low": low, "high": high, "by_seed": shown}
+        runs = predictions.for_metric(metric)
+        value, low, high = interval_over_seeds(runs, metric)
+        values = [float(statistics(ones_1N)[metric][0]) for statistics in runs.statistics((metric,))]
+        by_seed = tuple(one if np.isfinite(one) else None for one in values)
+        result[metric] = Estimate(value=value, low=low, high=high, by_seed=by_seed)
     return result
 
 
-def _costs(method: Method, by_method: ByMethod, split: str) -> dict[str, Any]:
+class _Costs(TypedDict):
+    train_seconds: float
+    train_examples_per_second: float | None
+    best_epochs: tuple[int | None, ...]
+    trainable_parameters: int
+    peak_memory_mib: float
+    artefact_bytes: int
+    deployed_bytes: int
+    latency_ms: float
+
+
+def _costs(method: Method, by_method: ByMethod, split: str) -> _Costs:
     folder = by_method[method][0].folder
-    summaries = [read_json(run.folder.summary) for run in by_method[method]]
-    seconds = [summary["train_seconds"] for summary in summaries]
-    if method == "qat":  # what it began with had to be trained too
-        starts = [read_json(run.folder.summary)["train_seconds"] for run in by_method["lora"]]
+    summaries = [Summary.read(run.folder.summary) for run in by_method[method]]
+    seconds = [summary.train_seconds for summary in summaries]
+    if method == "qat":  # the LoRA run that it started from had to be trained too
+        starts = [Summary.read(run.folder.summary).train_seconds for run in by_method["lora"]]
         seconds = [own + start for own, start in zip(seconds, starts, strict=True)]
-    speeds = [summary["train_examples_per_second"] for summary in summaries]
+    speeds = [speed for summary in summaries if (speed := summary.train_examples_per_second) is not None]
     return {
         "train_seconds": median(seconds),
-        "train_examples_per_second": None if None in speeds else median(speeds),  # None: nothing was trained
-        "best_epochs": [summary["best_epoch"] for summary in summaries],
-        "trainable_parameters": summaries[0]["trainable_parameters"],
-        "peak_memory_mib": median(summary["peak_memory_mib"] for summary in summaries),
+        "train_examples_per_second": median(speeds) if len(speeds) == len(summaries) else None,  # nothing was trained
+        "best_epochs": tuple(summary.best_epoch for summary in summaries),
+        "trainable_parameters": summaries[0].trainable_parameters,
+        "peak_memory_mib": median(summary.peak_memory_mib for summary in summaries),
         "artefact_bytes": artefact_bytes(folder),
         "deployed_bytes": deployed_bytes(folder),
         "latency_ms": latency_ms(folder, split),
     }
 
 
-def _pairs(answers: Mapping[Method, _Asked], split: str, metric: str) -> list[dict[str, Any]]:
-    """Every two methods in one metric on one split, their p-values corrected for how many pairs there are."""
-    if metric == "roc_auc" and len(np.unique(next(iter(answers.values())).stored.label_N)) == 1:
+def _pairs(predictions: Mapping[Method, _MethodPredictions], split: str, metric: str) -> list[PairResult]:
+    """Every two methods in one metric on one split, with p-values corrected for the number of pairs."""
+    if metric == "roc_auc" and len(np.unique(next(iter(predictions.values())).stored.label_N)) == 1:
         return []  # undefined
-    both = list(combinations(answers, 2))
-    of = {method: asked.of(metric) for method, asked in answers.items()}
-    differences = [compare_pair(of[first], of[second], metric=metric) for first, second in both]
+    by_method = {method: both.for_metric(metric) for method, both in predictions.items()}
+    pairs = list(combinations(predictions, 2))
+    differences = [compare_pair(by_method[first], by_method[second], metric=metric) for first, second in pairs]
     adjusted = holm([difference.p_value for difference in differences])
     return [
-        {
-            "first": first,
-            "second": second,
-            "split": split,
-            "metric": metric,
-            "difference": difference.difference,
-            "low": difference.low,
-            "high": difference.high,
-            "p_value": difference.p_value,
-            "p_adjusted": p,
-            "mcnemar": [test._asdict() for test in difference.mcnemar] if metric == "accuracy" else [],
-            "sentence": in_words(NAMES[first], NAMES[second], difference, p_adjusted=p),
-        }
-        for (first, second), difference, p in zip(both, differences, adjusted, strict=True)
+        PairResult(
+            first=first,
+            second=second,
+            split=split,
+            metric=metric,
+            difference=difference.difference,
+            low=difference.low,
+            high=difference.high,
+            p_value=difference.p_value,
+            p_adjusted=p_adjusted,
+            mcnemar=tuple(
+                McNemarResult(**test._asdict()) for test in (difference.mcnemar if metric == "accuracy" else ())
+            ),
+            sentence=difference_in_words(NAMES[first], NAMES[second], difference, p_adjusted=p_adjusted),
+        )
+        for (first, second), difference, p_adjusted in zip(pairs, differences, adjusted, strict=True)
     ]
 
 
-def _time_ratio(methods: Sequence[Mapping[str, Any]]) -> float | None:
-    seconds = {method["method"]: method["train_seconds"] for method in methods}
-    return float(seconds["lora"] / seconds["full"]) if {"lora", "full"} <= seconds.keys() else None
+def _time_ratio(methods: Sequence[MethodResult]) -> float | None:
+    seconds = lora_and_full_seconds(methods)
+    return None if seconds is None else seconds[0] / seconds[1]

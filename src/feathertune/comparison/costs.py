@@ -1,24 +1,24 @@
-"""What a finished run's model costs whoever uses it: bytes, and milliseconds a text."""
+"""The costs of a finished run's model: its size in bytes, and its latency in milliseconds per text."""
 
 from __future__ import annotations
 
 import time
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import numpy as np
 
+from feathertune.folders.evaluation import LatencyRecord
+from feathertune.folders.inputs import BaseRecord
 from feathertune.folders.run import RunFolder
 from feathertune.prediction.files import read_predictions
-from feathertune.system.files import read_json, write_json
 
-QUERIES = 100  # texts asked one at a time
+QUERIES = 100  # texts that are timed, one at a time
 WARM_UP = 10
 
 
 def artefact_bytes(run: RunFolder) -> int:
-    """What training left to deploy: the adapter with its head, the whole model, the integers, or the baseline."""
+    """The size of what training produced: the adapter with its head, a whole model, a quantized one, or a baseline."""
     for place in (run.quantized, run.model, run.adapter, run.baseline):
         if place.exists():
             return sum(path.stat().st_size for path in _files(place))
@@ -26,52 +26,51 @@ def artefact_bytes(run: RunFolder) -> int:
 
 
 def deployed_bytes(run: RunFolder) -> int:
-    """The same with the base's weights and tokenizer, where the artefact cannot answer without them."""
+    """The same, with the base's weights and tokenizer if the artefact cannot predict without them."""
     size = artefact_bytes(run)
     if run.quantized.exists() or not run.adapter.exists():
         return size
-    base = read_json(run.base)
-    folder = Path(base["folder"])
-    if folder.is_file():  # a GGUF file is all of it
+    base = BaseRecord.read(run.base)
+    folder = Path(base.folder)
+    if folder.is_file():  # a GGUF file holds everything
         return size + folder.stat().st_size
-    sizes: list[int] = [(folder / name).stat().st_size for name in base["sha256"]]
-    return size + sum(sizes)
+    return size + sum((folder / name).stat().st_size for name in base.sha256)
 
 
 def latency_ms(run: RunFolder, split: str) -> float:
-    """The median milliseconds from a text to its answer, one text at a time, spread over `split`; measured once.
+    """The median milliseconds per prediction, one text at a time, over texts spread across `split`.
 
-    Nothing else should run meanwhile. The figure is kept in the run's latency.json.
+    It is measured once and kept in the run's latency.json. Nothing else should run meanwhile.
     """
     if not run.latency.is_file():
-        write_json(run.latency, _measure(run, split))
-    return float(read_json(run.latency)["median_ms"])
+        _measure(run, split).write(run.latency)
+    return LatencyRecord.read(run.latency).median_ms
 
 
-def _measure(run: RunFolder, split: str) -> dict[str, Any]:
+def _measure(run: RunFolder, split: str) -> LatencyRecord:
     import torch
 
     from feathertune.serving.predictor import Predictor
 
     texts = read_predictions(run.predictions("after", split), split).texts
-    asked = [texts[index] for index in np.linspace(0, len(texts) - 1, QUERIES).round().astype(int).tolist()]
+    queries = [texts[index] for index in np.linspace(0, len(texts) - 1, QUERIES).round().astype(int).tolist()]
     predictor = Predictor(run.path)
-    for text in asked[:WARM_UP]:
+    for text in queries[:WARM_UP]:
         predictor.predict(text)
     milliseconds = []
-    for text in asked:
-        began = time.perf_counter()
+    for text in queries:
+        start = time.perf_counter()
         predictor.predict(text)
-        milliseconds.append(1000 * (time.perf_counter() - began))
+        milliseconds.append(1000 * (time.perf_counter() - start))
     low, high = np.quantile(milliseconds, [0.1, 0.9]).tolist()
-    return {
-        "median_ms": median(milliseconds),
-        "low_decile_ms": low,
-        "high_decile_ms": high,
-        "queries": len(asked),
-        "split": split,
-        "threads": torch.get_num_threads(),
-    }
+    return LatencyRecord(
+        median_ms=median(milliseconds),
+        low_decile_ms=low,
+        high_decile_ms=high,
+        queries=len(queries),
+        split=split,
+        threads=torch.get_num_threads(),
+    )
 
 
 def _files(place: Path) -> list[Path]:

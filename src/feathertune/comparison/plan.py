@@ -1,8 +1,8 @@
-"""Which runs a comparison is made of, and each one's recipe: the same data and budget, a method and a seed of its own.
+"""The runs of a comparison and their recipes: the same data and budget for all, and a method and a seed for each.
 
-The budget rule: every method has the recipe's epochs, batches, schedule, early stopping and best epoch (by
-`training.best_metric` on validation). A comparison may give a method its own rates (`compare:` in the recipe), nothing
-else. `qat` goes on from the same seed's `lora` run, with `quantize.epochs` more.
+The budget rule: every method gets the recipe's epochs, batches, schedule, early stopping and choice of the best epoch
+(by `training.best_metric` on validation). The `compare` section may give a method its own rates, and nothing else.
+`qat` starts from the `lora` run with the same seed and trains `quantize.epochs` more.
 """
 
 from __future__ import annotations
@@ -23,14 +23,15 @@ from feathertune.recipe.schema import (
     Recipe,
 )
 
-# What a method's learning rate is to LoRA's where the recipe does not say. A tenth for all weights: what Schulman et
-# al. found over many models and sets (LoRA Without Regret, 2025). Ten times for a head alone (docs/LOG.md).
+# The learning rate of a method as a multiple of LoRA's, if the recipe gives none. A tenth for full fine-tuning: the
+# ratio that Schulman et al. report for many models and data sets (LoRA Without Regret, 2025). Ten times for the head
+# alone (docs/LOG.md).
 RATES: dict[Method, float] = {"head": 10.0, "full": 0.1, "lora": 1.0, "qat": 1.0}
 
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One run of a comparison: its method and seed, the recipe it is made with, and where it is or will be."""
+    """One run of a comparison: its method, seed, recipe and folder, whether or not it has been made."""
 
     method: Method
     seed: int
@@ -39,21 +40,22 @@ class PlannedRun:
 
     @property
     def finished(self) -> bool:
-        """Whether it is there, whole."""
+        """Whether the run is complete."""
         return self.folder.summary.is_file()
 
 
 def plan_runs(recipe: Recipe, folder: ComparisonFolder) -> list[PlannedRun]:
-    """The runs that the recipe's `compare` section asks for, seed by seed, in an order in which they can be made.
+    """The runs of the recipe's `compare` section, seed by seed, in an order in which they can be made.
 
-    The baselines know no chance, so that they have one run each. `qat` brings the `lora` it starts from.
+    Baselines are deterministic and get one run each. `qat` adds the `lora` runs that it starts from.
 
     Raises:
-        UserError: the recipe trains several adapters, which is no equal budget.
+        UserError: the recipe trains several adapters, which would give LoRA a larger budget.
     """
     if recipe.lora.members > 1:
         raise UserError(
-            f"lora.members={recipe.lora.members} gives LoRA so many trainings, and the other methods one",
+            f"with lora.members={recipe.lora.members}, LoRA would get {recipe.lora.members} trainings and every other "
+            "method one",
             fix="Compare with lora.members=1.",
         )
     section = recipe.compare or CompareSection()
@@ -75,15 +77,15 @@ def plan_runs(recipe: Recipe, folder: ComparisonFolder) -> list[PlannedRun]:
 def comparison_recipe(recipe: Recipe, method: Method, seed: int, start: RunFolder | None = None) -> Recipe:
     """The recipe of one run: `recipe` with this method, its rates and this seed. The splits are the same for all seeds.
 
-    A rate that the `compare` section does not give is the recipe's, times the method's of `RATES` over that of the
-    recipe's own method. `start` is the run that `qat` goes on from.
+    A learning rate that is not in the `compare` section follows from the recipe's: times the factor in `RATES` of this
+    method, divided by that of the recipe's method. `start` is the run that `qat` starts from.
     """
     section = recipe.compare or CompareSection()
     own = getattr(section, method, MethodSection())
     training = recipe.training
     head_rate = training.head_learning_rate
     rate = own.learning_rate or training.learning_rate * RATES.get(method, 1.0) / RATES.get(recipe.method, 1.0)
-    if method == "head":  # there is nothing but a head
+    if method == "head":  # nothing else is trained
         rate, head_rate = own.learning_rate or head_rate or rate, None
     given = {name: value for name, value in own.model_dump().items() if value is not None}
     quantize = None
@@ -102,7 +104,7 @@ def comparison_recipe(recipe: Recipe, method: Method, seed: int, start: RunFolde
                 update={"head_learning_rate": head_rate} | given | {"learning_rate": rate, "seed": seed}
             ),
             "quantize": quantize,
-            "evaluation": EvaluationSection() if method == "majority" else recipe.evaluation,  # as it is evaluated
+            "evaluation": EvaluationSection() if method == "majority" else recipe.evaluation,  # no threshold
             "init_from": None if start is None else str(start.path.resolve()),
             "compare": None,
         }
@@ -110,7 +112,7 @@ def comparison_recipe(recipe: Recipe, method: Method, seed: int, start: RunFolde
 
 
 def check_comparison(folder: ComparisonFolder, recipe: Recipe) -> None:
-    """Raise a UserError where the folder holds anything but this comparison, with fewer or more methods and seeds."""
+    """Raise a UserError if the folder holds anything but this comparison; methods and seeds may differ."""
     stored = stored_recipe(folder.path, "comparison")
     if stored is not None and _core(stored) != _core(recipe):
         raise _other_recipe(str(folder.path), "the comparison in this folder")
@@ -119,7 +121,7 @@ def check_comparison(folder: ComparisonFolder, recipe: Recipe) -> None:
 def check_same_recipe(run: PlannedRun, stored: Recipe) -> None:
     """Raise a UserError unless a run was made with the recipe that is planned for it.
 
-    Where the run that a finished `qat` began with lay at the time does not matter.
+    The comparison may have been moved since: for a finished `qat` run, the path of the run it started from may differ.
     """
     if run.finished:
         stored = stored.model_copy(update={"init_from": run.recipe.init_from})
@@ -128,7 +130,7 @@ def check_same_recipe(run: PlannedRun, stored: Recipe) -> None:
 
 
 def _core(recipe: Recipe) -> Recipe:
-    """The recipe without how many methods and seeds it compares: those may grow."""
+    """The recipe without its methods and seeds, which may be added to."""
     section = (recipe.compare or CompareSection()).model_copy(update={"methods": (), "seeds": 0})
     return recipe.model_copy(update={"compare": section})
 
@@ -137,5 +139,5 @@ def _other_recipe(where: str, what: str) -> UserError:
     return UserError(
         f"{what} was made with another recipe",
         where=where,
-        fix="Give the recipe it was made with (its recipe.yaml; seeds and methods may differ), or another --output.",
+        fix="Use the recipe it was made with (its recipe.yaml; seeds and methods may differ), or another --output.",
     )

@@ -1,95 +1,97 @@
-"""What a comparison says in sentences: the budget that all methods had, the results, and what to beware of."""
+"""The sentences of a comparison: the budget that all methods had, the results, and notes for the reader."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from feathertune.comparison.plan import PlannedRun
+from feathertune.folders.comparison import MethodResult, PairResult
+from feathertune.folders.inputs import EnvironmentRecord
 from feathertune.recipe.schema import BASELINES, Method, Recipe
-from feathertune.stats.paired import TITLES
-from feathertune.system.files import read_json
 from feathertune.wording.duration import duration
-
-NAMES: dict[str, str] = {
-    "majority": "the majority class",
-    "bag_of_words": "the bag of words",
-    "head": "the head alone",
-    "full": "full fine-tuning",
-    "lora": "LoRA",
-    "qat": "LoRA + QAT",
-}
+from feathertune.wording.methods import NAMES
+from feathertune.wording.metrics import TITLES
+from feathertune.wording.numbers import count
 
 
 def learning_rate(recipe: Recipe) -> float | None:
-    """What a run was trained with; None for a baseline, or where nothing was trained."""
+    """The learning rate of a run; None for a baseline, and if nothing was trained."""
     if recipe.method in BASELINES:
         return None
     if recipe.method == "qat" and recipe.quantize is not None:
-        rounds_only = recipe.quantize.training == "ptq"
-        return None if rounds_only else recipe.quantize.learning_rate or recipe.training.learning_rate
+        nothing_trained = recipe.quantize.training == "ptq"
+        return None if nothing_trained else recipe.quantize.learning_rate or recipe.training.learning_rate
     return recipe.training.learning_rate
 
 
 def budget(recipes: Mapping[Method, Recipe]) -> list[str]:
-    """The rule by which all methods had the same chance."""
-    sentences = ["All methods were trained on the same examples and asked about the same examples."]
+    """The rules that gave all methods the same budget."""
+    lines = ["All methods were trained on the same examples and evaluated on the same examples."]
     if trained := [recipe for method, recipe in recipes.items() if method not in BASELINES]:
         training = trained[0].training
         step_size = training.batch_size * training.gradient_accumulation_steps
         patience = training.early_stopping_patience
-        stop = "no early stopping" if patience is None else f"a stop after {patience} epochs that are no better"
-        epochs = "1 epoch" if training.epochs == 1 else f"{training.epochs} epochs"
-        most = "" if training.max_steps is None else f", at most {training.max_steps:,} steps,"
-        sentences.append(
-            f"Each trains {epochs}{most} in steps of {step_size} examples, "
-            f"with the {training.schedule} schedule and {stop}, and keeps the epoch of the best "
-            f"{TITLES[training.best_metric]} on validation; so figures on validation are a little too good."
+        stopping = (
+            "no early stopping"
+            if patience is None
+            else f"early stopping after {count(patience, 'epoch')} without improvement"
+        )
+        limit = "" if training.max_steps is None else f", at most {training.max_steps:,} steps,"
+        lines.append(
+            f"Each trains for {count(training.epochs, 'epoch')}{limit} in steps of {step_size} examples, with the "
+            f"{training.schedule} schedule and {stopping}. The epoch with the best {TITLES[training.best_metric]} on "
+            "validation is kept, so figures on validation are slightly optimistic."
         )
     rates = {method: learning_rate(recipe) for method, recipe in recipes.items()}
     if shown := [f"{NAMES[method]} {rate:g}" for method, rate in rates.items() if rate is not None]:
-        sentences.append(f"Learning rates were given or derived from the recipe's, not searched: {', '.join(shown)}.")
+        lines.append(f"Learning rates were not tuned: they are the recipe's or derived from it ({', '.join(shown)}).")
     if "qat" in recipes and (section := recipes["qat"].quantize) is not None:
-        epochs = "1 more epoch" if section.epochs == 1 else f"{section.epochs} more epochs"
-        more = epochs if section.training == "qat" else "no further training"
-        sentences.append(
-            f"{NAMES['qat']} goes on from the same seed's LoRA run, with {more}, to {section.weights} weights; its "
-            "training time includes that run's."
+        further = f"{count(section.epochs, 'more epoch')}" if section.training == "qat" else "no further training"
+        lines.append(
+            f"{NAMES['qat']} starts from the LoRA run with the same seed and quantizes it to {section.weights} weights "
+            f"with {further}; its training time includes that run's."
         )
     if any(recipe.evaluation.chooses for recipe in recipes.values()):
-        sentences.append(
-            "Each method's temperature or threshold was chosen on validation; there every half of the examples is "
-            "answered by what was chosen on the other."
+        lines.append(
+            "Each method's temperature or threshold was chosen on validation; figures on validation are cross-fitted: "
+            "each half of the examples uses what was chosen on the other half."
         )
     if "bag_of_words" in recipes:
-        sentences.append("The bag of words has its regularization from cross-validation on train.")
-    return sentences
+        lines.append("The regularization of the bag of words was chosen by cross-validation on train.")
+    return lines
 
 
-def sentences(
-    pairs: Sequence[Mapping[str, Any]], methods: Sequence[Mapping[str, Any]], splits: Sequence[str]
-) -> list[str]:
-    """The accuracy of every pair on every split, and LoRA's time beside full fine-tuning's."""
-    told = [
-        f"{pair['split']}: {pair['sentence']}" for split in splits for pair in pairs
-        if pair["split"] == split and pair["metric"] == "accuracy"
+def sentences(pairs: Sequence[PairResult], methods: Sequence[MethodResult], splits: Sequence[str]) -> list[str]:
+    """The accuracy of every pair on every split, and the training time of LoRA relative to full fine-tuning."""
+    lines = [
+        f"{pair.split}: {pair.sentence}" for split in splits for pair in pairs
+        if pair.split == split and pair.metric == "accuracy"
     ]  # fmt: skip
-    seconds = {method["method"]: method["train_seconds"] for method in methods}
-    if {"lora", "full"} <= seconds.keys():
-        lora, full = seconds["lora"], seconds["full"]
-        told.append(
-            f"LoRA trained in {duration(lora)}, full fine-tuning in {duration(full)}: {lora / full:.2f} of its time"
+    if (seconds := lora_and_full_seconds(methods)) is not None:
+        lora, full = seconds
+        lines.append(
+            f"LoRA trained in {duration(lora)}, full fine-tuning in {duration(full)} (ratio {lora / full:.2f})"
         )
-    return told
+    return lines
+
+
+def lora_and_full_seconds(methods: Sequence[MethodResult]) -> tuple[float, float] | None:
+    """The training times of LoRA and of full fine-tuning; None without both."""
+    seconds = {method.method: method.train_seconds for method in methods}
+    lora, full = seconds.get("lora"), seconds.get("full")
+    return None if lora is None or full is None else (lora, full)
 
 
 def notes(runs: Sequence[PlannedRun]) -> list[str]:
-    """What a reader has to beware of."""
-    found = []
-    for what, keys in (("machines", ("processor", "threads", "accelerator")), ("versions", ("packages",))):
-        environments = [read_json(run.folder.environment) for run in runs]
-        if any(environment[key] != environments[0][key] for environment in environments for key in keys):
-            found.append(f"The runs were made with different {what}: compare times, speed and memory with care.")
+    """What the reader should keep in mind."""
+    lines = []
+    environments = [EnvironmentRecord.read(run.folder.environment) for run in runs]
+    machines = [(one.processor, one.threads, one.accelerator) for one in environments]
+    versions = [one.packages for one in environments]
+    if any(machine != machines[0] for machine in machines):
+        lines.append("The runs were made on different machines: compare times, speed and memory with care.")
+    if any(packages != versions[0] for packages in versions):
+        lines.append("The runs were made with different package versions: compare times, speed and memory with care.")
     if len({run.seed for run in runs}) == 1:
-        found.append("One seed: the intervals know only of the choice of examples, not of the luck of training.")
-    return found
+        lines.append("One seed: the intervals cover the choice of examples, not the chance in training.")
+    return lines

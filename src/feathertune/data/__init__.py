@@ -1,1 +1,1 @@
-"""The data room: from a source (Hub id, folder, file, `sample`) to a checked `Dataset`, and what is known about it."""
+"""From a source (Hub id, folder, file or `sample`) to a checked `Dataset`, and its statistics."""

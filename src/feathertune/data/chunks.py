@@ -1,4 +1,4 @@
-"""Cutting a stream into chunks that are bounded twice: by how many texts they hold, and by how long these are."""
+"""Splitting a stream into chunks that are limited both in number of items and in characters."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ Item = TypeVar("Item")
 
 
 def in_chunks(
-    items: Iterable[Item], most: int, most_characters: int, length: Callable[[Item], int]
+    items: Iterable[Item], max_items: int, max_characters: int, length: Callable[[Item], int]
 ) -> Iterator[list[Item]]:
-    """The items in order, in lists of `most`, or of fewer that together are `most_characters` long or just above.
+    """The items in order, in lists that end at `max_items` items or once they have `max_characters` characters.
 
-    Work on a chunk takes memory by its characters. A count alone bounds that for sentences, not for whole books.
+    The memory needed for a chunk depends on its characters. A limit on the items alone suffices for sentences, but not
+    for whole books.
     """
     chunk: list[Item] = []
     characters = 0
     for item in items:
         chunk.append(item)
         characters += length(item)
-        if len(chunk) == most or characters >= most_characters:
+        if len(chunk) == max_items or characters >= max_characters:
             yield chunk
             chunk, characters = [], 0
     if chunk:

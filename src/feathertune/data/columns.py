@@ -1,4 +1,4 @@
-"""Guess what a source's columns mean, so that `inspect data SOURCE` needs no recipe. An option beats a guess."""
+"""Guessing the meaning of a source's columns, so that `inspect data SOURCE` needs no recipe."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from feathertune.recipe.schema import DataSection, LabelSection
 TEXT_COLUMNS = ("text", "content", "sentence", "query", "question")
 LABEL_COLUMNS = ("label", "class", "category", "target")
 RATING_COLUMNS = ("rating", "score", "stars")
-GOOGLE_COLUMNS = ("content", "rating")  # the names that the Hub's copy of Google's headerless files has
-LOOKED_AT = 1000  # rows
+GOOGLE_COLUMNS = ("content", "rating")  # the names in the Hub's copy of Google's headerless files
+SAMPLED_ROWS = 1000
 
 
 def guess_columns(
@@ -29,46 +29,46 @@ def guess_columns(
     at_least: float | None = None,
     revision: str | None = None,
 ) -> DataSection:
-    """A `DataSection` for `source`, from the options given and the names and first values of its columns.
+    """A `DataSection` for `source`, from the given options and from the names and first values of its columns.
 
     Raises:
-        UserError: the source cannot be read, or nothing can be guessed; the message says which option to give.
+        UserError: the source cannot be read, or a column cannot be guessed; the message names the missing option.
     """
-    head = _look(
+    head = _read_head(
         open_source(source, revision).splits["train"], (text or GOOGLE_COLUMNS[0], rating or GOOGLE_COLUMNS[1])
     )
     for column in (text, label, rating):
         if column is not None and column not in head.columns:
             raise UserError(missing_column(column, list(head.columns)), where=source)
-    labels = _label(source, head, label, rating, above, at_least)
-    text = text or _text(source, head, labels.column or labels.rating)
+    labels = _label_section(source, head, label, rating, above, at_least)
+    text = text or _text_column(source, head, labels.column or labels.rating)
     return DataSection(source=source, revision=revision, text=text, label=labels)
 
 
 @dataclass(frozen=True)
 class _Head:
-    """The first rows of a split: its columns in order, and the values of each."""
+    """The first rows of a split: column -> values, in order."""
 
     columns: dict[str, list[object]]
 
     def find(self, names: tuple[str, ...]) -> str | None:
-        """The first of `names` that is a column, in upper or lower case."""
+        """The first of `names` that is a column, ignoring case."""
         by_folded = {column.casefold(): column for column in reversed(self.columns)}
         return next((by_folded[name] for name in names if name in by_folded), None)
 
     def ratings(self, column: str) -> list[float]:
-        """The column's values where all of them are numbers, else none."""
+        """The column's values if all of them are numbers, else an empty list."""
         try:
             return [parse_rating(value) for value in self.columns[column]]
         except ValueError:
             return []
 
 
-def _look(split: SplitSource, headerless_columns: tuple[str, ...]) -> _Head:
+def _read_head(split: SplitSource, headerless_columns: tuple[str, ...]) -> _Head:
     columns: dict[str, list[object]] = {}
     bad: BadRow | None = None
-    for row in islice(split.read(headerless_columns), LOOKED_AT):
-        if isinstance(row, BadRow):  # one among good ones is for `load_dataset` to complain of
+    for row in islice(split.read(headerless_columns), SAMPLED_ROWS):
+        if isinstance(row, BadRow):  # bad rows among good ones are reported by `load_dataset`
             bad = bad or row
             continue
         for name, value in row.fields.items():
@@ -80,10 +80,10 @@ def _look(split: SplitSource, headerless_columns: tuple[str, ...]) -> _Head:
     return _Head(columns)
 
 
-def _label(
+def _label_section(
     source: str, head: _Head, label: str | None, rating: str | None, above: float | None, at_least: float | None
 ) -> LabelSection:
-    """The options where they are given; else a column with a label's name; else a rating from 0 to 1, above 0.5."""
+    """The given options; else a column named like a label; else a rating from 0 to 1 with the threshold above 0.5."""
     has_threshold = above is not None or at_least is not None
     if (label is not None and (rating is not None or has_threshold)) or (above is not None and at_least is not None):
         raise UserError(
@@ -96,7 +96,7 @@ def _label(
     rating = rating or head.find(RATING_COLUMNS)
     if rating is None:
         raise UserError(
-            f"none of the columns looks like a label or a rating ({_listed(head)})",
+            f"no column looks like a label or a rating ({_listed(head)})",
             where=source,
             fix="Name it: --label COLUMN, or --rating COLUMN with --above or --at-least NUMBER.",
         )
@@ -105,15 +105,15 @@ def _label(
     values = head.ratings(rating)
     if not values or min(values) < 0 or max(values) > 1:
         raise UserError(
-            f"the values of {rating!r} are not numbers from 0 to 1, so there is no threshold to guess",
+            f"the values of {rating!r} are not all numbers from 0 to 1, so no threshold can be guessed",
             where=source,
             fix="Give --above or --at-least NUMBER, or --label COLUMN.",
         )
     return LabelSection(rating=rating, above=0.5)
 
 
-def _text(source: str, head: _Head, label_column: str | None) -> str:
-    """A column with a text's name, else the only one (beside the label's) that holds more than numbers."""
+def _text_column(source: str, head: _Head, label_column: str | None) -> str:
+    """A column named like a text; else the only column of texts that are not numbers, apart from the label's."""
     named = head.find(TEXT_COLUMNS)
     if named is not None and named != label_column:
         return named
@@ -125,7 +125,9 @@ def _text(source: str, head: _Head, label_column: str | None) -> str:
     if len(candidates) == 1:
         return candidates[0]
     raise UserError(
-        f"it is not clear which column is the text ({_listed(head)})", where=source, fix="Name it: --text COLUMN."
+        f"it is unclear which column is the text ({_listed(head)})",
+        where=source,
+        fix="Name it: --text-column COLUMN.",
     )
 
 

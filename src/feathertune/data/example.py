@@ -1,7 +1,4 @@
-"""What flows out of the data room: examples, held by column so that a million of them stay small.
-
-rows of a file -> `Example` -> ... : a `Split` is a frozen table of examples; `Dataset` is the splits and their story.
-"""
+"""Examples, splits and datasets. A split stores its examples by column, so that a million of them stay small."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ from feathertune.data.texts import take as take_texts
 
 @dataclass(frozen=True)
 class Example:
-    """One labelled text. `row` is its 1-based line (or row) in the source; `rating` is None where there is none."""
+    """One labelled text. `row` is its 1-based line (or row) in the source; `rating` is None if there is none."""
 
     row: int
     text: str
@@ -32,10 +29,10 @@ class Split:
     Attributes:
         name: train, validation or test.
         rows: [N] int64, 1-based line or row numbers in the source.
-        texts: N strings, as an Arrow column; many of them lie in a mapped file, not in memory.
+        texts: N strings, as an Arrow column; a large one is in a memory-mapped file, not in memory.
         labels: [N] int64, class indices into `Dataset.label_names`.
-        ratings: [N] float64, or None where the label does not come from a rating.
-        file: the file name (or the Hub's split) that `rows` count in; the split's name where it is not known.
+        ratings: [N] float64, or None if labels do not come from a rating.
+        file: the name of the file (or of the Hub's split) that `rows` refers to; empty if unknown.
     """
 
     name: str
@@ -56,11 +53,11 @@ class Split:
         return (self[index] for index in range(len(self)))
 
     def place(self, index: int) -> str:
-        """Where an example stands in the source, for people: `train.tsv:12`."""
+        """The place of an example in the source, for messages: `train.tsv:12`."""
         return f"{self.file or self.name}:{self.rows[index]}"
 
     def take(self, indices: npt.NDArray[np.int64], name: str | None = None) -> Split:
-        """The examples at `indices`, in that order, optionally under another name."""
+        """A split of the examples at `indices`, in that order, optionally with another name."""
         return Split(
             name=self.name if name is None else name,
             rows=self.rows[indices],
@@ -73,7 +70,7 @@ class Split:
 
 @dataclass(frozen=True)
 class BadRow:
-    """A row that could not be used: where, why, and what mends it where that is known (a file to be saved anew)."""
+    """A row that cannot be used: where it is, the reason, and a fix if the whole file must be saved again."""
 
     place: str
     reason: str
@@ -82,16 +79,16 @@ class BadRow:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The splits of one source and what is known about it.
+    """The splits of a source, and where they come from.
 
     Attributes:
-        splits: name -> Split; always has train and validation, test where the source has one.
+        splits: name -> Split. train and validation are always there; test if the source has one.
         label_names: class index -> name.
-        source: as the recipe gave it.
-        origin: what pins it: {"revision": ...} of the Hub, or {"files": {name: sha256}}.
-        bad_rows: the rows that `on_bad_row: skip` left out.
-        notes: sentences for the reader, such as 'validation was made from train (10%, stratified, seed 0)'.
-        validation_made: whether it was.
+        source: as the recipe names it.
+        origin: pins the source: {"revision": ...} for the Hub, or {"files": {name: sha256}}.
+        bad_rows: the rows that `on_bad_row: skip` skipped.
+        notes: sentences for the user, such as 'validation was made from train (10%, stratified, seed 0)'.
+        validation_made: whether validation was made from train.
     """
 
     splits: dict[str, Split]

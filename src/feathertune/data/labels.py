@@ -1,7 +1,7 @@
-"""The rules of labels, all of them: from a row's value to a class and, where there is one, a rating.
+"""From the value in a row to a class and, if there is one, a rating.
 
-A label comes from a column (text, an integer, true/false) or from a rating by a threshold. Ratings are compared after
-rounding to 6 decimals, because the Hub stores 0.8 as the float32 0.800000011920929.
+A label comes from a column (text, integers, true/false), or from a rating and a threshold. Ratings are rounded to 6
+decimals before they are compared, because the Hub stores 0.8 as the float32 0.800000011920929.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ RATING_DECIMALS = 6
 
 
 class LabelReader:
-    """Reads the labels of one source: first train's, then `finalize`, then the other splits'.
+    """Reads the labels of one source: first those of train, then, after `finalize`, those of the other splits.
 
-    With names (given, or those of a rating) a class index is final at once. Without, train's values are numbered as
-    they come, and `finalize` sorts them and says how to renumber; after it, a value that train did not have is unknown.
+    If the names are given, or come from a rating, class indices are final from the start. Otherwise train's values are
+    numbered in order of appearance, and `finalize` sorts and renumbers them. After that, a new value is an error.
     """
 
     def __init__(self, section: LabelSection, known_names: tuple[str, ...] = ()) -> None:
-        """`known_names`: a finished run's labels, which leave no others to be found."""
+        """`known_names`: the labels of a finished run, if any; then all others are errors."""
         self._section = section
         names = known_names or section.names or (RATING_NAMES if section.rating is not None else ())
         self._indices = {name: index for index, name in enumerate(names)}
         self._final = bool(names)
-        # Names beside a column of 0, 1, 2 ... name those numbers, unless the names are themselves numbers.
+        # Names given for a column of 0, 1, 2 ... are the names of those numbers, unless they are numbers themselves.
         by_number = (
             section.column is not None and section.names is not None and not any(is_number(name) for name in names)
         )
@@ -42,19 +42,19 @@ class LabelReader:
 
     @property
     def column(self) -> str:
-        """The column that is read."""
+        """The column that labels are read from."""
         return self._section.column or self._section.rating or ""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Class index -> name; final once settled."""
+        """Class index -> name; final after `finalize`."""
         return tuple(self._indices)
 
     def read(self, value: object) -> tuple[int, float | None]:
-        """The class index and the rating (None where the label is a column) of one row's value.
+        """The class index of one row's value, and its rating (None for labels from a column).
 
         Raises:
-            ValueError: the value is none; the message says why.
+            ValueError: the value is not a label or rating; the message gives the reason.
             UserError: the column has more than 1000 different values.
         """
         if self._section.column is not None:
@@ -65,7 +65,7 @@ class LabelReader:
         return int(self._is_high(rating)), rating
 
     def finalize(self) -> npt.NDArray[np.int64]:
-        """Fix the classes after train was read; returns [C] int64, the final index of each class seen so far.
+        """Fix the classes once train has been read. Returns [C] int64, the final index of each class seen so far.
 
         Raises:
             UserError: the column has fewer than two different values.
@@ -73,7 +73,7 @@ class LabelReader:
         numbered = list(self._indices)
         if not self._final and len(numbered) < 2:
             raise UserError(
-                f"a classifier needs two labels, and the column {self.column!r} has only {numbered} in train",
+                f"a classifier needs two labels, but in train the column {self.column!r} has only {numbered}",
                 where="data.label.column",
             )
         if not self._final:
@@ -98,7 +98,7 @@ class LabelReader:
             raise UserError(
                 f"the column {self.column!r} has more than {MAX_CLASSES} different values: is it a label?",
                 where="data.label.column",
-                fix="Name the label's column in data.label.column, or a number's column in data.label.rating.",
+                fix="Set data.label.column to the column of labels, or data.label.rating to a column of numbers.",
             )
         return self._indices.setdefault(name, len(self._indices))
 
@@ -107,38 +107,39 @@ class LabelReader:
 
 
 def is_high(rating: float, section: LabelSection) -> bool:
-    """Whether a rating makes the last of the two classes."""
+    """Whether a rating belongs to the second of the two classes."""
     if section.above is not None:
         return round_rating(rating) > round_rating(section.above)
     return round_rating(rating) >= round_rating(section.at_least or 0.0)
 
 
 def soft_targets(ratings_N: npt.NDArray[np.float64], section: LabelSection) -> npt.NDArray[np.float32]:
-    """[N, 2] float32 probabilities to train on, from ratings that are shares of raters who said yes.
+    """[N, 2] float32 target probabilities, from ratings that are shares of raters who voted yes.
 
-    By default a rating r is the probability of the last class itself. A model that learns this estimates the rating, so
-    where the label is not `above: 0.5`, its probabilities need a threshold near the label's own.
+    By default the rating r itself is the probability of the second class. A model trained on it estimates the rating,
+    so unless the label is `above: 0.5`, its probabilities need a threshold near that of the label.
 
-    With `raters` n, it is the probability that n more raters, each saying yes with probability r, give the label: of
-    5 raters and `at_least: 0.8`, 4 or 5 yeses; 0.34 for r = 0.6 and 0.74 for 0.8. Then 0.5 is the threshold that fits.
+    With `raters` n, the target is the probability that n other raters, each voting yes with probability r, would give
+    the label. For 5 raters and `at_least: 0.8`, that means 4 or 5 votes: 0.34 for r = 0.6 and 0.74 for r = 0.8. Then
+    0.5 is the right threshold.
     """
-    share_N = np.clip(ratings_N, 0.0, 1.0)  # float32's 1.0000001 is a 1
+    share_N = np.clip(ratings_N, 0.0, 1.0)  # 1 may be stored as 1.0000001
     if section.raters is not None:
         from scipy.stats import binom
 
         enough = [count for count in range(section.raters + 1) if is_high(count / section.raters, section)]
-        least = min(enough, default=section.raters + 1)
-        share_N = binom.sf(least - 1, section.raters, share_N)
+        min_votes = min(enough, default=section.raters + 1)
+        share_N = binom.sf(min_votes - 1, section.raters, share_N)
     return np.stack([1 - share_N, share_N], axis=1).astype(np.float32)
 
 
 def round_rating(rating: float) -> float:
-    """A rating as people wrote it: without the digits that float32 adds."""
+    """A rating without the digits that float32 adds."""
     return round(rating, RATING_DECIMALS)
 
 
 def parse_rating(value: object) -> float:
-    """A finite number, from a number or its text. Raises ValueError with the reason otherwise."""
+    """A rating from a number or its text. Raises ValueError with the reason if it is not a finite number."""
     if isinstance(value, str) and not is_number(value):
         raise ValueError(f"the rating {value!r} is not a number" if value else "the rating is empty")
     if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
@@ -153,7 +154,7 @@ def parse_rating(value: object) -> float:
 
 
 def label_name(value: object) -> str:
-    """The name of a label that is text, an integer or a boolean. Raises ValueError with the reason otherwise."""
+    """The name of a label from text, an integer or a boolean. Raises ValueError with the reason for anything else."""
     if isinstance(value, bool):
         return str(value).lower()
     if value is None or value == "":
@@ -164,7 +165,7 @@ def label_name(value: object) -> str:
 
 
 def _sorted(names: list[str]) -> list[str]:
-    """By number where all are numbers ('2' before '10'), else by letter."""
+    """Sorted as numbers if all are numbers ('2' before '10'), else alphabetically."""
     if all(is_number(name) for name in names):
         return sorted(names, key=lambda name: (float(name), name))
     return sorted(names)

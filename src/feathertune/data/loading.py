@@ -1,7 +1,7 @@
-"""From the recipe's `data` section to a `Dataset`: read, check, label, and split where there is no validation.
+"""From the recipe's `data` section to a `Dataset`: read, check, label, and make a validation split if there is none.
 
-Rows stream through; what is kept of them is texts in a mapped file and flat arrays of numbers, so that a million rows
-are never a million Python objects, and take no more memory than their numbers do.
+Rows are streamed. Texts are kept in a memory-mapped file and numbers in flat arrays, so that a million rows are never a
+million Python objects and need no more memory than their numbers.
 """
 
 from __future__ import annotations
@@ -26,31 +26,31 @@ _SKIP_IN_RECIPE = "data.on_bad_row=skip"
 
 
 class BadRowError(UserError):
-    """A row that is no example, where none may be left out; `told_to` says it with another way of leaving rows out."""
+    """A row that cannot be used, although bad rows may not be skipped."""
 
     def __init__(self, bad: BadRow, skip: str | None) -> None:
-        """`skip` is what the caller can be told to add so that such rows are left out; None where nothing is."""
+        """`skip` is the recipe change or option that skips bad rows; None if they cannot be skipped."""
         self._bad = bad
-        default = "Mend or remove it." if skip is None else f"Mend it, or leave such rows out: {skip}"
+        default = "Fix or remove it." if skip is None else f"Fix it, or skip such rows: {skip}"
         super().__init__(bad.reason, where=bad.place, fix=bad.fix or default)
 
-    def told_to(self, skip: str) -> BadRowError:
-        """The same error for a caller whose way of leaving rows out is `skip`."""
+    def with_skip(self, skip: str) -> BadRowError:
+        """The same error with another way to skip bad rows."""
         return BadRowError(self._bad, skip)
 
 
 def load_dataset(section: DataSection, seed: int) -> Dataset:
-    """Read all splits of a source; a missing validation split is made from train with `seed`, or `validation_seed`.
+    """Read all splits of a source. A missing validation split is made from train with `validation_seed` or `seed`.
 
     Raises:
-        UserError: the source cannot be read, a column is missing, a row is bad (unless `on_bad_row: skip`), a split is
+        UserError: the source cannot be read, a column is missing, a row is bad (without `on_bad_row: skip`), a split is
             empty, or train has fewer than two labels.
     """
     source = open_source(section.source, section.revision)
     labels = LabelReader(section.label)
     splits: dict[str, Split] = {}
     bad_rows: list[BadRow] = []
-    for name, split_source in source.splits.items():  # train comes first: it says which labels there are
+    for name, split_source in source.splits.items():  # train comes first: it determines the labels
         if name == "test" and not section.test:
             continue
         splits[name] = _read_split(name, split_source, section, labels, bad_rows, _SKIP_IN_RECIPE)
@@ -67,22 +67,23 @@ def load_dataset(section: DataSection, seed: int) -> Dataset:
 
 
 def load_split(path: Path, section: DataSection, label_names: tuple[str, ...]) -> Split:
-    """Read one labelled file by a finished run's rules, all its rows as one split named after the file.
+    """Read a labelled file by the rules of a finished run, as one split named after the file.
 
-    Of a folder that holds splits, the validation split is read.
+    For a folder with splits, the validation split is read.
 
     Args:
-        section: the run's `data` section; its source is not looked at.
-        label_names: the run's labels, in its order; any other is an unknown label.
+        path: the file or folder.
+        section: the run's `data` section; its source is ignored.
+        label_names: the run's labels in order; all others are errors.
 
     Raises:
-        UserError: not a file that can be read, a column is missing, no rows, or any row is bad: leaving rows out of an
-            evaluation would change what it says.
+        UserError: the file cannot be read, a column is missing, there are no rows, or a row is bad. Bad rows are never
+            skipped here, because that would change the result of an evaluation.
     """
     if not path.exists():
-        raise UserError("there is no such file", where=str(path), fix="Give one labelled file, such as test.tsv.")
+        raise UserError("there is no such file", where=str(path), fix="Give a labelled file, such as test.tsv.")
     splits = open_source(str(path)).splits
-    name = "validation" if path.is_dir() else "train"  # a lone file is a source's train
+    name = "validation" if path.is_dir() else "train"  # a single file is the source's train split
     if name not in splits:
         raise UserError("the folder has no validation split", where=str(path), fix="Give one of its files.")
     section = section.model_copy(update={"on_bad_row": "error"})
@@ -91,18 +92,18 @@ def load_split(path: Path, section: DataSection, label_names: tuple[str, ...]) -
 
 
 def split_validation(train: Split, fraction: float, seed: int) -> tuple[Split, Split]:
-    """Part train into (train, validation): `fraction` of each class, with all copies of a text on one side.
+    """Split train into (train, validation), with `fraction` of each class and all copies of a text on the same side.
 
-    Which texts go depends on the texts and the seed alone, not on their order or on a library's random numbers.
+    The choice depends only on the texts and the seed, not on the order of rows or on a library's random numbers.
 
     Raises:
-        UserError: there is too little to part.
+        UserError: there are too few examples.
     """
     keys, first, group_of_row, sizes = np.unique(
         text_keys(train.texts), return_index=True, return_inverse=True, return_counts=True
     )
     order = np.argsort(_mixed(keys ^ _mixed(np.array([seed], dtype=np.uint64))), kind="stable")
-    group_labels = train.labels[first]  # copies with different labels count as the first of them
+    group_labels = train.labels[first]  # copies with different labels count as the first one
     chosen = np.zeros(len(keys), dtype=bool)
     for label in np.unique(group_labels):
         groups = order[group_labels[order] == label]
@@ -110,7 +111,7 @@ def split_validation(train: Split, fraction: float, seed: int) -> tuple[Split, S
     in_validation = chosen[group_of_row]
     if not in_validation.any():
         raise UserError(
-            f"train's {len(train)} examples are too few to make a validation split from",
+            f"train's {len(train)} examples are too few to make a validation split",
             where=train.file or train.name,
             fix="Add examples, or a validation file.",
         )
@@ -118,7 +119,7 @@ def split_validation(train: Split, fraction: float, seed: int) -> tuple[Split, S
 
 
 def _fill(groups: npt.NDArray[np.intp], sizes: npt.NDArray[np.intp], fraction: float) -> npt.NDArray[np.intp]:
-    """Those of one class's groups, in order, that fill `fraction` of its rows; at least one of them stays."""
+    """The first groups of a class that together make up `fraction` of its rows; at least one row remains."""
     target = min(max(round(float(sizes.sum()) * fraction), 1), int(sizes.sum()) - 1)
     chosen, filled = [], 0
     for group, size in zip(groups.tolist(), sizes.tolist(), strict=True):
@@ -129,7 +130,7 @@ def _fill(groups: npt.NDArray[np.intp], sizes: npt.NDArray[np.intp], fraction: f
 
 
 def _mixed(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """Splitmix64's finalizer: scatters 64-bit values, the same on every machine."""
+    """The finalizer of SplitMix64: scatters 64-bit values, identically on every machine."""
     values = values + np.uint64(0x9E3779B97F4A7C15)
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -144,9 +145,9 @@ def _read_split(
     bad_rows: list[BadRow],
     skip: str | None,
 ) -> Split:
-    """Read one split; rows that are no examples are refused (see `BadRowError` for `skip`), or added to `bad_rows`."""
+    """Read one split. Bad rows raise a `BadRowError` (which documents `skip`), or are added to `bad_rows`."""
     columns = _Columns()
-    already_bad = len(bad_rows)
+    bad_before = len(bad_rows)
     for row in _read_rows(source, section, labels.column):
         bad = row if isinstance(row, BadRow) else columns.add(row, section.text, labels)
         if bad is None:
@@ -155,7 +156,7 @@ def _read_split(
             raise BadRowError(bad, skip)
         bad_rows.append(bad)
     if not columns.rows:
-        raise _empty_split(name, source, bad_rows[already_bad:])
+        raise _empty_split(name, source, bad_rows[bad_before:])
     if name != "train":
         return columns.split(name, source.name, None)
     return columns.split(name, source.name, labels.finalize())
@@ -165,17 +166,17 @@ def _empty_split(name: str, source: SplitSource, bad_rows: list[BadRow]) -> User
     if not bad_rows:
         return UserError(f"the {name} split is empty", where=source.place)
     first = bad_rows[0]
-    why = f"all {len(bad_rows)} rows are bad, the first ({first.place}): {first.reason}"
-    return UserError(f"the {name} split is empty: {why}", where=source.place, fix=first.fix)
+    reason = f"all {len(bad_rows)} rows are bad, the first ({first.place}): {first.reason}"
+    return UserError(f"the {name} split is empty: {reason}", where=source.place, fix=first.fix)
 
 
 def _read_rows(source: SplitSource, section: DataSection, label_column: str) -> Iterator[Row | BadRow]:
-    """The rows of a split, after a look at the columns that the first one has."""
+    """The rows of a split. The columns of the first row are checked."""
     headerless = (section.text, section.label.rating) if section.label.rating is not None else None
-    looked = not source.fixed_columns
+    checked = not source.fixed_columns
     for row in source.read(headerless):
-        if not looked and isinstance(row, Row):
-            looked = True
+        if not checked and isinstance(row, Row):
+            checked = True
             for column, key in ((section.text, "data.text"), (label_column, "data.label")):
                 if column not in row.fields:
                     raise UserError(missing_column(column, list(row.fields)), where=source.place, fix=f"Set {key}.")
@@ -183,21 +184,21 @@ def _read_rows(source: SplitSource, section: DataSection, label_column: str) -> 
 
 
 def missing_column(column: str, columns: list[str]) -> str:
-    """A sentence that says which column is missing, and which there are."""
+    """A message that names the missing column and the existing ones."""
     near = nearest(column, columns)
     listed = ", ".join(repr(name[:60]) for name in columns[:50])
     return f"there is no column {column!r}{f'; did you mean {near!r}?' if near else ''} (the columns are {listed})"
 
 
 class _Columns:
-    """The examples of a split as they are read: texts in a file of Arrow chunks, numbers in flat arrays."""
+    """Collects the examples of a split: texts in a file of Arrow chunks, numbers in flat arrays."""
 
     def __init__(self) -> None:
         self.rows, self._labels, self._ratings = array("q"), array("q"), array("d")
         self._texts = TextWriter()
 
     def add(self, row: Row, text_column: str, labels: LabelReader) -> BadRow | None:
-        """Add one row, or say why it is no example."""
+        """Add one row, or return it as a bad row."""
         try:
             text = _text(row.fields, text_column)
             if labels.column not in row.fields:
@@ -225,7 +226,7 @@ class _Columns:
 
 
 def _text(fields: dict[str, object], column: str) -> str:
-    """The row's text as it is. Raises ValueError with the reason where there is none."""
+    """The unchanged text of a row. Raises ValueError with the reason if there is none."""
     if column not in fields:
         raise ValueError(missing_column(column, list(fields)))
     text = fields[column]
@@ -236,17 +237,17 @@ def _text(fields: dict[str, object], column: str) -> str:
     if not text.strip():
         raise ValueError("the text is empty")
     if "\0" in text:
-        raise ValueError("the text holds a NUL character")
+        raise ValueError("the text contains a NUL character")
     return text
 
 
 def _class_notes(train: Split, names: tuple[str, ...], source: str) -> list[str]:
-    """Note the classes that train has no example of. Raises UserError where it has but one class."""
+    """Notes about classes without examples in train. Raises UserError if train has only one class."""
     seen = np.bincount(train.labels, minlength=len(names)) > 0
     if seen.sum() < 2:
         raise UserError(
-            f"every example of train is labelled {names[int(np.argmax(seen))]!r}: there is nothing to learn",
+            f"every example in train is labelled {names[int(np.argmax(seen))]!r}: there is nothing to learn",
             where=source,
             fix="Check data.label and its threshold.",
         )
-    return [f"train has no example of the label {name!r}" for name, found in zip(names, seen, strict=True) if not found]
+    return [f"train has no example of the label {names[index]!r}" for index in np.flatnonzero(~seen)]

@@ -1,7 +1,7 @@
 """Texts that occur more than once: within a split (duplicates, conflicting labels) and across splits (leaks).
 
-Two texts are the same when they are equal after Unicode NFC, case folding and collapsing white space. They are
-compared by a 64-bit hash: among a million texts, the chance that any two different ones meet is about 3 in 10^8.
+Two texts are the same if they are equal after Unicode NFC, case folding and collapsing white space. They are compared
+by a 64-bit hash: among a million texts, the probability of any collision is about 3 in 10^8.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MAX_PLACES = 5
 
 @dataclass(frozen=True)
 class Repeated:
-    """A text that occurs more than once: the first of its places, and its labels there."""
+    """A text that occurs more than once, with its first places and its labels there."""
 
     text: str
     places: tuple[str, ...]
@@ -34,7 +34,7 @@ class Repeated:
 
 @dataclass(frozen=True)
 class Duplicates:
-    """Within one split: `rows` repeat an earlier row; `conflicts` texts have copies with different labels."""
+    """Within one split: `rows` is the number of repeated rows, `conflicts` that of texts with different labels."""
 
     rows: int
     conflicts: int
@@ -43,7 +43,7 @@ class Duplicates:
 
 @dataclass(frozen=True)
 class Leak:
-    """`rows` of the split `second` have a text that is also in the split `first`."""
+    """`rows` is the number of rows in the split `second` whose text is also in the split `first`."""
 
     first: str
     second: str
@@ -53,14 +53,14 @@ class Leak:
 
 @dataclass(frozen=True)
 class Overlap:
-    """Everything that occurs more than once: by split, and between each two splits."""
+    """All repeated texts: within each split, and between each pair of splits."""
 
     duplicates: dict[str, Duplicates]
     leaks: tuple[Leak, ...]
 
 
 def find_overlap(dataset: Dataset) -> Overlap:
-    """Duplicates of each split, and leaks between each two (only pairs that share a text are listed)."""
+    """Find the duplicates of each split, and the leaks between each pair that shares a text."""
     keys = {name: text_keys(split.texts) for name, split in dataset.splits.items()}
     duplicates = {
         name: _find_duplicates(split, keys[name], dataset.label_names) for name, split in dataset.splits.items()
@@ -70,9 +70,9 @@ def find_overlap(dataset: Dataset) -> Overlap:
 
 
 def normalized(text: str) -> str:
-    """The text as it is compared: NFC, case folded, runs of white space as one space."""
+    """The form in which texts are compared: NFC, case folded, with single spaces."""
     if not text.isascii():
-        # Folding may leave a decomposed character behind, hence the second NFC.
+        # Case folding may decompose a character, hence the second NFC.
         text = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
     return " ".join(text.casefold().split())
 
@@ -86,12 +86,12 @@ def text_keys(texts: pa.ChunkedArray) -> npt.NDArray[np.uint64]:
 
 
 def _find_duplicates(split: Split, keys: npt.NDArray[np.uint64], names: tuple[str, ...]) -> Duplicates:
-    order = np.argsort(keys, kind="stable")  # copies side by side, each run in the order of the rows
+    order = np.argsort(keys, kind="stable")  # copies are adjacent, each run in the order of the rows
     starts = np.flatnonzero(np.concatenate(([True], keys[order][1:] != keys[order][:-1])))
     labels = split.labels[order]
     conflicting = np.minimum.reduceat(labels, starts) != np.maximum.reduceat(labels, starts)
     sizes = np.diff(np.append(starts, len(order)))
-    # Conflicts are shown first, then what comes first in the file.
+    # Show conflicts first, then the rest in the order of the file.
     repeated = np.flatnonzero(sizes > 1)
     shown = repeated[np.lexsort((order[starts[repeated]], ~conflicting[repeated]))][:MAX_EXAMPLES]
     return Duplicates(

@@ -1,14 +1,14 @@
-r"""Strict streaming readers: a tsv, csv, jsonl, parquet or txt file in, one `Row` or `BadRow` at a time out.
+r"""Strict streaming readers of tsv, csv, jsonl, parquet and txt files, which yield one `Row` or `BadRow` at a time.
 
-Nothing is guessed and nothing is mended: 'NA', 'null', quotes and emoji are text like any other, and a row that does
-not fit comes out as a `BadRow` with its line, for the caller to refuse or to list. What makes the whole file useless
-(missing, no header, not Parquet) raises UserError. Memory does not grow with the file.
+Nothing is guessed or repaired: 'NA', 'null', quotes and emoji are ordinary text. A row that does not fit becomes a
+`BadRow` with its line, which the caller can refuse or list. A file that is useless as a whole (missing, no header, not
+Parquet) raises a UserError. Memory use does not grow with the file.
 
-- tsv: tabs separate, quotes are plain characters, only '\n' ends a line (a CRLF's '\r' is dropped).
-- csv: RFC 4180; a quoted field may hold commas, tabs and line ends. A row's line is the one it starts on.
-- jsonl: one object a line. A repeated key, NaN and Infinity are errors.
-- parquet: columns of text, numbers and booleans; others cannot be a text or a label and are left out.
-- txt: one text a line, as the column `text`.
+- tsv: fields are separated by tabs, quotes are plain characters, and only '\n' or '\r\n' ends a line.
+- csv: RFC 4180; a quoted field may contain commas, tabs and line ends. A row's line is the one it starts on.
+- jsonl: one object per line. Repeated keys, NaN and Infinity are errors.
+- parquet: columns of text, numbers and booleans; all others are ignored, as they cannot be texts or labels.
+- txt: one text per line, in the column `text`.
 """
 
 from __future__ import annotations
@@ -19,28 +19,25 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from feathertune.data.example import BadRow
+from feathertune.data.lines import MAX_LINE, Lines, Problem, without_line_end
+from feathertune.data.texts import has_surrogates
 from feathertune.errors import UserError, in_short
 
-MAX_LINE = 64 * 2**20  # bytes; a longer 'line' is a file of another kind, and would have to be held whole
 BATCH_ROWS = 4096
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
-_SAVE_AS_UTF_8 = "Save the file as UTF-8."
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
-# The csv module refuses fields above 131,072 characters unless told otherwise; the limit is the process's own.
+# By default the csv module refuses fields of more than 131,072 characters. The limit is one of the whole process.
 csv.field_size_limit(max(MAX_LINE, csv.field_size_limit()))
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row: `place` is `file:line` for messages, `row` its 1-based line (or row), `fields` column -> value."""
+    """One row: `place` is `file:line` for messages, `row` the 1-based line (or row), `fields` column -> value."""
 
     place: str
     row: int
@@ -52,11 +49,11 @@ def read_rows(path: Path, headerless_columns: tuple[str, ...] | None = None) -> 
 
     Args:
         path: the file.
-        headerless_columns: the columns of a .tsv without a header (Google's layout: text TAB rating). A .tsv is taken
-            for one when its first line has exactly as many fields and the last of them is a number.
+        headerless_columns: the columns of a .tsv without a header (Google's layout: text TAB rating). A .tsv has no
+            header if its first line has exactly as many fields and the last of them is a number.
 
     Raises:
-        UserError: no such file, another kind of file, an empty file, an unreadable or ambiguous header.
+        UserError: the file is missing, of another kind or empty, or its header is unreadable or ambiguous.
     """
     if not path.is_file():
         raise UserError("there is no such file", where=str(path))
@@ -64,21 +61,21 @@ def read_rows(path: Path, headerless_columns: tuple[str, ...] | None = None) -> 
         return _read_tsv(path, headerless_columns)
     if path.suffix.lower() not in _READERS:
         kinds = ", ".join(sorted(DATA_SUFFIXES | {".txt"}))
-        raise UserError(f"files of kind {path.suffix!r} cannot be read", where=str(path), fix=f"Give one of {kinds}.")
+        raise UserError(f"files of type {path.suffix!r} cannot be read", where=str(path), fix=f"Give one of {kinds}.")
     return _READERS[path.suffix.lower()](path)
 
 
 def is_number(text: str) -> bool:
-    """Whether `text` is a plain decimal number in ASCII: no white space, underscores, nan or infinity."""
+    """Whether `text` is a plain decimal number in ASCII, without white space, underscores, nan or infinity."""
     return _NUMBER.fullmatch(text) is not None
 
 
 def rows_of_batch(batch: pa.RecordBatch | pa.Table, place: str, first: int) -> Iterator[Row | BadRow]:
-    """The rows of an Arrow batch, numbered from `first` (1-based), with places `place:number`."""
+    """The rows of an Arrow batch, numbered from `first` (1-based); the place of a row is `place:number`."""
     batch = batch.select([field.name for field in batch.schema if _is_scalar(field.type)])
     try:
         rows = batch.to_pylist()
-    except UnicodeDecodeError:  # Arrow does not check text as it reads; find the rows that are to blame
+    except UnicodeDecodeError:  # Arrow does not validate text when reading: find the bad rows
         rows = None
     for index in range(batch.num_rows):
         number = first + index
@@ -92,7 +89,7 @@ def rows_of_batch(batch: pa.RecordBatch | pa.Table, place: str, first: int) -> I
 
 def _read_tsv(path: Path, headerless_columns: tuple[str, ...] | None) -> Iterator[Row | BadRow]:
     with path.open("rb") as file:
-        lines = _Lines(file, path)
+        lines = Lines(file, path)
         first = _split_tabs(_header_line(lines, path))
         if headerless_columns and len(first) == len(headerless_columns) and is_number(first[-1]):
             columns: Sequence[str] = headerless_columns
@@ -105,7 +102,7 @@ def _read_tsv(path: Path, headerless_columns: tuple[str, ...] | None) -> Iterato
 
 def _read_csv(path: Path) -> Iterator[Row | BadRow]:
     with path.open("rb") as file:
-        lines = _Lines(file, path)
+        lines = Lines(file, path)
         reader = csv.reader(lines, strict=True)
         columns: Sequence[str] | None = None
         while True:
@@ -117,7 +114,7 @@ def _read_csv(path: Path) -> Iterator[Row | BadRow]:
                 break
             except csv.Error as error:
                 through = f" in lines {start} to {lines.number}" if lines.number > start else ""
-                values, problem = [], lines.take_problem() or _Problem(f"not valid CSV{through}: {error}")
+                values, problem = [], lines.take_problem() or Problem(f"not valid CSV{through}: {error}")
             if columns is None:
                 if problem is not None:
                     raise UserError(problem.reason, where=f"{path}:{start}", fix=problem.fix)
@@ -130,7 +127,7 @@ def _read_csv(path: Path) -> Iterator[Row | BadRow]:
 
 def _read_jsonl(path: Path) -> Iterator[Row | BadRow]:
     with path.open("rb") as file:
-        lines = _Lines(file, path)
+        lines = Lines(file, path)
         for line in lines:
             place, problem = f"{path}:{lines.number}", lines.take_problem()
             if problem is not None:
@@ -148,9 +145,9 @@ def _read_jsonl(path: Path) -> Iterator[Row | BadRow]:
 
 def _read_txt(path: Path) -> Iterator[Row | BadRow]:
     with path.open("rb") as file:
-        lines = _Lines(file, path)
+        lines = Lines(file, path)
         for line in lines:
-            yield _row(path, lines.number, ("text",), [_without_line_end(line)], lines.take_problem())
+            yield _row(path, lines.number, ("text",), [without_line_end(line)], lines.take_problem())
 
 
 def _read_parquet(path: Path) -> Iterator[Row | BadRow]:
@@ -172,74 +169,10 @@ _READERS: dict[str, Callable[[Path], Iterator[Row | BadRow]]] = {
     ".parquet": _read_parquet,
     ".txt": _read_txt,
 }
-DATA_SUFFIXES = frozenset({".tsv", ".csv", ".jsonl", ".parquet"})  # the kinds that can hold labelled data
+DATA_SUFFIXES = frozenset({".tsv", ".csv", ".jsonl", ".parquet"})  # the types that can contain labelled data
 
 
-class _Problem(NamedTuple):
-    """What is wrong with a line, and what mends it where the whole file is to be saved anew."""
-
-    reason: str
-    fix: str | None = None
-
-
-class _Lines:
-    r"""The lines of a UTF-8 file, each with its '\n', counted, with a note of what is wrong with them.
-
-    A line that is not UTF-8 or holds a NUL is handed on all the same (so that the csv module keeps its place), and
-    `take_problem` tells what was wrong with the lines since it was last asked.
-    """
-
-    def __init__(self, file: BinaryIO, path: Path) -> None:
-        self.number = 0
-        self._file, self._path = file, path
-        self._problem: _Problem | None = None
-
-    def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        raw = self._file.readline(MAX_LINE + 1)
-        if not raw:
-            raise StopIteration
-        self.number += 1
-        if self.number == 1:
-            _refuse_other_kinds_of_text(raw, self._path)
-            raw = raw.removeprefix(_BYTE_ORDER_MARK)
-        if len(raw) > MAX_LINE:
-            raise UserError(
-                f"the line is longer than {MAX_LINE:,} bytes",
-                where=f"{self._path}:{self.number}",
-                fix="Is this a text file with one row a line?",
-            )
-        if b"\0" in raw:
-            self._note(f"a NUL byte at position {raw.index(0) + 1} of line {self.number}")
-        try:
-            return raw.decode()
-        except UnicodeDecodeError as error:
-            self._note(f"not valid UTF-8: byte 0x{raw[error.start]:02x} at position {error.start + 1}")
-            return raw.decode(errors="replace")
-
-    def take_problem(self) -> _Problem | None:
-        problem, self._problem = self._problem, None
-        return problem
-
-    def _note(self, reason: str) -> None:
-        self._problem = self._problem or _Problem(reason, _SAVE_AS_UTF_8)
-
-
-def _refuse_other_kinds_of_text(first: bytes, path: Path) -> None:
-    r"""Refuse a file in UTF-16, or one whose lines end in '\r' alone: `first`, its first line, is then all of it."""
-    if first.startswith(_UTF_16_MARKS):
-        raise UserError("the file is UTF-16 text, and only UTF-8 is read", where=str(path), fix=_SAVE_AS_UTF_8)
-    if not first.endswith(b"\n") and b"\r" in first.rstrip(b"\r"):
-        raise UserError(
-            r"the file is a single line: it has carriage returns ('\r') where newlines ('\n') should end the lines",
-            where=str(path),
-            fix="Save the file with the line ends of Unix or Windows.",
-        )
-
-
-def _row(path: Path, line: int, columns: Sequence[str], values: list[str], problem: _Problem | None) -> Row | BadRow:
+def _row(path: Path, line: int, columns: Sequence[str], values: list[str], problem: Problem | None) -> Row | BadRow:
     place = f"{path}:{line}"
     if problem is not None:
         return BadRow(place, problem.reason, problem.fix)
@@ -250,7 +183,7 @@ def _row(path: Path, line: int, columns: Sequence[str], values: list[str], probl
     return Row(place, line, dict(zip(columns, values, strict=True)))
 
 
-def _header_line(lines: _Lines, path: Path) -> str:
+def _header_line(lines: Lines, path: Path) -> str:
     header = next(lines, "")
     if not header.strip():
         raise _empty_file(path)
@@ -274,15 +207,11 @@ def _empty_file(path: Path) -> UserError:
 
 
 def _split_tabs(line: str) -> list[str]:
-    return _without_line_end(line).split("\t")
-
-
-def _without_line_end(line: str) -> str:
-    return line[:-1].removesuffix("\r") if line.endswith("\n") else line
+    return without_line_end(line).split("\t")
 
 
 def _json_object(line: str) -> dict[str, object]:
-    """The object that `line` holds. Raises ValueError with the reason where it holds none."""
+    """The JSON object in `line`. Raises ValueError with the reason if there is none."""
     if not line.strip():
         raise ValueError("the line is empty")
     try:
@@ -293,15 +222,10 @@ def _json_object(line: str) -> dict[str, object]:
         raise ValueError("not readable JSON: nested too deeply") from None
     if not isinstance(value, dict):
         raise ValueError("not a JSON object ({...})")
-    if "\\u" in line:  # only an escape can name half of a surrogate pair, which is no character and has no UTF-8
+    if "\\u" in line:  # only an escape can be half of a surrogate pair
         for name, field in value.items():
-            if any(
-                "\ud800" <= character <= "\udfff"
-                for text in (name, field)
-                if isinstance(text, str)
-                for character in text
-            ):
-                raise ValueError(f"{name!r} holds half of a surrogate pair, which is not a character")
+            if any(isinstance(text, str) and has_surrogates(text) for text in (name, field)):
+                raise ValueError(f"{name!r} contains half of a surrogate pair, which is not a character")
     return value
 
 
@@ -310,7 +234,7 @@ def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(fields) != len(pairs):
         names = [name for name, _ in pairs]
         repeated = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the key {repeated!r} is there twice")
+        raise ValueError(f"the key {repeated!r} appears twice")
     return fields
 
 

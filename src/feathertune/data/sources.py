@@ -1,7 +1,7 @@
-"""Where rows come from: a source's name in, the rows of each split and what pins them out.
+"""Opening a data source by its name: the rows of each split, and a commit or checksums that pin them.
 
-A source is `sample` (ships with Feathertune), a folder, a file, or a Hub dataset id. What exists on disk is never
-taken for a Hub id. The Hub's data is pinned to a commit, and nothing that it holds is ever executed.
+A source is `sample` (included in Feathertune), a folder, a file, or a Hub dataset id. A name that exists on disk is
+never a Hub id. Data from the Hub is pinned to a commit, and no code from it is ever executed.
 """
 
 from __future__ import annotations
@@ -15,18 +15,12 @@ from typing import Any
 import pyarrow.compute as pc
 
 from feathertune.data.example import BadRow
-from feathertune.data.readers import (
-    BATCH_ROWS,
-    DATA_SUFFIXES,
-    Row,
-    read_rows,
-    rows_of_batch,
-)
+from feathertune.data.readers import BATCH_ROWS, DATA_SUFFIXES, Row, read_rows, rows_of_batch
 from feathertune.errors import UserError, in_short
 from feathertune.system.files import expanded, sha256
 
 SAMPLE_FOLDER = Path(__file__).parent / "sample"
-SPLITS = ("train", "validation", "test")  # in the order in which they are read: train says what labels there are
+SPLITS = ("train", "validation", "test")  # in reading order: train determines the labels
 SPLIT_NAMES = {"train": "train", "test": "test"} | dict.fromkeys(("dev", "validation", "val", "valid"), "validation")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)  # owner/name, or the bare name of an old dataset
@@ -35,13 +29,13 @@ _KINDS = ", ".join(sorted(DATA_SUFFIXES))
 
 @dataclass(frozen=True)
 class SplitSource:
-    """The rows of one split, to be read as often as one likes.
+    """One split, whose rows can be read repeatedly.
 
     Attributes:
-        place: for messages: the file's path, or Hub id and split.
-        name: the file's name, or the Hub's split.
-        read: called with the columns of a headerless file (or None), gives the rows.
-        fixed_columns: whether all rows have the same columns (not so in jsonl).
+        place: the file's path, or Hub id and split, for messages.
+        name: the file's name, or the Hub's name of the split.
+        read: (columns of a headerless file, or None) -> the rows.
+        fixed_columns: whether all rows have the same columns (not in jsonl).
     """
 
     place: str
@@ -52,7 +46,7 @@ class SplitSource:
 
 @dataclass(frozen=True)
 class Source:
-    """Split name (train, validation, test) -> its rows; `origin` pins them; `notes` are for the reader."""
+    """Split name (train, validation, test) -> split; `origin` pins the source; `notes` are for the user."""
 
     splits: dict[str, SplitSource]
     origin: dict[str, object]
@@ -60,16 +54,16 @@ class Source:
 
 
 def open_source(source: str, revision: str | None = None) -> Source:
-    """Find out what `source` is, and open it. `revision` goes with a Hub id.
+    """Open `source`, whatever it is. `revision` is only for a Hub id.
 
     Raises:
-        UserError: it is nothing that can be read; the message says what was tried.
+        UserError: it cannot be read; the message says what was tried.
     """
     path = SAMPLE_FOLDER if source == "sample" else expanded(source)
     if not path.exists() and _looks_like_hub_id(source):
         return _open_hub(source, revision)
     if revision is not None:
-        raise UserError("a revision goes with a Hub dataset id, not with files", where="data.revision")
+        raise UserError("a revision belongs to a Hub dataset id, not to local files", where="data.revision")
     if path.is_dir():
         return _open_folder(path)
     if path.is_file():
@@ -89,7 +83,7 @@ def _open_folder(folder: Path) -> Source:
             continue
         split = SPLIT_NAMES.get(path.stem)
         if split is None:
-            notes.append(f"{path.name} is not read: its name is not that of a split ({', '.join(SPLIT_NAMES)})")
+            notes.append(f"{path.name} is not read: it is not named after a split ({', '.join(SPLIT_NAMES)})")
         elif split in files:
             raise UserError(
                 f"{files[split].name} and {path.name} are both the {split} split", where=str(folder), fix="Keep one."
@@ -100,7 +94,7 @@ def _open_folder(folder: Path) -> Source:
         raise UserError(
             "the folder has no train file",
             where=str(folder),
-            fix=f"It should hold `train`, `dev` or `validation`, and optionally `test`, each one of {_KINDS}.",
+            fix=f"It needs `train`, and may have `dev` or `validation`, and `test`, each one of {_KINDS}.",
         )
     files = {split: files[split] for split in SPLITS if split in files}
     splits = {split: _file_split(path) for split, path in files.items()}
@@ -117,7 +111,7 @@ def _file_split(path: Path) -> SplitSource:
 
 
 def _open_hub(hub_id: str, revision: str | None) -> Source:
-    """The splits of a Hub dataset at one commit. Other splits than train, validation and test are left out."""
+    """The train, validation and test splits of a Hub dataset at one commit. Other splits are ignored."""
     hub_id, commit = _resolve(hub_id, revision)
     tables = _download(hub_id, commit)
     splits: dict[str, SplitSource] = {}
@@ -137,13 +131,13 @@ def _open_hub(hub_id: str, revision: str | None) -> Source:
 
 
 def _hub_split(hub_id: str, name: str, table: Any) -> SplitSource:
-    """The rows of one `datasets.Dataset`; the integers of a ClassLabel become their names."""
+    """One `datasets.Dataset` as a split; the integers of a ClassLabel become its names."""
     place = f"{hub_id}/{name}"
     class_names = _class_names(table)
 
     def read(_: tuple[str, ...] | None) -> Iterator[Row | BadRow]:
         first = 1
-        # The arrow format hands out what is stored: no image or audio file is decoded.
+        # The arrow format returns the stored values, so that no image or audio file is decoded.
         for batch in table.with_format("arrow").iter(BATCH_ROWS):
             for row in rows_of_batch(batch, place, first):
                 if isinstance(row, Row):
@@ -156,7 +150,7 @@ def _hub_split(hub_id: str, name: str, table: Any) -> SplitSource:
 
 
 def _class_names(table: Any) -> dict[str, list[str]]:
-    """Column -> the names of its classes, for each ClassLabel."""
+    """Column -> class names, for each ClassLabel."""
     from datasets import ClassLabel
 
     return {column: feature.names for column, feature in table.features.items() if isinstance(feature, ClassLabel)}
@@ -170,24 +164,24 @@ def _is_unlabelled(table: Any) -> bool:
 
 
 def _class_name(value: object, names: list[str]) -> str | None:
-    """The name of a ClassLabel's integer, or None: the Hub writes -1 where there is no label."""
+    """The class name of a ClassLabel's integer; None for -1, which stands for a missing label."""
     return names[value] if isinstance(value, int) and 0 <= value < len(names) else None
 
 
 def _resolve(hub_id: str, revision: str | None) -> tuple[str, str]:
-    """The dataset's present id and the commit that `revision` (default: the main branch) stands for."""
+    """The dataset's current id, and the commit of `revision` (by default, of the main branch)."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
     if revision is not None and _COMMIT.fullmatch(revision):
-        return hub_id, revision  # a whole commit needs no look-up, so a cached dataset works without a network
+        return hub_id, revision  # a full commit hash needs no request, so a cached dataset works offline
     try:
         info = HfApi().dataset_info(hub_id, revision=revision)
     except GatedRepoError:
         raise UserError(
-            "this Hub dataset is gated: its owner wants to know who reads it",
+            "this Hub dataset is gated",
             where=hub_id,
-            fix="Accept its terms on its page there, then `hf auth login`.",
+            fix="Accept its terms on the Hub, then `hf auth login`.",
         ) from None
     except RevisionNotFoundError:
         raise UserError(f"the Hub dataset {hub_id} has no revision {revision!r}", where="data.revision") from None
@@ -197,25 +191,25 @@ def _resolve(hub_id: str, revision: str | None) -> tuple[str, str]:
             where=hub_id,
             fix="Check the spelling; for a private dataset, `hf auth login`.",
         ) from None
-    except Exception as error:  # offline mode, no network, the Hub is down: its HTTP library's errors are its own
+    except Exception as error:  # offline mode, no network or the Hub is down; the HTTP library has errors of its own
         raise UserError(
-            f"there is no such file or folder, and the Hub cannot be asked for such a dataset: {in_short(error)}",
+            f"there is no such file or folder, and the Hub cannot be reached: {in_short(error)}",
             where=hub_id,
-            fix="Correct the path, or go online (HF_HUB_OFFLINE unset), or give a folder, a file or `sample`.",
+            fix="Correct the path, or go online (unset HF_HUB_OFFLINE), or give a folder, a file or `sample`.",
         ) from error
     if info.sha is None:
-        raise UserError("the Hub does not say which commit this dataset is at, so it cannot be pinned", where=hub_id)
+        raise UserError("the Hub does not report the commit of this dataset, so it cannot be pinned", where=hub_id)
     return info.id, info.sha
 
 
 def _download(hub_id: str, commit: str) -> Any:
-    """The `datasets.DatasetDict` of a commit, downloaded or from the cache."""
+    """The `datasets.DatasetDict` of a commit, from the cache or downloaded."""
     from datasets import load_dataset
 
     try:
-        # datasets 4 and later cannot run a repository's code at all, so there is nothing to switch off.
+        # datasets 4 and later never run a repository's code, so there is no option to disable it.
         return load_dataset(hub_id, revision=commit)
-    except Exception as error:  # whatever the Hub holds, it is the user's choice of data that cannot be read
+    except Exception as error:  # whatever the error is, the chosen data cannot be read
         raise UserError(f"the Hub dataset cannot be loaded: {in_short(error)}", where=hub_id) from error
 
 

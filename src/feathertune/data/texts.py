@@ -1,4 +1,4 @@
-"""The texts of a split: written as they are read, into an Arrow table that is mapped and not held in memory."""
+"""The texts of a split, written while they are read to an Arrow table that is memory-mapped."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import pyarrow as pa
 from feathertune.system.spool import Spool
 
 CHUNK_TEXTS = 8192
-CHUNK_CHARACTERS = 2**24  # waiting for their chunk to be written; Arrow's strings end at 2 GiB a chunk
-MAX_JOINED = 2**28  # bytes of texts that `take` joins in memory
+CHUNK_CHARACTERS = 2**24  # limit of a chunk in characters; Arrow's strings allow 2 GiB per chunk
+MAX_JOINED = 2**28  # bytes of texts that `take` may join in memory
 _SCHEMA = pa.schema([pa.field("text", pa.string())])
 
 
 class TextWriter:
-    """Takes texts one by one or by the chunk; `finish` gives them back as one Arrow column."""
+    """Collects texts, one by one or as columns; `finish` returns them as one Arrow column."""
 
     def __init__(self) -> None:
         self._spool = Spool()
@@ -52,7 +52,7 @@ class TextWriter:
 
 
 class StoredTexts(Sequence[str]):
-    """An Arrow column of N texts as a sequence of Python strings, each made when it is asked for."""
+    """An Arrow column of N texts as a sequence of Python strings, which are created on access."""
 
     def __init__(self, column: pa.ChunkedArray) -> None:
         self._column = column
@@ -74,17 +74,17 @@ class StoredTexts(Sequence[str]):
 
 
 def iterate(texts: pa.ChunkedArray) -> Iterator[str]:
-    """The texts as Python strings, a few thousand of them alive at a time."""
+    """The texts as Python strings, of which only a few thousand exist at a time."""
     for chunk in texts.chunks:
         for start in range(0, len(chunk), CHUNK_TEXTS):
             yield from chunk.slice(start, CHUNK_TEXTS).to_pylist()
 
 
 def take(texts: pa.ChunkedArray, indices: npt.NDArray[np.int64]) -> pa.ChunkedArray:
-    """The texts at `indices` ([M]), in that order; quick where they ascend, more or less.
+    """The texts at `indices` ([M]), in that order; fast if the indices are roughly ascending.
 
-    Arrow's own `take` first joins all chunks in memory; here only those that a few thousand indices span, and none
-    where the texts are so long that they would be too much for one chunk.
+    Arrow's own `take` joins all chunks in memory. Here only the chunks spanned by a few thousand indices are joined,
+    and none if that would exceed MAX_JOINED.
     """
     writer = TextWriter()
     for start in range(0, len(indices), CHUNK_TEXTS):
@@ -97,3 +97,8 @@ def take(texts: pa.ChunkedArray, indices: npt.NDArray[np.int64]) -> pa.ChunkedAr
             for index in some:
                 writer.add(texts[int(index)].as_py())
     return writer.finish()
+
+
+def has_surrogates(text: str) -> bool:
+    """Whether it contains half of a surrogate pair, which is no character and has no UTF-8."""
+    return any("\ud800" <= character <= "\udfff" for character in text)

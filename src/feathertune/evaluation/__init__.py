@@ -1,1 +1,1 @@
-"""What a model said, how good that is, and how sure one can be: logits -> `Predictions` -> `Metrics` -> tables."""
+"""How good predictions are, and how certain that is: `Predictions` -> `Metrics`, calibration, error analysis."""

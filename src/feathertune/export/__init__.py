@@ -1,1 +1,1 @@
-"""Exports: what was trained, in the files other runtimes read, each checked against the evaluated predictions."""
+"""Exports: the trained model in files that other runtimes read, each checked against the evaluated predictions."""

@@ -1,7 +1,7 @@
-"""ExecuTorch: a program for phones and embedded Linux, its linear layers computed by XNNPACK.
+"""ExecuTorch: a program for phones and embedded Linux whose linear layers XNNPACK computes.
 
-A quantized layer is written as the operators that XNNPACK's partitioner takes for its own kernels: rows quantized to
-int8 as they come (qd8) times int8 weights a channel (qc8w) or int4 weights in groups of 32 (qb4w). The integers and
+A quantized layer is written in the operators that XNNPACK's partitioner maps to its own kernels: rows dynamically
+quantized to int8 (qd8) times int8 weights per channel (qc8w) or int4 weights in groups of 32 (qb4w). The integers and
 scales are the run's own: nothing is quantized here.
 """
 
@@ -32,7 +32,7 @@ from feathertune.system.files import atomic_path
 
 
 class XnnpackLinear(nn.Module):
-    """An `IntegerLinear` in the operators that XNNPACK's partitioner knows."""
+    """An `IntegerLinear` in operators that XNNPACK's partitioner knows."""
 
     bias_O: Tensor | None
 
@@ -69,7 +69,7 @@ class XnnpackLinear(nn.Module):
 
 
 def write_executorch(classifier: SingleTextClassifier, path: Path) -> None:
-    """Write the program: `input_ids` [1, L] int64, L from 1 to the longest -> logits [1, C].
+    """Write the program: `input_ids` [1, L] int64, L from 1 to the maximum length -> logits [1, C].
 
     Raises:
         UserError: the extra is not installed.
@@ -114,12 +114,12 @@ class ExecutorchRuntime:
 
 
 def require_executorch() -> None:
-    """Raise a UserError that names the extra where what exports is missing."""
+    """Raise a UserError that names the extra if the exporter is not installed."""
     _import("executorch.exir")
 
 
 def _import(name: str) -> None:
-    """Import a part of executorch or raise a UserError; running a program takes far less of it than writing one."""
+    """Import a part of executorch or raise a UserError; running a program needs far less of it than writing one."""
     try:
         with _quiet():
             importlib.import_module(name)
@@ -140,7 +140,7 @@ def _replace_integer_layers(model: nn.Module) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence what executorch and torchao say about themselves while they are imported and while they lower."""
+    """Silence executorch's and torchao's messages while they are imported and while they lower the model."""
     before = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:

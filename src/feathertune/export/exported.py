@@ -1,4 +1,4 @@
-"""An export folder, asked about texts: by onnxruntime or ExecuTorch, with the tokenizers library."""
+"""Predicting with an export folder: onnxruntime or ExecuTorch, and the tokenizers library."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from feathertune.errors import UserError, in_short
-from feathertune.folders.export import ExportDescription, ExportFolder, read_description
+from feathertune.folders.export import ExportDescription, ExportFolder
 from feathertune.prediction.decision import Decision
 from feathertune.recipe.schema import DataSection
 from feathertune.system.files import read_json
@@ -20,7 +20,7 @@ TOKEN_BUDGET = 1024  # tokens of a batch
 
 
 class Runtime(Protocol):
-    """What runs an artefact."""
+    """Runs an exported model."""
 
     def logits(self, ids_BL: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """[B, L] token ids of texts of one length -> [B, C]."""
@@ -28,21 +28,21 @@ class Runtime(Protocol):
 
 
 class ExportedModel:
-    """An export folder's answers. Nothing of torch's training side is used."""
+    """An export folder that predicts. Nothing of the training code is used."""
 
     def __init__(self, path: Path, threads: int | None = None) -> None:
         """Open the export folder at `path`.
 
         Args:
-            threads: that onnxruntime computes with; by default one for each core.
+            threads: of onnxruntime; by default one per core.
 
         Raises:
-            UserError: it is damaged, of a target that has no runtime here, or its runtime is not installed.
+            UserError: the folder is damaged, its target has no runtime here, or the runtime is not installed.
         """
         from tokenizers import Tokenizer
 
         folder = ExportFolder(path)
-        self.description: ExportDescription = read_description(folder)
+        self.description = ExportDescription.read(folder.description)
         _require_runtime(folder, self.description)
         names = read_json(folder.labels)
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
@@ -56,18 +56,18 @@ class ExportedModel:
 
     @property
     def data(self) -> DataSection:
-        """How the data was laid out that the model was trained on."""
+        """The layout of the data that the model was trained on."""
         return self.description.data
 
     @property
     def decision(self) -> Decision:
-        """How its logits become answers."""
+        """How its logits become labels."""
         return Decision(self.description.temperature, self.description.threshold)
 
     def logits(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """[N, C] float32, in the order of `texts`.
 
-        A batch holds texts of one length: nothing is padded, and no text's answer depends on another.
+        A batch holds texts of one length: nothing is padded, and no text's prediction depends on another's.
         """
         ids = [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
         lengths_N = np.array([len(row) for row in ids], dtype=np.int64)
@@ -85,7 +85,7 @@ class ExportedModel:
 
 
 class OnnxRuntime:
-    """model.onnx in onnxruntime, on the processor."""
+    """model.onnx in onnxruntime, on the CPU."""
 
     def __init__(self, path: Path, threads: int | None = None) -> None:
         try:
@@ -99,11 +99,11 @@ class OnnxRuntime:
                 str(path), session_options(threads), providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # onnxruntime's exceptions have no common type of their own
-            told, fix = in_short(error), None
-            if "opset" in told:  # 'Current official support for domain ai.onnx is till opset N'
-                have = f"onnxruntime {onnxruntime.__version__}"
-                fix = f"Here is {have}: pip install -U onnxruntime, or export with a lower --opset."
-            raise UserError(f"onnxruntime cannot load the model: {told}", where=str(path), fix=fix) from None
+            message, fix = in_short(error), None
+            if "opset" in message:  # 'Current official support for domain ai.onnx is till opset N'
+                installed = f"onnxruntime {onnxruntime.__version__}"
+                fix = f"Installed is {installed}: pip install -U onnxruntime, or export with a lower --opset."
+            raise UserError(f"onnxruntime cannot load the model: {message}", where=str(path), fix=fix) from None
 
     def logits(self, ids_BL: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """[B, L] -> [B, C]."""
@@ -113,14 +113,15 @@ class OnnxRuntime:
 
 
 def session_options(threads: int | None = None) -> Any:
-    """How onnxruntime computes an export: with so many threads, and with integer products that are exact."""
+    """Onnxruntime's options for an export: the number of threads, and exact integer products."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     if threads is not None:
         options.intra_op_num_threads = threads
     if not processor_flags() & {"avx512_vnni", "avx_vnni"}:
-        # Without VNNI, x86 adds pairs of uint8 x int8 products in int16, which saturates. This is exact and slower.
+        # Without VNNI, x86 adds pairs of uint8 x int8 products in int16, which saturates. This option is exact and
+        # slower.
         options.add_session_config_entry("session.x64quantprecision", "1")
     options.log_severity_level = 3
     return options

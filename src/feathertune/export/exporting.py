@@ -1,4 +1,4 @@
-"""One export, from a finished run to a checked folder: write, ask the artefact, compare, keep or set aside."""
+"""One export, from a finished run to a checked folder: write, predict with the artefact, compare, keep or set aside."""
 
 from __future__ import annotations
 
@@ -14,18 +14,10 @@ from feathertune.errors import UserError
 from feathertune.export.onnx import check_opset
 from feathertune.export.parity import Parity, compare
 from feathertune.export.targets import TARGETS
-from feathertune.folders.export import (
-    FORMAT,
-    ExportDescription,
-    ExportFolder,
-    ExportPrecision,
-    Target,
-    write_description,
-)
-from feathertune.folders.run import open_run
+from feathertune.folders.export import ExportDescription, ExportFolder, ExportPrecision, Target
+from feathertune.folders.opened import OpenedRun
 from feathertune.prediction.files import read_predictions
 from feathertune.prediction.predictions import Predictions
-from feathertune.recipe.files import load_recipe
 from feathertune.recipe.schema import Recipe
 from feathertune.run.evaluate import own_split
 from feathertune.run.load import TrainedModel, load_trained
@@ -36,14 +28,14 @@ SPLIT = "validation"
 
 @dataclass(frozen=True)
 class Export:
-    """A finished export: where it is (set aside, if refused), and how it compares."""
+    """A finished export: its folder (set aside if refused), and the comparison."""
 
     folder: Path
     parity: Parity
 
 
 def export_run(
-    run: Path | str,
+    run: Path | str | OpenedRun,
     to: Target,
     output: Path | str,
     *,
@@ -51,21 +43,24 @@ def export_run(
     opset: int | None = None,
     base: str | None = None,
 ) -> Export:
-    """Export the finished run at `run` to the new folder `output`, and check it against what was evaluated.
+    """Export a finished run to a new folder, and check it against the evaluated predictions.
 
     Args:
+        run: the run's folder, opened or not.
+        to: the target.
+        output: the folder to write.
         precision: by default the run's own: fp32, or the weights it was quantized to.
-        opset: the version of ONNX's operators, for `to="onnx"` alone; by default the oldest that will do.
+        opset: the version of ONNX's operators, only for `to="onnx"`; by default the oldest that suffices.
         base: where the base model is now (see `load_trained`).
 
     Returns:
-        The export. If the parity gate refused it, it is not in `output` but in `output` + `.refused`.
+        The export. If the parity gate refused it, its folder is `output` + `.refused`.
 
     Raises:
-        UserError: `output` exists, a precision, opset or kind of activations that the run or target does not have, an
-            extra that is not installed, the run's data or base cannot be found.
+        UserError: `output` exists; the run or target does not support the precision, opset or kind of activations; an
+            extra is not installed; the run's data or base cannot be found.
     """
-    run, output = Path(run), Path(output)
+    output = Path(output)
     aside = output.with_name(output.name + ".refused")
     for path in (output, aside):
         if path.exists():
@@ -75,11 +70,11 @@ def export_run(
         if to != "onnx":
             raise UserError(f"--to {to} has no ONNX operators", where="--opset", fix="Leave --opset out.")
         check_opset(opset)
-    recipe = load_recipe(open_run(run).recipe)
-    chosen = choose_precision(recipe, precision, to)
-    check_activations(recipe, to)
+    opened = run if isinstance(run, OpenedRun) else OpenedRun.at(Path(run))
+    chosen = choose_precision(opened.recipe, precision, to)
+    check_activations(opened.recipe, to)
     target.require()
-    trained = load_trained(run, base)
+    trained = load_trained(opened, base)
     split = own_split(trained, SPLIT)
     evaluated = _evaluated(trained, split)
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -87,49 +82,49 @@ def export_run(
     try:
         folder = ExportFolder(building)
         target.write(trained, folder, **({} if opset is None else {"opset": opset}))
-        write_description(folder, _describe(trained, to, chosen, target.inputs))
-        logits_NC = target.ask(folder, split.texts.to_pylist(), trained, base)
-        # the file's probabilities are those of the temperature, so the artefact's logits are compared with it too
+        _describe(trained, to, chosen, target.inputs).write(folder.description)
+        logits_NC = target.predict_logits(folder, split.texts.to_pylist(), trained, base)
+        # the file's probabilities include the temperature, so it is applied to the artefact's logits too
         logits_NC = logits_NC / np.float32(trained.decision.temperature)
         parity = compare(evaluated, replace(evaluated, logits_NC=logits_NC, saved_probabilities_NC=None))
         write_json(folder.parity, parity.to_json())
         building.chmod(0o777 & ~file_mask())
-        place = output if parity.passed else aside
-        building.replace(place)
+        final = output if parity.passed else aside
+        building.replace(final)
     finally:
         shutil.rmtree(building, ignore_errors=True)
-    return Export(place, parity)
+    return Export(final, parity)
 
 
-def choose_precision(recipe: Recipe, asked: ExportPrecision | None, to: Target) -> ExportPrecision:
-    """The precision of the export. Raises UserError where the run has no such numbers, or the target takes none."""
+def choose_precision(recipe: Recipe, requested: ExportPrecision | None, to: Target) -> ExportPrecision:
+    """The precision of the export. Raises UserError if the run or the target does not support it."""
     own: ExportPrecision = "fp32" if recipe.quantize is None else recipe.quantize.weights
     holds = TARGETS[to].precisions
     if own not in holds:
         raise UserError(
-            f"what was evaluated of this run are its {own} weights, and --to {to} writes float32 ones",
-            fix="Export it with --to onnx or executorch; its integers are also in the run's own folder, quantized/.",
+            f"this run was evaluated with {own} weights, and --to {to} writes float32 weights",
+            fix="Export it with --to onnx or executorch; its integers are also in the run folder, in quantized/.",
         )
-    if asked is not None and asked not in holds:
+    if requested is not None and requested not in holds:
         raise UserError(f"--to {to} writes {' or '.join(holds)} weights", fix="Leave --precision out.")
-    if asked is None or asked == own:
+    if requested is None or requested == own:
         return own
     if own == "fp32":
         raise UserError(
-            f"this run is not quantized, so it has no {asked} weights",
-            where=f"--precision {asked}",
-            fix=f"Quantize it first: train the same recipe with method=qat init_from=RUN quantize.weights={asked} "
-            "(add quantize.training=ptq to round without training), then export that run.",
+            f"this run is not quantized, so it has no {requested} weights",
+            where=f"--precision {requested}",
+            fix=f"Quantize it first: train the same recipe with method=qat init_from=RUN quantize.weights={requested} "
+            "(add quantize.training=ptq for post-training quantization), then export that run.",
         )
     raise UserError(
-        f"this run's evaluated weights are {own}, not {asked}",
-        where=f"--precision {asked}",
-        fix=f"Leave --precision out, or export a run that has {asked} weights.",
+        f"this run's evaluated weights are {own}, not {requested}",
+        where=f"--precision {requested}",
+        fix=f"Leave --precision out, or export a run that has {requested} weights.",
     )
 
 
 def check_activations(recipe: Recipe, to: Target) -> None:
-    """Raise a UserError where the target's kernels quantize activations otherwise than the run was evaluated with."""
+    """Raise a UserError if the target's kernels quantize activations differently from the evaluated run."""
     if recipe.quantize is not None and (how := recipe.quantize.activations) not in TARGETS[to].activations:
         others = " or ".join(TARGETS[to].activations)
         raise UserError(
@@ -139,12 +134,12 @@ def check_activations(recipe: Recipe, to: Target) -> None:
 
 
 def _evaluated(trained: TrainedModel, split: Split) -> Predictions:
-    """The predictions that were evaluated after training. Raises UserError where they are not of these rows."""
+    """The predictions evaluated after training. Raises UserError if they are of other rows."""
     path = trained.run.predictions("after", SPLIT)
     evaluated = read_predictions(path, SPLIT, trained.decision.threshold)
     if not np.array_equal(evaluated.rows, split.rows) or list(evaluated.texts) != split.texts.to_pylist():
         raise UserError(
-            "the evaluated predictions are not of the data's rows", where=str(path), fix="Was the file changed?"
+            "the evaluated predictions are not of this data's rows", where=str(path), fix="Was the file changed?"
         )
     return evaluated
 
@@ -152,7 +147,6 @@ def _evaluated(trained: TrainedModel, split: Split) -> Predictions:
 def _describe(trained: TrainedModel, to: Target, precision: ExportPrecision, inputs: str) -> ExportDescription:
     recipe = trained.recipe
     return ExportDescription(
-        format=FORMAT,
         target=to,
         precision=precision,
         max_length=trained.max_length,
@@ -166,7 +160,7 @@ def _describe(trained: TrainedModel, to: Target, precision: ExportPrecision, inp
 
 
 def summary_lines(export: Export) -> list[str]:
-    """For a person: what came out."""
+    """The outcome, for the terminal."""
     parity = export.parity
     lines = [f"refused: {reason}" for reason in parity.refused]
     if parity.logit_difference:

@@ -1,4 +1,4 @@
-"""ONNX: one file that holds everything, with dynamic batch and length."""
+"""ONNX: one file with everything in it, and dynamic batch size and length."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _LARGEST = 2**31 - 1  # bytes of a protobuf message, and so of a file that holds
 
 
 def write_onnx(classifier: PaddedClassifier, path: Path, max_length: int, opset: int = OPSET) -> None:
-    """Write the model with the inputs `input_ids` and `attention_mask` [batch, sequence] int64, and `logits`.
+    """Write the model with inputs `input_ids` and `attention_mask` [batch, sequence] int64 and the output `logits`.
 
     Args:
-        max_length: tokens a text may have.
-        opset: the version of ONNX's operators, which the runtime has to know.
+        max_length: the maximum number of tokens.
+        opset: the version of ONNX's operators, which the runtime must support.
 
     Raises:
-        UserError: the extra is not installed, an opset that is not supported, or the model is too large for one file.
+        UserError: the extra is not installed, the opset is not supported, or the model is too large for one file.
     """
     require_onnx()
     from feathertune.export.onnx_operators import translations
@@ -56,7 +56,7 @@ def write_onnx(classifier: PaddedClassifier, path: Path, max_length: int, opset:
         )
         proto = exported.model_proto
     _share_equal_weights(proto)
-    _part_shared_integers(proto)
+    _rename_shared_integers(proto)
     _strip(proto)
     proto.producer_name = "feathertune"
     if proto.ByteSize() > _LARGEST:
@@ -69,7 +69,7 @@ def write_onnx(classifier: PaddedClassifier, path: Path, max_length: int, opset:
 
 
 def _share_equal_weights(proto: Any) -> None:
-    """Hold equal tensors once, in place: the exporter transposes a weight anew for each of its uses."""
+    """Store equal tensors once, in place: the exporter transposes a weight again for each of its uses."""
     graph = proto.graph
     first: dict[tuple[Any, ...], str] = {}
     names = {}
@@ -83,12 +83,12 @@ def _share_equal_weights(proto: Any) -> None:
             node.input[place] = names.get(name, name)
 
 
-def _part_shared_integers(proto: Any) -> None:
-    """Give every `MatMulInteger` a weight of its own name, in place.
+def _rename_shared_integers(proto: Any) -> None:
+    """Give every `MatMulInteger` a weight with its own name, in place.
 
     A last layer that computes its queries for the pooled rows alone uses GPT-2's weight of queries, keys and values
     twice, and onnxruntime 1.32 refuses to turn a shared int8 weight into uint8 (session.x64quantprecision). The second
-    name is a reshaping to the same shape, which is carried out when the model is loaded and takes no room in the file.
+    name is a reshape to the same shape, which runs when the model is loaded and takes no space in the file.
     """
     from onnx import helper, numpy_helper
 
@@ -112,7 +112,7 @@ def _part_shared_integers(proto: Any) -> None:
 
 
 def _strip(proto: Any) -> None:
-    """Remove what the exporter notes about where each operator came from: megabytes, and this machine's paths."""
+    """Remove the exporter's notes on where each operator came from: megabytes, and paths of the machine."""
     graph = proto.graph
     for part in (proto, graph, *graph.node, *graph.initializer, *graph.value_info, *graph.input, *graph.output):
         part.ClearField("metadata_props")
@@ -120,7 +120,7 @@ def _strip(proto: Any) -> None:
 
 
 def check_opset(opset: int) -> None:
-    """Raise a UserError where exports cannot be written with this version of ONNX's operators."""
+    """Raise a UserError if exports cannot use this version of ONNX's operators."""
     if not OPSET <= opset <= LATEST_OPSET:
         raise UserError(
             f"ONNX opset {opset} is not supported: the exports need operators of opset {OPSET} and are tested up to "
@@ -131,7 +131,7 @@ def check_opset(opset: int) -> None:
 
 
 def require_onnx() -> None:
-    """Raise a UserError that names the extra where a part of it is missing."""
+    """Raise a UserError that names the extra if a part of it is missing."""
     try:
         import onnx  # noqa: F401
         import onnxruntime  # noqa: F401 - which the export is checked with
@@ -144,7 +144,7 @@ def require_onnx() -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence what the exporter says about itself."""
+    """Silence the exporter's messages."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

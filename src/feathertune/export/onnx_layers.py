@@ -1,6 +1,6 @@
-"""A quantized model's layers in the form in which they become ONNX: weights as its operators want them lying.
+"""A quantized model's layers in the form that becomes ONNX, with weights in the layout that its operators need.
 
-Each computes by one `feathertune::` operator, of which `onnx_operators` says how it is written in ONNX.
+Each computes with one `feathertune::` operator; `onnx_operators` defines its translation to ONNX.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from feathertune.quantization.numerics import GROUP
 
 
 class OnnxLinear8(nn.Module):
-    """An int8 `IntegerLinear`, its weight lying as [I, O].
+    """An int8 `IntegerLinear` with its weight stored as [I, O].
 
-    Symmetric activations need no column sums. Those of asymmetric ones are float32 where every sum of products is an
-    integer that float32 holds exactly, which it is for all but very wide layers of large weights: float32 is the faster
-    number to correct in, and the result the same.
+    Symmetric activations need no column sums. For asymmetric ones the sums are float32 if float32 holds every sum of
+    products exactly, as it does in all but very wide layers with large weights: correcting in float32 is faster, and
+    the result is the same.
     """
 
     sums_O: Tensor | None
@@ -42,7 +42,7 @@ class OnnxLinear8(nn.Module):
 
 
 class OnnxLinear4(nn.Module):
-    """An int4 `IntegerLinear`, two weights a byte, its scales in the bfloat16 that they are numbers of."""
+    """An int4 `IntegerLinear`: two weights per byte, scales stored as bfloat16."""
 
     scale_OG: Tensor
 
@@ -65,7 +65,7 @@ class OnnxLinear4(nn.Module):
 
 
 class OnnxEmbedding(nn.Module):
-    """An `IntegerEmbedding` by two lookups and a product."""
+    """An `IntegerEmbedding` as two lookups and a multiplication."""
 
     weight_VD: Tensor
     scale_V1: Tensor
@@ -83,7 +83,7 @@ class OnnxEmbedding(nn.Module):
 
 
 def replace_integer_layers(model: nn.Module) -> None:
-    """Put these layers in the places of the model's integer layers."""
+    """Replace the model's integer layers by these."""
     for name, module in list(model.named_modules()):
         if isinstance(module, IntegerLinear):
             model.set_submodule(name, OnnxLinear8(module) if module.bits == 8 else OnnxLinear4(module))
@@ -92,7 +92,7 @@ def replace_integer_layers(model: nn.Module) -> None:
 
 
 def _one_each(x: Tensor) -> Tensor:
-    """[..., 1]: a one for each row, the same for all layers, so that the file's reader makes them once."""
+    """[..., 1]: a one for each row, the same for all layers, so that the runtime makes them once."""
     return torch.ones(*x.shape[:-1], 1)
 
 
@@ -100,7 +100,7 @@ def _one_each(x: Tensor) -> Tensor:
 def linear8(
     x: Tensor, _ones: Tensor, weight_IO: Tensor, scale_O: Tensor, sums_O: Tensor | None, bias_O: Tensor | None
 ) -> Tensor:
-    """What `IntegerLinear` computes with int8 weights. `_ones` is for ONNX alone; no sums: symmetric activations."""
+    """What `IntegerLinear` computes with int8 weights. `_ones` is used by ONNX only; no sums: symmetric activations."""
     rows = numerics.quantize_rows(x.reshape(-1, x.shape[-1]), "symmetric" if sums_O is None else "asymmetric")
     n_TO = numerics.integer_matmul(rows, weight_IO.T.contiguous(), None if sums_O is None else sums_O.int())
     return numerics.rescale(n_TO.float(), rows, scale_O, bias_O).reshape(*x.shape[:-1], -1)
@@ -110,7 +110,7 @@ def linear8(
 def linear4(
     x: Tensor, _ones: Tensor, packed: Tensor, scale_OG: Tensor, bias_O: Tensor | None, activations: str
 ) -> Tensor:
-    """What `IntegerLinear` computes with int4 weights. `_ones` is for ONNX alone."""
+    """What `IntegerLinear` computes with int4 weights. `_ones` is used by ONNX only."""
     rows = numerics.quantize_rows(x.reshape(-1, x.shape[-1]), activations)  # type: ignore[arg-type]
     q_OI = numerics.unpack_int4(packed.flatten(1), x.shape[-1])
     y_TO = (rows.centred(torch.float32) @ numerics.dequantize_int4(q_OI, scale_OG).T) * rows.scale_T1

@@ -1,7 +1,7 @@
-"""How the operators of `onnx_layers` are written in ONNX: docs/NUMERICS.md's arithmetic in the uint8 form.
+"""The translation of `onnx_layers`' operators to ONNX: docs/NUMERICS.md's arithmetic in its uint8 form.
 
-All by plain operators, except that the product of int4 weights is onnxruntime's `MatMulNBits`: with `accuracy_level=1`
-it multiplies float32 numbers, and does not quantize the activations once more, as it would by default for the standard
+All are standard operators, except that int4 weights use onnxruntime's `MatMulNBits`: with `accuracy_level=1` it
+multiplies float32 numbers, and does not quantize the activations again, as it would by default for the standard
 operators' pattern (`DequantizeLinear`, `MatMul`). Letters: R for the dimensions before the last.
 
 This module needs the `onnx` extra.
@@ -20,13 +20,13 @@ from onnxscript import opset21
 from onnxscript.values import Op, Opset
 
 from feathertune.export import onnx_layers  # noqa: F401 - which registers the operators
-from feathertune.quantization.numerics import GROUP, SMALLEST, UINT8_OFFSET
+from feathertune.quantization.numerics import GROUP, MIN_RANGE, UINT8_OFFSET
 
 op: Any = opset21
 
 
 def translations() -> dict[Callable[..., Any], Callable[..., Any]]:
-    """An operator of torch -> the function that writes it in ONNX."""
+    """Torch operator -> the function that translates it to ONNX."""
     return {
         torch.ops.feathertune.linear8.default: _linear8,
         torch.ops.feathertune.linear4.default: _linear4,
@@ -46,9 +46,9 @@ def _linear8(x_RI: Any, ones_R1: Any, weight_IO: Any, scale_O: Any, sums_O: Any,
 
 
 def _symmetric_linear8(x_RI: Any, ones_R1: Any, weight_IO: Any, scale_O: Any, bias_O: Any) -> Any:
-    """Written so that onnxruntime makes one kernel of product, Cast and the product with the weights' scales.
+    """Written so that onnxruntime fuses MatMulInteger, Cast and the scaling by the weights' scales into one kernel.
 
-    It does where it finds a factor of one number, which is the activations' scale for all rows elsewhere.
+    It fuses when it finds a scalar factor, where other models have one activation scale for all rows.
     """
     q_RI, scale_R1, _ = _quantize_symmetric(x_RI, ones_R1)
     zero = op.Constant(value=numpy_helper.from_array(np.array(UINT8_OFFSET, dtype=np.uint8)))
@@ -71,16 +71,16 @@ def _linear4(x_RI: Any, ones_R1: Any, packed: Any, scale_OG: Any, bias_O: Any, a
 def _quantize_asymmetric(x_RI: Any, ones_R1: Any) -> tuple[Any, Any, Any]:
     """Activations as uint8, their scale, and their zero point as uint8.
 
-    Some steps of the specification are merged: a range under 2^-100 becomes 2^-100 instead of 1, whose result
-    differs by less than 1e-28, and the zero point is always taken from the row's lowest number, which can move it
-    by one where rounding meets a tie: all of a row's integers then move along, and nothing else changes.
+    Some steps of the specification are merged. A range below 2^-100 becomes 2^-100 instead of 1, which changes results
+    by less than 1e-28. The zero point always comes from the row's minimum, which can shift it by one when rounding
+    meets a tie: all of the row's integers then shift with it, and nothing else changes.
 
-    Multiplying by 1 / scale is written with a one that is no constant, since onnxruntime turns x * (1 / s) into
-    x / s, which rounds otherwise.
+    1 / scale is written with a one that is not a constant, since onnxruntime turns x * (1 / s) into x / s, which
+    rounds differently.
     """
     axis = op.Constant(value_ints=[-1])
     low_R1 = op.Min(op.ReduceMin(x_RI, axis, keepdims=1), op.Constant(value_float=0.0))
-    high_R1 = op.Max(op.ReduceMax(x_RI, axis, keepdims=1), op.Constant(value_float=SMALLEST))
+    high_R1 = op.Max(op.ReduceMax(x_RI, axis, keepdims=1), op.Constant(value_float=MIN_RANGE))
     minus_per_unit_R1 = op.Div(op.Constant(value_float=-255.0), op.Sub(high_R1, low_R1))
     scale_R1 = op.Div(op.Constant(value_float=-1.0), minus_per_unit_R1)
     zero_R1 = _to_uint8(op.Mul(low_R1, minus_per_unit_R1))
@@ -90,10 +90,10 @@ def _quantize_asymmetric(x_RI: Any, ones_R1: Any) -> tuple[Any, Any, Any]:
 
 
 def _quantize_symmetric(x_RI: Any, ones_R1: Any) -> tuple[Any, Any, Any]:
-    """The same for symmetric activations: as uint8, of which 128 stands for 0."""
+    """The same for symmetric activations: as uint8, where 128 represents 0."""
     axis = op.Constant(value_ints=[-1])
     low_R1, high_R1 = op.ReduceMin(x_RI, axis, keepdims=1), op.ReduceMax(x_RI, axis, keepdims=1)
-    largest_R1 = op.Max(high_R1, op.Neg(low_R1), op.Constant(value_float=SMALLEST))
+    largest_R1 = op.Max(high_R1, op.Neg(low_R1), op.Constant(value_float=MIN_RANGE))
     scale_R1 = op.Div(largest_R1, op.Constant(value_float=127.0))
     zero_R1 = op.Cast(op.Mul(ones_R1, op.Constant(value_float=float(UINT8_OFFSET))), to=2)
     q_RI = op.QuantizeLinear(x_RI, scale_R1, zero_R1, axis=-1, block_size=int(x_RI.shape[-1]))
@@ -101,7 +101,7 @@ def _quantize_symmetric(x_RI: Any, ones_R1: Any) -> tuple[Any, Any, Any]:
 
 
 def _one_of(ones_R1: Any) -> Any:
-    """[1]: a one that is no constant, the same for all layers."""
+    """[1]: a one that is not a constant, the same for all layers."""
     flat_R = op.Reshape(ones_R1, op.Constant(value_ints=[-1]))
     return op.ReduceMax(flat_R, op.Constant(value_ints=[0]), keepdims=1)
 
@@ -116,7 +116,7 @@ def _add(y_RO: Any, bias_O: Any) -> Any:
 
 
 def _schema_of_matmul_nbits() -> Any:
-    """The operator of onnxruntime, as far as it is used here; the onnx package knows the standard ones alone."""
+    """Onnxruntime's operator, as far as it is used here; the onnx package only knows the standard ones."""
     types = [("T1", ["tensor(float)"], ""), ("T2", ["tensor(uint8)"], "")]
     inputs = [OpSchema.FormalParameter(name, kind) for name, kind in (("A", "T1"), ("B", "T2"), ("scales", "T1"))]
     names = ("K", "N", "bits", "block_size", "accuracy_level")

@@ -1,7 +1,7 @@
-"""The classifier as exports need it: a padded batch in, logits out, every operation one that other runtimes have.
+"""The classifier for exports: a padded batch in, logits out, using only operations that other runtimes have.
 
-It is the packed classifier on a batch whose every slot holds a token: all layers but attention still see one row of
-T = B * L tokens, and the last layer still computes the pooled rows alone. Texts are padded on the right.
+It is the packed classifier on a batch in which every slot holds a token: all layers but attention still see one row of
+T = B * L tokens, and the last layer still computes only the pooled rows. Texts are padded on the right.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from feathertune.model.classifier import PackedClassifier
 from feathertune.tokens.batch import Packing
 
 NAME = "feathertune_padded"
-MASKED = -1e30  # finite: a padding query may see nothing but padding, and a row of -inf would be NaN
+MASKED = -1e30  # finite: a padding query may see only padding, and a row of -inf would become NaN
 
 
 @dataclass(frozen=True)
 class PaddedPacking(Packing):
-    """A `Packing` of a padded batch: slot (b, l) is token b * L + l, real or not.
+    """The `Packing` of a padded batch: slot (b, l) is token b * L + l, real or padding.
 
     Attributes:
         batch: B.
@@ -52,9 +52,9 @@ class PaddedPacking(Packing):
         )
 
     def bias(self, causal: bool, window: int | None, pooled_positions_B: Tensor | None) -> Tensor | None:
-        """What attention adds to its scores, made once for all layers.
+        """The bias added to attention scores, computed once for all layers.
 
-        [B or 1, 1, L or 1, L]: 0 where a query may look, a very low number where it may not; None: all zero.
+        [B or 1, 1, L or 1, L]: 0 where a query may attend, a very low number elsewhere; None: all zero.
         """
         key = ("padded bias", causal, window, pooled_positions_B is not None)
         if key not in self.memo:
@@ -67,7 +67,7 @@ class PaddedPacking(Packing):
         slots_L = torch.arange(self.longest, device=self.lengths_B.device)
         queries = slots_L[None] if pooled_positions_B is None else pooled_positions_B[:, None]
         distance = queries[:, :, None] - slots_L
-        # With padding on the right, a causal query that is a real token sees real tokens alone: no mask is needed.
+        # With padding on the right, a real causal query sees only real tokens: no padding mask is needed.
         allowed = distance >= 0 if causal else (slots_L < self.lengths_B[:, None])[:, None]
         return allowed if window is None else allowed & (distance.abs() < window)
 
@@ -75,7 +75,7 @@ class PaddedPacking(Packing):
 class PaddedClassifier(nn.Module):
     """input_ids and attention_mask [B, L] int64, padded on the right -> logits [B, C] float32.
 
-    It takes the classifier's model over, merged, in evaluation mode: use that one no more.
+    It takes over the classifier's model, merged and in evaluation mode: do not use the classifier afterwards.
     """
 
     def __init__(self, classifier: PackedClassifier) -> None:
@@ -106,7 +106,7 @@ class PaddedClassifier(nn.Module):
 
 
 def plain_model(classifier: PackedClassifier) -> Any:
-    """The classifier's model, taken over, with padded attention and none of the layers that only torch computes."""
+    """The classifier's model, taken over, with padded attention and without layers that only torch can compute."""
     model = classifier.requires_grad_(False).eval().model
     _register()
     model.config._attn_implementation = NAME
@@ -134,23 +134,23 @@ def padded_attention(
     if attention_mask is not None:
         raise ValueError("a mask reached padded attention: the model built one, which it must not")
     positions_B = None
-    places: Any = packing
+    padded: Any = packing
     if isinstance(packing, PooledPacking):
         collecting = not packing.collected
         key_1JTK, value_1JTK = packing.keys_and_values(key_1JTK, value_1JTK)
         if collecting:
             return query_1HTK.transpose(1, 2), None
-        places, positions_B = packing.packing, packing.positions_B
-        query_BHQK = _by_sequence(query_1HTK, places.batch, 1)
+        padded, positions_B = packing.packing, packing.positions_B
+        query_BHQK = _by_sequence(query_1HTK, padded.batch, 1)
     else:
-        query_BHQK = _by_sequence(query_1HTK, places.batch, places.longest)
+        query_BHQK = _by_sequence(query_1HTK, padded.batch, padded.longest)
     heads = query_1HTK.shape[1]
     key_BHLK, value_BHLK = (
-        _repeat(_by_sequence(x, places.batch, places.longest), heads) for x in (key_1JTK, value_1JTK)
+        _repeat(_by_sequence(x, padded.batch, padded.longest), heads) for x in (key_1JTK, value_1JTK)
     )
-    bias = places.bias(bool(getattr(module, "is_causal", False)), sliding_window, positions_B)
+    bias = padded.bias(bool(getattr(module, "is_causal", False)), sliding_window, positions_B)
     scale = query_1HTK.shape[-1] ** -0.5 if scaling is None else scaling
-    # By matrices of one text and head: so K is transposed by the product, and not by a slow pass of its own.
+    # One matrix per text and head: bmm then transposes K itself instead of a slow separate pass.
     key_SLK, value_SLK, query_SQK = (x.flatten(0, 1) for x in (key_BHLK, value_BHLK, query_BHQK))
     scores_BHQL = torch.bmm(query_SQK, key_SLK.transpose(1, 2)).view(*query_BHQK.shape[:3], -1) * scale
     if bias is not None:
@@ -169,7 +169,7 @@ def _plain(fast: FastLinear) -> nn.Linear:
 
 
 def _by_sequence(x_1HTK: Tensor, batch: int, longest: int) -> Tensor:
-    """[1, H, T, K] -> [B, H, L, K], for T = B * L; the first transposition undoes the model's own."""
+    """[1, H, T, K] -> [B, H, L, K], for T = B * L; the first transpose undoes the model's own."""
     heads, width = x_1HTK.shape[1], x_1HTK.shape[3]
     return x_1HTK.transpose(1, 2).reshape(batch, longest, heads, width).transpose(1, 2)
 
@@ -186,4 +186,4 @@ def _repeat(x_BJLK: Tensor, heads: int) -> Tensor:
 def _register() -> None:
     from transformers import AttentionInterface
 
-    AttentionInterface.register(NAME, padded_attention)  # without a mask function of that name, no mask is made
+    AttentionInterface.register(NAME, padded_attention)  # without a mask function: no mask is made

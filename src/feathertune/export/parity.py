@@ -1,11 +1,11 @@
-"""The parity gate: an artefact's answers for the whole validation split beside the evaluated ones.
+"""The parity gate: an artefact's predictions for the whole validation split, compared with the evaluated ones.
 
-Two runtimes round differently, and a quantized model turns the last bit of a tie into a step, which later layers turn
-into more: half of the rows agree to 1e-6, most others to 1e-3, and one in twenty jumps by 1e-2 (docs/DEPLOYING.md). So
-it is the distribution that is judged, and the labels and metrics that come of it. A row whose two likeliest classes
-were that near to each other may fall to either side, and as long as few do, that is no movement of a metric: in a split
-of 300 rows a single one moves precision by half a point. Nor is it one of ROC AUC, which asks of each two rows which is
-likelier, that two change places which were that near to each other: in a split of 40 rows that is a quarter of a point.
+Two runtimes round differently, and a quantized model turns the last bit of a tie into a step, which later layers
+amplify: half of the rows agree to 1e-6, most others to 1e-3, and one in twenty jumps by 1e-2 (docs/DEPLOYING.md). So
+the gate judges the distribution, and the labels and metrics that follow from it. A row whose two most likely classes
+were nearly tied may fall to either side; as long as few do, this does not count as a change of a metric, since in a
+split of 300 rows a single one moves precision by half a point. For the same reason ROC AUC, which ranks pairs of rows,
+may have nearly tied rows swapped: in a split of 40 rows one swap moves it by a quarter of a point.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ import numpy.typing as npt
 from feathertune.evaluation.metrics import compute_metrics
 from feathertune.prediction.predictions import Predictions
 
-NEAR_TIE = 0.05  # in logits, between the two likeliest classes
+NEAR_TIE = 0.05  # in logits, between the two most likely classes
 AGREEMENT = 0.999  # of the labels outside near-ties
 MOVEMENT = 0.002  # of a metric: 0.2 points
-MAX_NEAR_TIE_CHANGES = 3  # rows at near-ties may change their label in any split, or 0.2% of them in a large one
+MAX_NEAR_TIE_CHANGES = 3  # near-tied rows may change their label in any split, or 0.2% of all rows in a large one
 METRICS = ("accuracy", "precision", "recall", "f1", "roc_auc")
 
 
@@ -31,21 +31,21 @@ class Parity:
     """What parity.json holds.
 
     Attributes:
-        split, rows: what was compared.
-        logit_difference: `median`, `p99` and `maximum` over the rows of the largest difference of a row's logits, each
-            row's mean taken away (what is evaluated are probabilities, which do not know it); `above_1e-4` and
-            `above_1e-2` are the shares of rows beyond.
+        split, rows: the split and its number of rows.
+        logit_difference: `median`, `p99` and `maximum` over the rows of the largest difference in a row's logits after
+            subtracting each row's mean (probabilities do not depend on it); `above_1e-4` and `above_1e-2` are the
+            shares of rows above.
         label_agreement: share of rows with the same label.
-        label_agreement_outside_near_ties: the same without rows whose two likeliest classes, as evaluated, were less
-            than 0.05 apart in logits; 1 where there are no others.
+        label_agreement_outside_near_ties: the same without rows whose two most likely classes were evaluated less
+            than 0.05 apart in logits; 1 if there are no others.
         near_ties: how many rows those are.
         disagreeing_rows: the rows (1-based, in the data) outside near-ties with another label, at most 20.
-        near_tie_changes: how many of those got another label. Up to 3 of them, or 0.2% of all rows where that is more,
-            are no movement of a metric.
-        metrics: metric -> `evaluated`, `exported`, and `moved`: their difference, such changes not counted. For ROC AUC
-            rows count as they were where their logits differ by less than half a near-tie: two of them can only have
-            changed places where they were nearer than that.
-        refused: why, one sentence each; empty where the artefact passes.
+        near_tie_changes: how many near-ties got another label. Up to 3, or 0.2% of all rows if that is more, do not
+            count as a change of a metric.
+        metrics: metric -> `evaluated`, `exported`, and `moved`: their difference, not counting such changes. For ROC
+            AUC, rows count as evaluated if their logits differ by less than half a near-tie: two such rows can only
+            swap if they were closer than a near-tie.
+        refused: the reasons, one sentence each; empty if the artefact passes.
     """
 
     split: str
@@ -70,9 +70,9 @@ class Parity:
 
 
 def compare(evaluated: Predictions, exported: Predictions) -> Parity:
-    """Judge an artefact's answers for the rows that were evaluated."""
+    """Judge an artefact's predictions for the evaluated rows."""
     if not np.array_equal(evaluated.rows, exported.rows):
-        raise ValueError("the two are not answers for the same rows")
+        raise ValueError("these are not predictions for the same rows")
     difference_N = np.abs(_centred(evaluated) - _centred(exported)).max(axis=1)
     same_N = evaluated.predicted == exported.predicted
     near_N = _margin(evaluated) < NEAR_TIE
@@ -110,7 +110,7 @@ def compare(evaluated: Predictions, exported: Predictions) -> Parity:
 
 
 def _centred(predictions: Predictions) -> npt.NDArray[np.float64]:
-    """[N, C]: logits less each row's mean. A file of predictions holds probabilities, whose logarithms these are."""
+    """[N, C]: logits minus each row's mean. For a prediction file they are the logarithms of its probabilities."""
     logits_NC = predictions.logits_NC.astype(np.float64)
     if predictions.saved_probabilities_NC is not None:
         smallest = np.finfo(np.float64).tiny
@@ -119,7 +119,7 @@ def _centred(predictions: Predictions) -> npt.NDArray[np.float64]:
 
 
 def _margin(predictions: Predictions) -> npt.NDArray[np.float64]:
-    """[N]: how far each answer is from another, in logits: the likeliest class from the next, or from the threshold."""
+    """[N]: the margin of each prediction in logits: the most likely class to the next, or to the threshold."""
     threshold = predictions.decision.threshold
     if len(predictions.label_names) == 2:
         centred_N2 = _centred(predictions)
@@ -131,12 +131,12 @@ def _margin(predictions: Predictions) -> npt.NDArray[np.float64]:
 def _side_by_side(
     evaluated: Predictions,
     exported: Predictions,
-    forgiven_N: npt.NDArray[np.bool_],
+    ignored_N: npt.NDArray[np.bool_],
     stayed_N: npt.NDArray[np.bool_],
 ) -> dict[str, dict[str, float | None]]:
     if not np.isfinite(exported.logits_NC).all():
         return {}
-    judged = replace(exported, logits_NC=np.where(forgiven_N[:, None], evaluated.logits_NC, exported.logits_NC))
+    judged = replace(exported, logits_NC=np.where(ignored_N[:, None], evaluated.logits_NC, exported.logits_NC))
     one, other, but = (compute_metrics(predictions, intervals=False) for predictions in (evaluated, exported, judged))
     ranks = _ranks(evaluated, exported, stayed_N)
     sides: dict[str, dict[str, float | None]] = {}
@@ -153,7 +153,7 @@ def _ranks(
 ) -> tuple[float | None, float | None]:
     """ROC AUC as evaluated and as exported, where the rows `stayed_N` count as evaluated.
 
-    Both from logits: a file's probabilities and their logarithms order near-ties differently.
+    Both are computed from logits, since probabilities and their logarithms order near-ties differently.
     """
     before_NC, after_NC = _centred(evaluated), _centred(exported)
     sides = (before_NC, np.where(stayed_N[:, None], before_NC, after_NC))

@@ -1,4 +1,4 @@
-"""The classifier for one text at a time, as small devices ask: no batch, no padding, no mask."""
+"""The classifier for one text at a time, as small devices use it: no batch, no padding, no mask."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from feathertune.model.classifier import PackedClassifier
 
 
 class SigmoidGELU(nn.Module):
-    """GELU's tanh approximation as x sigmoid(u): XNNPACK's own GELU is the exact one, whichever was asked for."""
+    """GELU's tanh approximation as x sigmoid(u): XNNPACK's own GELU is always the exact one."""
 
     def forward(self, x: Tensor) -> Tensor:
         """[...] -> [...]."""
@@ -23,12 +23,12 @@ class SigmoidGELU(nn.Module):
 
 @dataclass(frozen=True)
 class _Single(PaddedPacking):
-    """One text, which fills its row. What attention adds is cut out of constants."""
+    """One text, which fills its row. The attention bias is a slice of a constant."""
 
     owner: Any = field(default=None)
 
     def bias(self, causal: bool, window: int | None, _pooled_positions_B: Tensor | None) -> Tensor | None:
-        """[1, 1, L, L], or None where every token sees every other."""
+        """[1, 1, L, L], or None if every token attends to every other."""
         if not causal and (window is None or window >= self.owner.max_length):
             return None
         bias: Tensor = self.owner.bias(causal, window)
@@ -38,9 +38,9 @@ class _Single(PaddedPacking):
 class SingleTextClassifier(nn.Module):
     """input_ids [1, L] int64, L at most `max_length` -> logits [1, C] float32.
 
-    ExecuTorch reserves memory for the longest text, and `arange` cannot be resized there: positions and masks are
-    constants that are cut to L. (They are one longer than any text: `torch.export` treats a cut that may leave all of
-    its tensor as a case of its own.) It takes the classifier's model over.
+    ExecuTorch reserves memory for the longest text, and cannot resize `arange`: positions and masks are constants that
+        are sliced to L. (They are one longer than any text, since `torch.export` specializes a slice that may keep the
+        whole tensor.) It takes over the classifier's model.
     """
 
     positions_1L: Tensor
@@ -55,10 +55,10 @@ class SingleTextClassifier(nn.Module):
         self.max_length = max_length
         positions_1L = torch.arange(max_length + 1)[None] + self.family.first_position(self.model.config)
         self.register_buffer("positions_1L", positions_1L)
-        self(torch.ones(1, max_length, dtype=torch.int64))  # makes the masks that the model asks for
+        self(torch.ones(1, max_length, dtype=torch.int64))  # creates the masks that the model needs
 
     def bias(self, causal: bool, window: int | None) -> Tensor:
-        """[1, 1, max_length + 1, max_length + 1]: 0 where a query may look, a very low number where it may not."""
+        """[1, 1, max_length + 1, max_length + 1]: 0 where a query may attend, a very low number elsewhere."""
         name = f"bias_{'causal' if causal else 'both'}_{window or 'all'}"
         if not hasattr(self, name):
             slots_L = torch.arange(self.max_length + 1)
@@ -73,7 +73,7 @@ class SingleTextClassifier(nn.Module):
     def forward(self, input_ids: Tensor) -> Tensor:
         """[1, L] -> [1, C]."""
         longest = input_ids.shape[1]
-        none = input_ids[0, :0]  # nothing is pooled within the model, so nobody asks where texts begin and end
+        none = input_ids[0, :0]  # nothing is pooled within the model, so starts and ends are not used
         packing = _Single(none, none, none, longest, none, none, longest, batch=1, owner=self)
         pooling = self.family.pooling(self.model.config)
         options = {"use_cache": False} if pooling == "last" else {}

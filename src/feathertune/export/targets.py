@@ -1,4 +1,4 @@
-"""The export targets: how each is written, and how its artefact is asked. To add one, add an entry to `TARGETS`."""
+"""The export targets: how each is written, and how it predicts. To add one, add an entry to `TARGETS`."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from feathertune.export.onnx import OPSET, require_onnx, write_onnx
 from feathertune.export.padded import PaddedClassifier
 from feathertune.export.single import SingleTextClassifier
 from feathertune.folders.export import ExportFolder, ExportPrecision, Target
+from feathertune.folders.opened import OpenedRun
 from feathertune.model.base import quiet
 from feathertune.model.model_folder import can_pad, save_model, write_config
 from feathertune.prediction.inference import predict_logits
@@ -28,7 +29,7 @@ from feathertune.system.machine import default_device
 from feathertune.tokens.loading import load_tokenizer
 from feathertune.tokens.tokenized import tokenize
 
-_PADDED_TEXTS = 32  # that transformers is asked for at once
+_PADDED_TEXTS = 32  # texts in a batch for transformers
 
 
 @dataclass(frozen=True)
@@ -36,17 +37,18 @@ class ExportTarget:
     """One target.
 
     Attributes:
-        write: writes the artefact of a trained model, which it may take over; keywords are this target's own options.
-        ask: the artefact's logits [N, C] for N texts, by what it is meant for; the run and its base are given to those
-            artefacts that are no whole model.
-        require: raises UserError where an extra is missing.
-        precisions: that it can hold.
-        inputs: for a person: what the artefact takes and gives.
-        activations: of quantized runs, that it can compute with.
+        write: writes the artefact of a trained model, which may be unusable afterwards; keywords are options of the
+            target.
+        predict_logits: the artefact's logits [N, C] for N texts, computed by the library it is meant for. Artefacts
+            that are not a whole model also use the run and its base.
+        require: raises UserError if an extra is missing.
+        precisions: the precisions of its weights.
+        inputs: the artefact's inputs and outputs, for a person.
+        activations: the kinds of quantized activations that it can compute with.
     """
 
     write: Callable[..., None]
-    ask: Callable[[ExportFolder, Sequence[str], TrainedModel, str | None], npt.NDArray[np.float32]]
+    predict_logits: Callable[[ExportFolder, Sequence[str], TrainedModel, str | None], npt.NDArray[np.float32]]
     require: Callable[[], None]
     precisions: tuple[ExportPrecision, ...]
     inputs: str
@@ -56,28 +58,25 @@ class ExportTarget:
 def _write_adapter(trained: TrainedModel, folder: ExportFolder) -> None:
     if trained.recipe.method == "full":
         raise UserError("a full fine-tune has no adapter", where="--to adapter", fix="Export it with --to merged.")
-    hidden = shutil.ignore_patterns(".*")  # what a killed run was writing: see `atomic_path`
+    hidden = shutil.ignore_patterns(".*")  # half-written files of a killed run: see `atomic_path`
     shutil.copytree(trained.run.adapter, folder.path, dirs_exist_ok=True, ignore=hidden)
 
 
-def _ask_adapter(
+def _adapter_logits(
     folder: ExportFolder, texts: Sequence[str], trained: TrainedModel, base: str | None
 ) -> npt.NDArray[np.float32]:
-    again = load_trained(trained.run.path, base, adapter=folder.path)
-    return predict_logits(again.classifier, tokenize(again.tokenizer, texts, again.max_length))
+    exported = load_trained(OpenedRun(trained.run, trained.recipe), base, adapter=folder.path)
+    return predict_logits(exported.classifier, tokenize(exported.tokenizer, texts, exported.max_length))
 
 
 def _write_merged(trained: TrainedModel, folder: ExportFolder) -> None:
     save_model(trained.classifier, folder.path, trained.tokenizer)
 
 
-def _ask_merged(
+def _merged_logits(
     folder: ExportFolder, texts: Sequence[str], trained: TrainedModel, _base: str | None
 ) -> npt.NDArray[np.float32]:
-    """What transformers itself answers to padded batches, since that is what a merged model is loaded with.
-
-    Where the tokenizer cannot pad, it takes one text at a time.
-    """
+    """The logits of transformers for padded batches, or for one text at a time if the tokenizer cannot pad."""
     from transformers import AutoModelForSequenceClassification
 
     tokenizer, device = load_tokenizer(folder.path), default_device()
@@ -105,7 +104,7 @@ def _write_onnx(trained: TrainedModel, folder: ExportFolder, opset: int = OPSET)
 def write_tokenizer_and_labels(
     transformers_tokenizer: Any, max_length: int, label_names: Sequence[str], folder: ExportFolder
 ) -> None:
-    """Write a tokenizer.json that cuts long texts by itself, so that nobody has to know how, and labels.json."""
+    """Write labels.json, and a tokenizer.json that cuts long texts by itself."""
     from tokenizers import Tokenizer
 
     tokenizer: Any = Tokenizer.from_str(transformers_tokenizer.backend_tokenizer.to_str())
@@ -124,13 +123,13 @@ def _write_executorch(trained: TrainedModel, folder: ExportFolder) -> None:
     write_executorch(SingleTextClassifier(trained.classifier, trained.max_length), folder.executorch)
 
 
-def _ask_exported(
+def _exported_logits(
     folder: ExportFolder, texts: Sequence[str], _trained: TrainedModel, _base: str | None
 ) -> npt.NDArray[np.float32]:
     return ExportedModel(folder.path).logits(texts)
 
 
-def _need_nothing() -> None:
+def _require_nothing() -> None:
     """PEFT's and transformers' files need no extra."""
 
 
@@ -141,19 +140,19 @@ _PADDED = (
 
 TARGETS: dict[Target, ExportTarget] = {
     "adapter": ExportTarget(
-        _write_adapter, _ask_adapter, _need_nothing, ("fp32",), "peft.PeftModel.from_pretrained(base, FOLDER)"
+        _write_adapter, _adapter_logits, _require_nothing, ("fp32",), "peft.PeftModel.from_pretrained(base, FOLDER)"
     ),
     "merged": ExportTarget(
         _write_merged,
-        _ask_merged,
-        _need_nothing,
+        _merged_logits,
+        _require_nothing,
         ("fp32",),
         "transformers.AutoModelForSequenceClassification.from_pretrained(FOLDER)",
     ),
-    "onnx": ExportTarget(_write_onnx, _ask_exported, require_onnx, _ALL, _PADDED),
+    "onnx": ExportTarget(_write_onnx, _exported_logits, require_onnx, _ALL, _PADDED),
     "executorch": ExportTarget(
         _write_executorch,
-        _ask_exported,
+        _exported_logits,
         require_executorch,
         _ALL,
         "input_ids [1, sequence] int64, one text, not padded -> logits [1, classes]",

@@ -1,1 +1,1 @@
-"""What lies in the folders that commands write: file names, and typed, versioned JSON."""
+"""The folders that commands write: file names, checks of output folders, and typed, versioned JSON."""

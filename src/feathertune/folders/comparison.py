@@ -8,6 +8,9 @@ from typing import Any
 
 from feathertune.folders.record import Part, Record
 from feathertune.folders.run import RunFolder
+from feathertune.wording.methods import TITLES
+
+OLD_METHODS = {"words": "bag_of_words"}  # the name in format 1 -> the name now
 
 
 @dataclass(frozen=True)
@@ -33,12 +36,12 @@ class ComparisonFolder:
 
     @property
     def card(self) -> Path:
-        """The same as Markdown."""
+        """The report as Markdown."""
         return self.path / "README.md"
 
     @property
     def report(self) -> Path:
-        """The same as a page that needs nothing else."""
+        """The report as a single HTML page."""
         return self.path / "report.html"
 
     @property
@@ -52,8 +55,10 @@ class ComparisonFolder:
         return self.path / "runs"
 
     def run(self, method: str, seed: int) -> RunFolder:
-        """The folder of one run."""
-        return RunFolder(self.runs / f"{method}-seed{seed}")
+        """The folder of one run: under the method's old name if an earlier version made it."""
+        run = self.runs / f"{method}-seed{seed}"
+        older = [self.runs / f"{old}-seed{seed}" for old, new in OLD_METHODS.items() if new == method]
+        return RunFolder(next((path for path in older if path.is_dir() and not run.is_dir()), run))
 
 
 class Estimate(Part):
@@ -67,12 +72,17 @@ class Estimate(Part):
     high: float | None
     by_seed: tuple[float | None, ...] = ()
 
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """(low, high), or None if there is no interval."""
+        return None if self.low is None or self.high is None else (self.low, self.high)
+
 
 Estimates = dict[str, dict[str, Estimate]]  # split -> metric -> estimate
 
 
 class MethodResult(Part):
-    """One method of a comparison: its metrics before and after training, and its costs.
+    """One method of a comparison: its metrics after training (`metrics`) and before, and its costs.
 
     Costs are medians over seeds; peak_memory_mib is that of a run's whole process, latency_ms and bytes are those of
     the first seed's artefact. None where a cost does not exist, as the speed of a method that trains nothing.
@@ -93,6 +103,11 @@ class MethodResult(Part):
     artefact_bytes: int | None = None
     deployed_bytes: int | None = None
     latency_ms: float | None = None
+
+    @property
+    def title(self) -> str:
+        """The name for tables; `name` is for sentences."""
+        return TITLES.get(self.method, self.name)
 
 
 class McNemarResult(Part):
@@ -151,16 +166,17 @@ class Comparison(Record):
     @classmethod
     def upgraded(cls, content: dict[str, Any]) -> dict[str, Any]:
         """Format 1 called the method bag_of_words `words`."""
-        renamed = {"words": "bag_of_words"}
-        methods = [{**one, "method": renamed.get(one["method"], one["method"])} for one in content.get("methods", [])]
+        methods = [
+            {**one, "method": OLD_METHODS.get(one["method"], one["method"])} for one in content.get("methods", [])
+        ]
         pairs = [
-            {**one, **{side: renamed.get(one[side], one[side]) for side in ("first", "second")}}
+            {**one, **{side: OLD_METHODS.get(one[side], one[side]) for side in ("first", "second")}}
             for one in content.get("pairs", [])
         ]
         return {**content, "methods": methods, "pairs": pairs}
 
     @property
     def main_split(self) -> str:
-        """The split that a report presents first: test where there is one."""
+        """The split that a report presents first: test if there is one."""
         splits = list(self.methods[0].metrics)
         return "test" if "test" in splits else splits[0]

@@ -1,4 +1,4 @@
-"""calibration.json, errors-{split}.json and latency.json: what is known about a finished run's predictions."""
+"""calibration.json, errors-{split}.json and latency.json: more about the predictions of a finished run."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ class EceRecord(Part):
 
 
 class CalibrationRecord(Record):
-    """How logits become labels, and how well the probabilities are calibrated.
+    """How logits become predictions, and how well the probabilities are calibrated.
 
     Attributes:
         temperature: the logits are divided by it.
         threshold: of two classes, the positive one is predicted from this probability on; None for more classes.
-        temperature_fitted: whether the temperature was fitted, or is the plain 1.
+        temperature_fitted: whether the temperature was fitted; otherwise it is 1.
         chosen_for: the metric that the threshold was chosen for, or None.
-        chosen_on: the split that either was chosen on, or None.
+        chosen_on: the split that temperature or threshold were chosen on, or None.
         ece: split -> calibration errors.
     """
 
@@ -33,7 +33,7 @@ class CalibrationRecord(Record):
 
 
 class ListedExample(Part):
-    """An example by its row in the source."""
+    """An example and its row in the source."""
 
     row: int
     text: str
@@ -42,7 +42,7 @@ class ListedExample(Part):
 
 
 class Mistake(ListedExample):
-    """An example with a wrong prediction, and that prediction's probability."""
+    """An example with a wrong prediction, and the probability of that prediction."""
 
     predicted: str
     probability: float
@@ -65,21 +65,21 @@ class GroupAccuracy(Part):
 
 
 class LengthGroup(GroupAccuracy):
-    """Texts of so many words."""
+    """Texts with a number of words in a range."""
 
     from_words: int
     to_words: int
 
 
 class RatingGroup(GroupAccuracy):
-    """Texts with such a rating."""
+    """Texts with a rating in a range."""
 
     from_rating: float
     to_rating: float
 
 
 class FirstWordGroup(GroupAccuracy):
-    """Texts that begin with a word."""
+    """Texts with the same first word."""
 
     word: str
 
@@ -96,7 +96,7 @@ class RatedCeiling(Part):
 
 
 class CeilingRecord(Part):
-    """What the raters' own disagreement allows: see `stats.rater_ceiling`."""
+    """The accuracy that the disagreement of the raters permits: see `stats.rater_ceiling`."""
 
     raters: int
     left_out: int
@@ -111,9 +111,9 @@ class CeilingRecord(Part):
 
 
 class ErrorAnalysis(Record):
-    """Where a model errs in one split. Shares are of 1, intervals 95%.
+    """The errors of a model in a split. Rates are shares of 1, intervals are at 95%.
 
-    `by_rating` and `ceiling` are None where there are no ratings, or none of a panel that decided the labels.
+    `by_rating` is None without ratings, `ceiling` unless the ratings are those of a panel that decided the labels.
     """
 
     split: str
@@ -128,7 +128,7 @@ class ErrorAnalysis(Record):
 
 
 class LatencyRecord(Record):
-    """Milliseconds for one text at a time: the median and the outer deciles, over `queries` texts of a split."""
+    """Milliseconds per prediction, one text at a time: median, outer deciles, over `queries` texts of a split."""
 
     median_ms: float
     low_decile_ms: float

@@ -1,49 +1,46 @@
-"""The one place that knows what is inside an export folder.
+"""The folder of an export: its file names, and export.json.
 
 ```
-model.onnx | model.pte | adapter's or transformers' files      the artefact
+model.onnx | model.pte | the files of PEFT or transformers     the exported model
 tokenizer.json labels.json (onnx, executorch)                  for the tokenizers library; class names in order
-export.json                                                    target, precision, length limit, temperature and
-                                                               threshold of the answers, where it came from
-parity.json                                                    how its answers compare with the evaluated ones
+export.json                                                    target, precision, maximum length, temperature,
+                                                               threshold, where it came from
+parity.json                                                    how its predictions compare with the evaluated ones
 ```
-An ONNX folder also has `config.json`, the transformers config of the model it was made of.
+An ONNX folder also has `config.json`, the transformers config of the model that was exported.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from feathertune.errors import UserError
+from feathertune.folders.record import Record
 from feathertune.recipe.schema import DataSection
-from feathertune.system.files import read_json, write_json
 
 Target = Literal["adapter", "merged", "onnx", "executorch"]
 ExportPrecision = Literal["fp32", "int8", "int4"]
-FORMAT = 2  # 1 had no temperature and threshold
 
 
-class ExportDescription(BaseModel):
-    """What export.json holds.
+class ExportDescription(Record, extra="forbid"):
+    """The content of export.json. An unknown key is an error, since it may change the predictions.
 
     Attributes:
-        format: of this file.
-        target, precision: what was asked for.
+        target, precision: what the run was exported to.
         max_length: tokens; longer texts are cut (tokenizer.json does it by itself).
-        model: the base model's source.
-        method: how it was trained.
-        data: how the training data was laid out: which column of a file holds the texts.
-        inputs: for a person: what the artefact takes and gives.
-        temperature: that the artefact's logits are divided by before the softmax.
-        threshold: of two classes, the second is the answer where its probability is at least this.
+        model: the source of the base model.
+        method: how the model was trained.
+        data: which columns of a file hold texts and labels.
+        inputs: the inputs and outputs of the exported model, for a person.
+        temperature: divide the logits by it before the softmax.
+        threshold: of two classes, predict the second if its probability is at least this.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    format: int
+    FORMAT: ClassVar[int] = 2  # 1 had no temperature and threshold
+
     target: Target
     precision: ExportPrecision
     max_length: int
@@ -54,16 +51,20 @@ class ExportDescription(BaseModel):
     temperature: float = Field(default=1.0, gt=0)
     threshold: float = Field(default=0.5, gt=0, lt=1)
 
+    def to_json(self) -> dict[str, Any]:
+        """The content as dicts, lists and plain values, all defaults included."""
+        return self.model_dump(mode="json")
+
 
 @dataclass(frozen=True)
 class ExportFolder:
-    """Names and nothing else."""
+    """Names inside the folder of an export."""
 
     path: Path
 
     @property
     def description(self) -> Path:
-        """What this is; a folder that has it is an export folder."""
+        """The description of the export. A folder that has this file is an export folder."""
         return self.path / "export.json"
 
     @property
@@ -78,7 +79,7 @@ class ExportFolder:
 
     @property
     def tokenizer(self) -> Path:
-        """For the tokenizers library; it cuts long texts by itself."""
+        """For the tokenizers library; cuts long texts by itself."""
         return self.path / "tokenizer.json"
 
     @property
@@ -88,32 +89,10 @@ class ExportFolder:
 
     @property
     def parity(self) -> Path:
-        """How the artefact's answers compare with the evaluated ones."""
+        """How the predictions of the exported model compare with the evaluated ones."""
         return self.path / "parity.json"
 
 
 def is_export(path: Path) -> bool:
     """Whether `path` is an export folder."""
     return ExportFolder(path).description.is_file()
-
-
-def write_description(folder: ExportFolder, description: ExportDescription) -> None:
-    """Write export.json."""
-    write_json(folder.description, description.model_dump(mode="json"))
-
-
-def read_description(folder: ExportFolder) -> ExportDescription:
-    """Read export.json. Raises UserError where it is missing, damaged or of a later version."""
-    value: Any = read_json(folder.description)
-    if isinstance(value, dict) and isinstance(value.get("format"), int) and value["format"] > FORMAT:
-        raise UserError(
-            "this export was made by a later version of Feathertune",
-            where=str(folder.description),
-            fix="pip install -U feathertune",
-        )
-    try:
-        return ExportDescription.model_validate(value)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"{place}: {first['msg']}", where=str(folder.description)) from None

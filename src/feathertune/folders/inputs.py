@@ -1,4 +1,4 @@
-"""What a run knows before it trains: base.json, environment.json and data.json."""
+"""base.json, environment.json and data.json: what is known before a run trains."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from feathertune.folders.record import Part, Record
 
 
 class BaseRecord(Record):
-    """The base model, pinned.
+    """The base model, pinned by its checksums.
 
     Attributes:
-        source: as the recipe names it.
-        revision: the Hub commit, or None.
-        folder: where the files were; the file itself for GGUF.
+        source: as in the recipe.
+        revision: the commit on the Hub, or None.
+        folder: where the files were; for GGUF, the file.
         architecture, model_type: transformers' names.
         max_length: tokens; longer texts are cut.
         sha256: file -> checksum of weights, config and tokenizer.
@@ -29,7 +29,7 @@ class BaseRecord(Record):
 
 
 class EnvironmentRecord(Record):
-    """The machine, the versions, and the command line where there was one."""
+    """The machine, the versions, and the command line, None for a run from Python."""
 
     started: str
     command: str | None
@@ -52,7 +52,7 @@ class Spread(Part):
 
 
 class ShownExample(Part):
-    """One example: where it stands, its label and rating, its text."""
+    """An example: its place in the source, its label, rating and text."""
 
     place: str
     label: str
@@ -61,7 +61,7 @@ class ShownExample(Part):
 
 
 class RepeatedText(Part):
-    """A text that occurs more than once: its first places, and its labels there."""
+    """A text that occurs more than once: its first places and their labels."""
 
     text: str
     places: tuple[str, ...]
@@ -69,7 +69,7 @@ class RepeatedText(Part):
 
 
 class Ratings(Part):
-    """The ratings of a split: a histogram (value -> count), or quantiles where there are many values."""
+    """The ratings of a split: a histogram (value -> count), or quantiles if there are many values."""
 
     histogram: dict[str, int] | None = None
     quantiles: dict[str, float] | None = None
@@ -90,7 +90,7 @@ class SplitRecord(Part):
 
 
 class LeakRecord(Part):
-    """Texts of the second split that are in the first one too."""
+    """Texts of the second split that are also in the first."""
 
     splits: tuple[str, str]
     count: int
@@ -112,15 +112,15 @@ class BadRows(Part):
 
 
 class DataRecord(Record):
-    """Where the data came from and what is known about it.
+    """The source of the data, and statistics of its splits.
 
     Attributes:
-        source: as the recipe names it.
-        origin: what pins it: {"revision": ...} of the Hub, or {"files": {name: sha256}}.
+        source: as in the recipe.
+        origin: what pins the data: {"revision": ...} on the Hub, or {"files": {name: sha256}}.
         splits: name -> statistics.
-        leaks: texts that are in two splits.
+        leaks: texts that occur in two splits.
         notes: sentences for the reader.
-        truncated_texts: split -> how many texts were cut at the maximum length; None where nothing was tokenized.
+        truncated_texts: split -> how many texts were cut at the maximum length; None if nothing was tokenized.
     """
 
     source: str

@@ -1,4 +1,4 @@
-"""The metrics of one split: what evaluation/*.json hold, and what every stage of a run is summed up by."""
+"""The metrics of a split at a stage of a run: evaluation/*.json, and the parts of summary.json."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class ClassScores(Part):
 
 
 class CrossFittedMetrics(Part):
-    """What a chosen temperature or threshold is worth: each half of the examples decided by the other half's choice."""
+    """Metrics with temperature and threshold cross-fitted: each half of the examples uses those chosen on the other."""
 
     loss: float
     accuracy: float
@@ -41,7 +41,7 @@ class Metrics(Record):
         precision, recall, f1: of the positive class (`averaging` binary) or the mean over classes (macro).
         roc_auc: of the positive class, or the mean over the classes, each against the rest, that have examples on
             both sides; None where only one class is present.
-        ece: expected calibration error (see `stats.calibration_error`), a difference of shares.
+        ece: expected calibration error (see `stats.calibration`), a difference of shares.
         temperature: the logits were divided by it; 1 is the model as it is.
         threshold: the positive class is predicted where its probability >= this; None for more than two classes.
         averaging: binary or macro.
@@ -50,8 +50,8 @@ class Metrics(Record):
         confusion_matrix: C rows (true) of C columns (predicted), counts.
         label_names: C names, the order of `confusion_matrix`.
         intervals: metric -> (low, high) at 95%, None where undefined; empty where none were computed.
-        cross_fitted: where temperature or threshold were chosen on this very split, the metrics without that
-            advantage; None where nothing was chosen here.
+        cross_fitted: if temperature or threshold were chosen on this very split, the metrics without that advantage;
+            None if nothing was chosen on it.
     """
 
     split: str
@@ -75,15 +75,15 @@ class Metrics(Record):
 
     def value(self, name: str) -> float | None:
         """One of the metrics by its name, such as `f1`."""
-        found: float | None = getattr(self, name)
-        return found
+        value: float | None = getattr(self, name)
+        return value
 
     def interval(self, name: str) -> Interval | None:
-        """The 95% interval of a metric, None where there is none."""
+        """The 95% interval of a metric, or None if there is none."""
         return self.intervals.get(name)
 
     def unbiased(self) -> Metrics:
-        """The metrics with the cross-fitted ones in the place of those that a choice on these examples flatters."""
+        """The metrics, with cross-fitted values for those that a choice on these very examples has biased."""
         if self.cross_fitted is None:
             return self
         own = {name: getattr(self.cross_fitted, name) for name in CrossFittedMetrics.model_fields}
@@ -91,6 +91,6 @@ class Metrics(Record):
 
     @property
     def majority_label(self) -> str:
-        """The label that was predicted most often: of a majority baseline, its only one."""
+        """The label that was predicted most often; a majority baseline predicts no other."""
         totals = [sum(column) for column in zip(*self.confusion_matrix, strict=True)]
         return self.label_names[totals.index(max(totals))]

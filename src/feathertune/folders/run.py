@@ -1,4 +1,4 @@
-"""The one place that knows the file names inside a run folder.
+"""The file names inside a run folder.
 
 ```
 recipe.yaml environment.json data.json base.json metrics.jsonl summary.json
@@ -7,11 +7,12 @@ adapter/ (or model/ for a full fine-tune)   checkpoints/step-NNNNNN/
 figures/*.png   report.html   README.md (the model card)
 calibration.json                            evaluation/errors-{split}.json
 quantized/                                  metrics-qat.jsonl checkpoints-qat/
-members/seed-N/ (of lora.members): metrics.jsonl checkpoints/ adapter/ summary.json (of that training alone)
-baseline.json (the methods majority and words)   latency.json (where `compare` has measured it)
+members/seed-N/ (of a model soup): metrics.jsonl checkpoints/ adapter/ summary.json (of that training only)
+baseline.json (the methods majority and bag_of_words)   latency.json (if `compare` measured it)
 ```
-A quantized run also has the stages `float` (the trained model before it was quantized) and, where it was trained with
-quantizers on, `ptq` (that model rounded as it is); its `after` is the quantized model as it is deployed.
+A quantized run also has the stage `float` (the trained model before quantization), and with quantization-aware training
+(QAT) the stage `ptq` (post-training quantization: the trained model, rounded). Its `after` is the quantized model as it
+is deployed.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from feathertune.folders.summary import Stage
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Names and nothing else: reading and writing is done by whoever owns the content."""
+    """Names inside a run folder. The modules that own the content read and write it."""
 
     path: Path
 
@@ -36,12 +37,12 @@ class RunFolder:
 
     @property
     def environment(self) -> Path:
-        """Versions, processor, threads, the command."""
+        """Versions, processor, threads, the command line."""
         return self.path / "environment.json"
 
     @property
     def data(self) -> Path:
-        """Where the data came from, checksums, counts, label names, duplicates, leaks, skipped rows."""
+        """The source of the data, checksums, counts, label names, duplicates, leaks, skipped rows."""
         return self.path / "data.json"
 
     @property
@@ -51,22 +52,22 @@ class RunFolder:
 
     @property
     def calibration(self) -> Path:
-        """How the final model's logits become answers, and how well its probabilities mean what they say."""
+        """How the final model's logits become predictions, and how well its probabilities are calibrated."""
         return self.path / "calibration.json"
 
     @property
     def metrics(self) -> Path:
-        """One JSON object a line: each logged step and each epoch."""
+        """One JSON object per line, for each logged step and each epoch."""
         return self.path / "metrics.jsonl"
 
     @property
     def summary(self) -> Path:
-        """The result. Written last: a run folder with a summary is a finished run."""
+        """The result, written last: a run folder with a summary is a finished run."""
         return self.path / "summary.json"
 
     @property
     def adapter(self) -> Path:
-        """PEFT's files, for the methods head and lora."""
+        """PEFT's files, for the methods head, lora and qat."""
         return self.path / "adapter"
 
     @property
@@ -76,36 +77,36 @@ class RunFolder:
 
     @property
     def checkpoints(self) -> Path:
-        """Folders step-NNNNNN to resume from."""
+        """Checkpoints to resume from: folders step-NNNNNN."""
         return self.path / "checkpoints"
 
     @property
     def quantized(self) -> Path:
-        """The integer model, whole."""
+        """The complete integer model."""
         return self.path / "quantized"
 
     @property
     def qat_metrics(self) -> Path:
-        """As metrics.jsonl, of the training with quantizers on, where that came second."""
+        """Like metrics.jsonl, for QAT after a first training."""
         return self.path / "metrics-qat.jsonl"
 
     @property
     def qat_checkpoints(self) -> Path:
-        """As checkpoints/, of that training."""
+        """Like checkpoints/, for the same training."""
         return self.path / "checkpoints-qat"
 
     def member(self, seed: int) -> RunFolder:
-        """What the training of one adapter left, of several that were averaged; no run of its own."""
+        """The training of one member of a model soup. This is no run folder of its own."""
         return RunFolder(self.path / "members" / f"seed-{seed}")
 
     @property
     def baseline(self) -> Path:
-        """The whole of a baseline, for the methods majority and words."""
+        """The complete baseline, for the methods majority and bag_of_words."""
         return self.path / "baseline.json"
 
     @property
     def latency(self) -> Path:
-        """How long the trained model takes to answer one text."""
+        """How long one prediction takes."""
         return self.path / "latency.json"
 
     @property
@@ -115,7 +116,7 @@ class RunFolder:
 
     @property
     def report(self) -> Path:
-        """The report, one page that needs nothing else."""
+        """The report: one page that needs no other file."""
         return self.path / "report.html"
 
     @property
@@ -124,20 +125,20 @@ class RunFolder:
         return self.path / "README.md"
 
     def evaluation(self, stage: Stage, split: str) -> Path:
-        """The metrics of one split at a stage of the run."""
+        """The metrics of a split at a stage of the run."""
         return self.path / "evaluation" / f"{stage}-{split}.json"
 
     def errors(self, split: str) -> Path:
-        """Where the final model errs in one split."""
+        """The errors of the final model in a split."""
         return self.path / "evaluation" / f"errors-{split}.json"
 
     def predictions(self, stage: Stage, split: str) -> Path:
-        """The predictions for each example of one split at a stage of the run."""
+        """The predictions for each example of a split at a stage of the run."""
         return self.path / "predictions" / f"{stage}-{split}.csv"
 
 
 def open_run(path: Path) -> RunFolder:
-    """The finished run at `path`. Raises UserError where there is none."""
+    """The finished run at `path`. Raises UserError if there is none."""
     run = RunFolder(path)
     if not path.is_dir():
         raise UserError("there is no such run folder", where=str(path), fix="Give a folder that `train` wrote.")

@@ -15,7 +15,8 @@ class SearchFolder:
     """Names inside the folder of a search.
 
     ```
-    recipe.yaml study.db tune.json best.yaml   trials/trial-NNNN/ (run folders, without checkpoints)
+    recipe.yaml study.db tune.json best.yaml README.md report.html figures/
+    trials/trial-NNNN/ (run folders, without checkpoints)
     ```
     """
 
@@ -32,18 +33,33 @@ class SearchFolder:
         return self.path / "study.db"
 
     def databases(self) -> list[Path]:
-        """Optuna's database, and what SQLite has beside it."""
+        """Optuna's database, and SQLite's temporary files next to it."""
         return sorted(self.path.glob(f"{self.study.name}*"))
 
     @property
     def result(self) -> Path:
-        """Every trial so far, the best of them, and how much each key mattered."""
+        """Every trial so far, the best one, and the importance of each key."""
         return self.path / "tune.json"
 
     @property
     def best(self) -> Path:
-        """The recipe of the best trial, to train with."""
+        """The recipe of the best trial, ready to train."""
         return self.path / "best.yaml"
+
+    @property
+    def card(self) -> Path:
+        """The report as Markdown."""
+        return self.path / "README.md"
+
+    @property
+    def report(self) -> Path:
+        """The report as a single HTML page."""
+        return self.path / "report.html"
+
+    @property
+    def figures(self) -> Path:
+        """PNG pictures."""
+        return self.path / "figures"
 
     @property
     def trials(self) -> Path:
@@ -60,11 +76,11 @@ class Trial(Part):
 
     Attributes:
         number: 0-based.
-        state: complete, pruned, failed (it diverged) or interrupted.
-        value: of the metric; None unless complete.
+        state: complete, pruned, failed (it diverged, or its values do not go together) or interrupted.
+        value: the metric; None unless complete.
         params: key of the recipe -> value.
-        epochs: epoch -> value.
-        seconds: of the whole trial, loading and evaluating included.
+        epochs: epoch -> metric.
+        seconds: the time of the whole trial, loading and evaluation included.
         reason: why it is not complete.
         run: its run folder, relative to the search's.
     """
@@ -92,11 +108,12 @@ class Search(Record):
     """The content of tune.json.
 
     Attributes:
-        metric, split, maximized: what trials are judged by.
-        search: the recipe's section.
+        metric, split: what trials are compared by.
+        maximized: whether a larger value is better.
+        search: the recipe's `search` section.
         trials: in the order in which they began.
-        best: None where no trial is complete.
-        importances: key -> share of the variation between trials.
+        best: None if no trial is complete.
+        importances: key -> the share of the variation between trials that it explains; empty if it is not known.
         note: a sentence for the reader.
     """
 
@@ -111,7 +128,7 @@ class Search(Record):
 
     @property
     def ranked(self) -> list[Trial]:
-        """The complete trials, the best first."""
+        """The complete trials, best first."""
         complete = [trial for trial in self.trials if trial.state == "complete"]
         sign = -1 if self.maximized else 1
         return sorted(complete, key=lambda trial: (sign * (trial.value or 0.0), trial.number))

@@ -1,4 +1,4 @@
-"""summary.json: the result of a run, written last."""
+"""summary.json, the result of a run."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ BySplit = dict[str, Metrics]
 
 
 class TrainingSummary(Part):
-    """One training: how long it was and which epoch was kept.
+    """How long a training took, and which epoch was kept.
 
     Attributes:
-        epochs: epochs begun; the last one may have been cut short by `training.max_steps`.
-        best_epoch: the epoch whose weights were kept; None for a model soup, whose members have one each.
-        stopped_early: whether early stopping ended it.
-        train_seconds, train_examples_per_second: of training steps alone.
+        epochs: epochs started; `training.max_steps` may have cut the last one short.
+        best_epoch: the epoch whose weights were kept; None for a model soup, since each member has its own.
+        stopped_early: whether early stopping ended the training.
+        train_seconds, train_examples_per_second: of training steps only.
     """
 
     epochs: int
@@ -35,10 +35,10 @@ class SoupMember(Part):
     """One member of a model soup.
 
     Attributes:
-        seed: of its factors, order and dropout; not of its head.
-        epochs, best_epoch, stopped_early: as of any training.
-        value, loss: of its best epoch on validation: `training.best_metric`, and the loss in nats.
-        train_seconds, examples_seen: of training steps alone.
+        seed: for its LoRA factors, the order of examples and dropout; all members start from the same head.
+        epochs, best_epoch, stopped_early: see `TrainingSummary`.
+        value, loss: `training.best_metric` and the loss in nats, on validation, at the best epoch.
+        train_seconds, examples_seen: of training steps only.
     """
 
     seed: int
@@ -52,7 +52,7 @@ class SoupMember(Part):
 
 
 class QuantizationSummary(Part):
-    """What was quantized, the size in bytes, and the training with quantizers on (None where there was none)."""
+    """What was quantized, the sizes in bytes, and quantization-aware training (QAT), or None without it."""
 
     weights: str
     embeddings: str | None = None
@@ -68,27 +68,27 @@ class QuantizationSummary(Part):
 
 
 class StartSummary(Part):
-    """The run that this one started from: its epochs, and whether it was trained on the same data."""
+    """The run that this one started from: its epochs, and whether it used the same data."""
 
     epochs: int
     same_data: bool
 
 
 class Summary(Record):
-    """What was trained, what it cost and what came of it.
+    """What was trained, what it cost, and the metrics.
 
     Attributes:
-        method: the recipe's.
-        model: the base's source; None for a baseline.
-        epochs, best_epoch, stopped_early, train_seconds, train_examples_per_second: of the first training, or of the
-            only one; see `TrainingSummary`.
-        precision: what the layers were trained in.
+        method: as in the recipe.
+        model: the source of the base model; None for a baseline.
+        epochs, best_epoch, stopped_early, train_seconds, train_examples_per_second: of the first training, which is
+            often the only one; see `TrainingSummary`.
+        precision: the precision that the layers were trained in.
         finished: date and time, ISO 8601.
         majority: split -> the metrics of the majority class.
-        before, float32, ptq, after: split -> the metrics at each stage; float32 and ptq in quantized runs alone.
-        members: of a model soup.
-        quantization: of a quantized run.
-        start: of a run with `init_from`.
+        before, float32, ptq, after: split -> the metrics at each stage; float32 and ptq in quantized runs only.
+        members: the members of a model soup.
+        quantization: for a quantized run.
+        start: for a run with `init_from`.
     """
 
     method: str
@@ -120,19 +120,19 @@ class Summary(Record):
         return {**content, "method": "bag_of_words"} if content.get("method") == "words" else content
 
     def stage(self, name: Stage) -> BySplit:
-        """Split -> metrics at a stage; empty where the run has no such stage."""
+        """Split -> metrics at a stage; empty if the run has no such stage."""
         return getattr(self, "float32" if name == "float" else name) or {}
 
     def stages(self, split: str) -> dict[str, Metrics]:
-        """Stage -> the metrics of one split, in order; `majority` first, where it is known."""
-        found = {"majority": self.majority.get(split)} | {name: self.stage(name).get(split) for name in STAGES}
-        return {name: metrics for name, metrics in found.items() if metrics is not None}
+        """Stage -> the metrics of a split, in order; `majority` comes first if it is known."""
+        stages = {"majority": self.majority.get(split)} | {name: self.stage(name).get(split) for name in STAGES}
+        return {name: metrics for name, metrics in stages.items() if metrics is not None}
 
     @property
     def trainings(self) -> tuple[TrainingSummary, ...]:
-        """The trainings that the run did, in order: none, one, or a second one with the quantizers on.
+        """The trainings of the run, in order: none, one, or two if QAT followed a first training.
 
-        The first one's figures are the summary's own. In a run that starts from another one, so are the only one's.
+        The summary itself holds the figures of the first. With `init_from`, QAT is the first and only training.
         """
         if not self.train_seconds:
             return ()

@@ -1,1 +1,1 @@
-"""What is fast: attention, matmul, dropout, GELU. Nothing here knows a model family."""
+"""Fast attention, matmul, dropout and GELU. Nothing here depends on a model family."""

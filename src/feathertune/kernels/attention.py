@@ -1,10 +1,10 @@
-"""Attention over packed sequences, plugged into transformers' own models through its attention interface.
+"""Attention over packed sequences, plugged into transformers' models through its attention interface.
 
 Letters: B sequences, T packed tokens, L longest sequence, H heads, J key/value heads, K head width, S = B * L slots.
 
-transformers calls `packed_attention` in place of its eager or SDPA attention; every other layer of the model runs
-on flat tokens untouched. The sequences' places come in as the keyword argument `packing`, which transformers' models
-hand down to the attention function.
+transformers calls `packed_attention` instead of its eager or SDPA attention; every other layer runs unchanged on the
+flat tokens. The position of each sequence arrives as the keyword argument `packing`, which transformers' models pass
+on to the attention function.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from feathertune.kernels.short_attention import short_attention
 from feathertune.tokens.batch import Packing
 
 NAME = "feathertune_packed"
-_MAX_EXPLICIT = 128  # above this many tokens the score matrix no longer fits the cache; SDPA need not build it
+_MAX_EXPLICIT = 128  # tokens; longer sequences' score matrices do not fit the cache, and SDPA does not build them
 
 
 def packed_attention(
@@ -40,33 +40,33 @@ def packed_attention(
     """Attend within each sequence of a packed row; causal where `module.is_causal`.
 
     Args:
-        module: the attention layer, read for `is_causal` alone.
-        query_1HTK: the queries of T packed tokens, or of the B pooled ones.
-        key_1JTK: their keys; H is a multiple of J (grouped queries).
-        value_1JTK: their values.
-        attention_mask: always None; `packing` says what a mask would.
-        packing: where the sequences lie.
+        module: the attention layer; only its `is_causal` is read.
+        query_1HTK: the queries of the T packed tokens, or of the B pooled ones.
+        key_1JTK: the keys; H is a multiple of J (grouped queries).
+        value_1JTK: the values.
+        attention_mask: must be None; `packing` takes its place.
+        packing: where each sequence lies.
         scaling: factor of the scores; 1 / sqrt(K) by default.
         dropout: probability of dropping an attention weight.
-        sliding_window: only positions less than this far apart attend to each other.
+        sliding_window: a query attends only to positions closer than this.
 
     Returns:
-        [1, T, H, K] and None (transformers' place for attention weights).
+        [1, T, H, K], and None where transformers expects attention weights.
     """
     if attention_mask is not None:
-        raise ValueError("a mask reached packed attention: the model built one, which it must not for this attention")
+        raise ValueError("packed attention was given a mask: the model must not build one for this attention")
     scale = query_1HTK.shape[-1] ** -0.5 if scaling is None else scaling
-    sees = varlen.AttentionScope(bool(getattr(module, "is_causal", False)), sliding_window)
+    scope = varlen.AttentionScope(bool(getattr(module, "is_causal", False)), sliding_window)
     if isinstance(packing, PooledPacking):
         key_1JTK, value_1JTK = packing.keys_and_values(key_1JTK, value_1JTK)
-    # Rotary positions make float32 of bfloat16 queries and keys; products take one dtype.
+    # Rotary embeddings turn bfloat16 queries and keys into float32, and a matrix product needs one dtype.
     query_1HTK, key_1JTK = query_1HTK.to(value_1JTK.dtype), key_1JTK.to(value_1JTK.dtype)
-    if varlen.unsupported_reason(query_1HTK, value_1JTK, packing, sees, dropout) is None:
-        return varlen.attend(query_1HTK, key_1JTK, value_1JTK, packing, sees, scale), None
+    if varlen.unsupported_reason(query_1HTK, value_1JTK, packing, scope, dropout) is None:
+        return varlen.attend(query_1HTK, key_1JTK, value_1JTK, packing, scope, scale), None
     if isinstance(packing, Packing) and packing.longest > _MAX_EXPLICIT:
-        bias = None if _only_causal(packing, sees) else _bias(packing, sees.causal, sees.window)
+        bias = None if _is_plain_causal(packing, scope) else _bias(packing, scope.causal, scope.window)
         return _sdpa_attention(query_1HTK, key_1JTK, value_1JTK, bias, packing, scale, dropout), None
-    bias_BQL = _bias(packing, sees.causal, sees.window)
+    bias_BQL = _bias(packing, scope.causal, scope.window)
     if isinstance(packing, PooledPacking):
         return _pooled_attention(query_1HTK, key_1JTK, value_1JTK, bias_BQL, packing, scale, dropout), None
     return _explicit_attention(query_1HTK, key_1JTK, value_1JTK, bias_BQL, packing, scale, dropout), None
@@ -81,12 +81,12 @@ def _explicit_attention(
     scale: float,
     dropout: float,
 ) -> Tensor:
-    """[1, T, H, K]: by the matrix of scores, with a backward pass of its own."""
+    """[1, T, H, K]: attention that builds the score matrix, with a handwritten backward pass."""
     query_THK, key_TJK, value_TJK = (x.squeeze(0).transpose(0, 1) for x in (query_1HTK, key_1JTK, value_1JTK))
     weights_shape = (len(packing.lengths_B), query_1HTK.shape[1], packing.longest, packing.longest)
-    keep, keep_scale = dropout_mask(query_THK.new_empty(weights_shape), query_THK.dtype, dropout)
+    mask_BHLL, mask_scale = dropout_mask(query_THK.new_empty(weights_shape), query_THK.dtype, dropout)
     out_THK = short_attention(
-        query_THK, key_TJK, value_TJK, bias_BQL, packing, scale=scale, keep_BHLL=keep, keep_scale=keep_scale
+        query_THK, key_TJK, value_TJK, bias_BQL, packing, scale=scale, mask_BHLL=mask_BHLL, mask_scale=mask_scale
     )
     return out_THK[None]
 
@@ -100,10 +100,10 @@ def _sdpa_attention(
     scale: float,
     dropout: float,
 ) -> Tensor:
-    """[1, T, H, K]: by torch's own kernel, told of a causal mask alone by a flag: there `bias_BQL` is None.
+    """[1, T, H, K]: attention by torch's own kernel. `bias_BQL` is None for plain causal attention, which is a flag.
 
-    It does not hold the matrix of scores, except on a CPU while attention weights are dropped: there torch has no such
-    kernel and makes the matrix, of all heads at once.
+    The kernel does not build the score matrix, except for attention dropout on a CPU: torch then falls back to the
+    matrix of all heads at once.
     """
     query_BHLK = _unpack(query_1HTK[0], packing)
     key_BHLK, value_BHLK = (_repeat_heads(_unpack(x[0], packing), query_BHLK.shape[1]) for x in (key_1JTK, value_1JTK))
@@ -123,7 +123,7 @@ def _pooled_attention(
     scale: float,
     dropout: float,
 ) -> Tensor:
-    """[1, B, H, K]: attention of the pooled tokens alone, whose keys and values are those of all tokens."""
+    """[1, B, H, K]: attention with the pooled tokens as the only queries, over the keys and values of all tokens."""
     query_BH1K = query_1HBK[0].transpose(0, 1)[:, :, None].contiguous()  # see _unpack
     key_BHLK, value_BHLK = (
         _repeat_heads(_unpack(x[0], packing.packing), query_BH1K.shape[1]) for x in (key_1JTK, value_1JTK)
@@ -134,20 +134,20 @@ def _pooled_attention(
 
 
 def register() -> str:
-    """Make transformers know packed attention; returns the name to pass as `attn_implementation`."""
+    """Register packed attention with transformers. Returns the name to pass as `attn_implementation`."""
     from transformers import AttentionInterface
 
-    # Without a mask function of that name, transformers makes no mask, nor looks for packing in the position ids,
-    # which would wait for a GPU.
+    # No mask function is registered under this name, so transformers neither builds a mask nor searches the position
+    # ids for packed sequences, which would synchronize with a GPU.
     AttentionInterface.register(NAME, packed_attention)
     return NAME
 
 
 def _unpack(x_HTK: Tensor, packing: Packing) -> Tensor:
-    """[H, T, K] -> [B, H, L, K], slots past a sequence's end filled with its last token.
+    """[H, T, K] -> [B, H, L, K]; slots past a sequence's end repeat its last token.
 
-    Contiguous, as matmul makes it anyway unless B is 1: then it would take another kernel, which rounds otherwise, and
-    a text's answer would depend on whether it is alone.
+    The result is contiguous. matmul would make it so anyway, except for B = 1, where it would use another kernel that
+    rounds differently: a text's logits would depend on whether it is alone in its batch.
     """
     x_SHK = x_HTK.transpose(0, 1).index_select(0, packing.from_packed_BL.flatten())
     return x_SHK.view(*packing.from_packed_BL.shape, *x_SHK.shape[1:]).transpose(1, 2).contiguous()
@@ -164,24 +164,24 @@ def _repeat_heads(x_BJLK: Tensor, heads: int) -> Tensor:
     return x_BJLK.repeat_interleave(groups, dim=1) if groups > 1 else x_BJLK
 
 
-def _only_causal(packing: Packing, sees: varlen.AttentionScope) -> bool:
-    """Whether nothing but the order of the slots decides what a query sees, so that no [B, L, L] bias is needed.
+def _is_plain_causal(packing: Packing, scope: varlen.AttentionScope) -> bool:
+    """Whether a causal mask over the slots is enough, so that no [B, L, L] bias is needed.
 
-    Slots past a sequence's end come after it, where none of its queries looks. Their own queries see real keys, so that
-    nothing becomes NaN, and `_repack` leaves them out: no gradient enters there.
+    Slots past a sequence's end come after all of its queries, which therefore never see them. The queries in those
+    slots see real keys, so nothing becomes NaN, and `_repack` discards them, so they receive no gradient.
     """
-    return sees.causal and sees.reach(packing) is None
+    return scope.causal and scope.max_distance(packing) is None
 
 
 def _bias(packing: Packing | PooledPacking, causal: bool, window: int | None) -> Tensor:
-    """What is added to the scores: 0 where a query may look, a very low number where it may not.
+    """The additive mask of the scores: 0 for visible keys, a very low number for the others.
 
-    Returns [B, 1, L], or [B, Q, L] where it depends on the query. It is finite, since a slot past a sequence's end may
-    see nothing, and a row of -inf would make its softmax, and then every gradient, NaN. Made once for all layers.
+    Returns [B, 1, L], or [B, Q, L] if it depends on the query. It is finite: a slot past a sequence's end may see no
+    key at all, and a row of -inf would turn its softmax, and then every gradient, into NaN. Computed once per batch.
     """
-    places = packing.packing if isinstance(packing, PooledPacking) else packing
-    window = window if window is not None and window < places.longest else None
-    memo, key = places.memo, (_bias, type(packing), causal, window)
+    key_packing = packing.packing if isinstance(packing, PooledPacking) else packing
+    window = window if window is not None and window < key_packing.longest else None
+    memo, key = key_packing.memo, (_bias, type(packing), causal, window)
     if key not in memo:
         memo[key] = _make_bias(packing, causal, window)
     bias: Tensor = memo[key]
@@ -189,9 +189,9 @@ def _bias(packing: Packing | PooledPacking, causal: bool, window: int | None) ->
 
 
 def _make_bias(packing: Packing | PooledPacking, causal: bool, window: int | None) -> Tensor:
-    places = packing.packing if isinstance(packing, PooledPacking) else packing
-    slots_L = torch.arange(places.longest, device=places.lengths_B.device)
-    allowed_BQL = (slots_L < places.lengths_B[:, None])[:, None, :]
+    key_packing = packing.packing if isinstance(packing, PooledPacking) else packing
+    slots_L = torch.arange(key_packing.longest, device=key_packing.lengths_B.device)
+    allowed_BQL = (slots_L < key_packing.lengths_B[:, None])[:, None, :]
     if causal or window is not None:
         queries_BQ = packing.positions_B[:, None] if isinstance(packing, PooledPacking) else slots_L[None]
         distance_BQL = queries_BQ[:, :, None] - slots_L

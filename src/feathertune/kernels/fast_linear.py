@@ -1,4 +1,4 @@
-"""A linear layer whose products run on the fastest kernel, in float32 or with bfloat16 operands."""
+"""A linear layer that uses the fastest matrix product, in float32 or with bfloat16 operands."""
 
 from __future__ import annotations
 
@@ -12,40 +12,42 @@ from feathertune.kernels.matmul import matmul
 
 
 class FastLinear(nn.Linear):
-    """An `nn.Linear` (so that whoever looks for one finds it) computed in `compute`, whatever x's dtype.
+    """A linear layer computed in `compute_dtype`, whatever the dtype of its input.
 
-    A frozen weight is held in that dtype, so nothing is cast at its use. A trained one stays float32 and is cast.
+    A subclass of `nn.Linear`, so that code that looks for one finds it. A frozen weight is stored in the compute dtype,
+    so using it needs no cast. A trained weight stays in float32 and is cast in each forward pass.
     """
 
-    compute: torch.dtype
+    compute_dtype: torch.dtype
 
     @classmethod
-    def of(cls, linear: nn.Linear, compute: torch.dtype) -> FastLinear:
-        """The same layer; it takes over the parameters, a frozen one in the dtype `compute`."""
+    def from_linear(cls, linear: nn.Linear, compute_dtype: torch.dtype) -> FastLinear:
+        """The same layer. It takes over the parameters; frozen ones are converted to `compute_dtype`."""
         fast = cls(linear.in_features, linear.out_features, bias=linear.bias is not None, device="meta")
-        fast.weight, fast.bias = _held(linear.weight, compute), _held(linear.bias, compute)
-        fast.compute = compute
+        fast.weight = _cast_if_frozen(linear.weight, compute_dtype)
+        fast.bias = _cast_if_frozen(linear.bias, compute_dtype)
+        fast.compute_dtype = compute_dtype
         return fast.train(linear.training)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[..., I] -> [..., O] in `compute`."""
-        y: Tensor = _Linear.apply(x, self.weight, self.bias, self.compute)  # type: ignore[no-untyped-call]
+        """[..., I] -> [..., O] in the compute dtype."""
+        y: Tensor = _Linear.apply(x, self.weight, self.bias, self.compute_dtype)  # type: ignore[no-untyped-call]
         return y
 
 
-def _held(parameter: Any, compute: torch.dtype) -> Any:
-    if parameter is None or parameter.requires_grad or parameter.dtype == compute:
+def _cast_if_frozen(parameter: Any, dtype: torch.dtype) -> Any:
+    if parameter is None or parameter.requires_grad or parameter.dtype == dtype:
         return parameter
-    return nn.Parameter(parameter.to(compute), requires_grad=False)
+    return nn.Parameter(parameter.to(dtype), requires_grad=False)
 
 
 class _Linear(torch.autograd.Function):
-    """y = x W' + b with every product in one dtype; gradients come back in the dtypes of what they belong to."""
+    """y = x W' + b with every product in `compute_dtype`; each gradient has the dtype of its tensor."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, compute: torch.dtype) -> Tensor:
-        x_TI, weight_OI = x.reshape(-1, x.shape[-1]).to(compute), weight.to(compute)
-        y_TO = matmul(x_TI, weight_OI, None if bias is None else bias.to(compute))
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, compute_dtype: torch.dtype) -> Tensor:
+        x_TI, weight_OI = x.reshape(-1, x.shape[-1]).to(compute_dtype), weight.to(compute_dtype)
+        y_TO = matmul(x_TI, weight_OI, None if bias is None else bias.to(compute_dtype))
         ctx.save_for_backward(x_TI if weight.requires_grad else None, weight_OI)
         ctx.shape, ctx.dtype, ctx.weight_dtype = x.shape, x.dtype, weight.dtype
         return y_TO.reshape(*x.shape[:-1], y_TO.shape[-1])

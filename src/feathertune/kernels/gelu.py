@@ -1,7 +1,7 @@
-"""GELU's tanh approximation (Hendrycks & Gimpel 2016, arXiv:1606.08415) without a tanh.
+"""The tanh approximation of GELU (Hendrycks & Gimpel 2016, arXiv:1606.08415), computed without a tanh.
 
-0.5 (1 + tanh(u / 2)) is sigmoid(u), so GELU is x sigmoid(u) with u = 2 sqrt(2 / pi) (x + 0.044715 x^3). torch's
-vectorized sigmoid takes a fraction of the time of its tanh, which its fused GELU pays twice, forward and backward.
+0.5 (1 + tanh(u / 2)) equals sigmoid(u), so GELU is x sigmoid(u) with u = 2 sqrt(2 / pi) (x + 0.044715 x^3). torch's
+vectorized sigmoid takes a fraction of the time of its tanh, which torch's fused GELU computes in both directions.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from torch.nn import functional
 
 LINEAR = 2 * math.sqrt(2 / math.pi)
 CUBIC = LINEAR * 0.044715
-_PART = 1 << 19  # numbers computed at a time: 2 MB in float32
+_CHUNK = 1 << 19  # elements computed at a time: 2 MB in float32
 
 
 class TanhGELU(nn.Module):
-    """The GELU of GPT-2 (`gelu_new`) and Gemma (`gelu_pytorch_tanh`), equal to theirs to 1e-6."""
+    """transformers' `gelu_new` and `gelu_pytorch_tanh`, equal to 1e-6."""
 
     def forward(self, x: Tensor) -> Tensor:
         """[...] -> [...]."""
@@ -31,20 +31,20 @@ class TanhGELU(nn.Module):
 
 
 class _TanhGELU(torch.autograd.Function):
-    """Computed in float32, handed back in x's dtype; keeps the slope alone, so that backward is one product.
+    """Computed in float32 and returned in x's dtype; saves only the slope, so that backward is a single product.
 
-    By parts that stay in a core's cache with all that is computed on the way: a whole layer's float32 numbers would go
-    through memory ten times, and be taken from the system and given back to it each time.
+    The input is processed in chunks small enough that all intermediate results stay in a core's cache. Those of a whole
+    layer would pass through memory ten times, and be allocated and freed each time.
     """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
         flat = x.reshape(-1)
         y, slope = torch.empty_like(flat), torch.empty_like(flat) if ctx.needs_input_grad[0] else None
-        room = torch.empty(3, min(_PART, len(flat)), dtype=torch.promote_types(x.dtype, torch.float32))
-        for begin in range(0, len(flat), _PART):
-            part = slice(begin, begin + _PART)
-            _compute(flat[part], y[part], None if slope is None else slope[part], room)
+        buffer_3P = torch.empty(3, min(_CHUNK, len(flat)), dtype=torch.promote_types(x.dtype, torch.float32))
+        for begin in range(0, len(flat), _CHUNK):
+            chunk = slice(begin, begin + _CHUNK)
+            _compute(flat[chunk], y[chunk], None if slope is None else slope[chunk], buffer_3P)
         if slope is not None:
             ctx.save_for_backward(slope.view(x.shape))
         return y.view(x.shape)
@@ -57,9 +57,9 @@ class _TanhGELU(torch.autograd.Function):
         return product
 
 
-def _compute(x_N: Tensor, y_N: Tensor, slope_N: Tensor | None, room_3P: Tensor) -> None:
-    """Fill y and its slope for the N numbers of x, in the room of P numbers or more."""
-    wide, u, sigmoid = room_3P[:, : len(x_N)]
+def _compute(x_N: Tensor, y_N: Tensor, slope_N: Tensor | None, buffer_3P: Tensor) -> None:
+    """Write GELU and its slope for the N elements of x; the buffer holds at least as many (P >= N)."""
+    wide, u, sigmoid = buffer_3P[:, : len(x_N)]
     wide.copy_(x_N)
     torch.addcmul(wide.new_tensor(LINEAR), wide, wide, value=CUBIC, out=u).mul_(wide)
     torch.sigmoid(u, out=sigmoid)

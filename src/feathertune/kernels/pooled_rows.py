@@ -1,8 +1,8 @@
-"""The last layer, run for the pooled tokens alone: of all other rows nothing but keys and values is needed.
+"""Trimming the last layer to the pooled tokens: only the keys and values of the other tokens are needed.
 
-transformers' layers compute queries, keys, values, residual and MLP of the same rows. So the last layer is run twice:
-once for every row, only as far as its keys and values, and once for the pooled rows, whose queries meet those. That
-works for any architecture without knowing how its layers are made, and takes most of the last layer's time away.
+transformers' layers compute queries, keys, values, residual and MLP for the same rows. So the last layer runs twice:
+first for all rows, stopping once keys and values are computed, then for the pooled rows, whose queries attend to those
+keys and values. This works for any architecture, whatever its layers do, and saves most of the last layer's time.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from feathertune.tokens.batch import Packing
 
 @dataclass(frozen=True)
 class PooledPacking:
-    """Tells packed attention that the queries are those of the B pooled tokens.
+    """The packing of a layer whose only queries are the B pooled tokens.
 
     Attributes:
-        packing: where the sequences of the keys and values lie.
+        packing: where the sequences of keys and values lie.
         positions_B: [B] int64, the position of each pooled token within its sequence.
         collected: the keys and values [1, J, T, K] of all T tokens; empty until the layer's first run.
     """
@@ -33,10 +33,10 @@ class PooledPacking:
     collected: list[Tensor] = field(default_factory=list)
 
     def keys_and_values(self, key_1JTK: Tensor, value_1JTK: Tensor) -> tuple[Tensor, Tensor]:
-        """Those of all tokens, in place of those given. The first run collects them and ends here.
+        """Store the given keys and values in the first run, and return the stored ones in the second.
 
-        It ends by an exception, except in `torch.export`, whose tracer none may pass. There the caller, which sees
-        `collected` empty before, returns anything of the right shape: nothing uses what becomes of it.
+        The first run ends here with an exception. An exception cannot pass the tracer of `torch.export`, so there the
+        run continues, and its output, which has the right shape, is not used.
         """
         if not self.collected:
             self.collected.extend((key_1JTK, value_1JTK))
@@ -46,14 +46,14 @@ class PooledPacking:
         return key_1JTK, value_1JTK
 
 
-class _Collected(Exception):  # noqa: N818 - no error: it ends a run early
-    """Ends the first run of a layer that need not go on."""
+class _Collected(Exception):  # noqa: N818 - not an error: it ends a run early
+    """Ends the first run of the last layer once its keys and values are known."""
 
 
 def trim_last_layer(base_model: nn.Module, depth: int) -> None:
-    """Make the last of the model's `depth` layers compute the pooled rows alone where `packing.pooled_B` is set.
+    """Make the last of the model's `depth` layers compute only the pooled rows whenever `packing.pooled_B` is set.
 
-    It then hands on [1, T, D], as the model expects, of which the first B rows are the pooled ones and the rest zero.
+    Its output is still [1, T, D], as the model expects: the first B rows are the pooled ones, the others zero.
     """
     last = repeated_layers(base_model, depth)[-1]
     last.register_forward_pre_hook(_before_last_layer, with_kwargs=True)
@@ -61,14 +61,14 @@ def trim_last_layer(base_model: nn.Module, depth: int) -> None:
 
 
 def repeated_layers(base_model: nn.Module, depth: int) -> list[nn.Module]:
-    """The model's `depth` layers, first to last."""
+    """The model's `depth` layers, from first to last."""
     return list(next(m for m in base_model.modules() if isinstance(m, nn.ModuleList) and len(m) == depth))
 
 
 def _before_last_layer(
     layer: nn.Module, arguments: tuple[Any, ...], options: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
-    """Collect the keys and values of all rows, and let the layer see the pooled rows alone."""
+    """Collect the keys and values of all rows, then pass only the pooled rows to the layer."""
     packing = options["packing"]
     if not isinstance(packing, Packing) or packing.pooled_B is None:
         return None
@@ -84,7 +84,7 @@ def _before_last_layer(
 
 
 def _after_last_layer(_layer: nn.Module, _arguments: Any, options: dict[str, Any], hidden: Any) -> Any:
-    """Fill the pooled rows up to T."""
+    """Pad the pooled rows to T rows."""
     packing = options["packing"]
     if not isinstance(packing, PooledPacking):
         return None
@@ -95,7 +95,7 @@ def _after_last_layer(_layer: nn.Module, _arguments: Any, options: dict[str, Any
 
 
 def _rows(value: Any, rows_B: Tensor, tokens: int) -> Any:
-    """The pooled rows of whatever has one for each token: hidden states, position ids, cosines and sines."""
+    """The pooled rows of any value with one row per token: hidden states, position ids, cosines and sines."""
     if isinstance(value, Tensor) and value.ndim >= 2 and value.shape[:2] == (1, tokens):
         return value.index_select(1, rows_B)
     if isinstance(value, tuple):

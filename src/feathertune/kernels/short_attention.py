@@ -1,10 +1,10 @@
-"""Attention over many short sequences: few, large operators, and a backward pass by hand.
+"""Attention over many short sequences, with few, large operators and a handwritten backward pass.
 
 Letters: B sequences, T packed tokens, L longest sequence, H heads, J key/value heads, K head width.
 
-Each head of each sequence is a small padded matrix [L, K]. Beside the large products of the linear layers, every
-operator costs tens of microseconds however little it does; what autograd makes of matmul, scale, mask, softmax,
-dropout, matmul takes thrice as many of them.
+Each head of each sequence is a small padded matrix [L, K]. Between the large products of the linear layers, every
+operator costs tens of microseconds, however little it computes. Autograd's version of matmul, scale, mask, softmax,
+dropout and matmul needs three times as many operators.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from feathertune.tokens.batch import Packing
 
 @dataclass(frozen=True)
 class HeadRows:
-    """Which row of a flat [T * heads, K] tensor stands in which slot of its padded form [B, H, L, K], and back.
+    """Indices between the rows of a flat [T * heads, K] tensor and the slots of its padded form [B, H, L, K].
 
     Attributes:
-        queries: [B * H * L] int64, rows of the queries; slots past a sequence's end repeat its last token.
-        keys: the same for keys and values, whose J heads serve H / J query heads each.
-        gradients: `queries`, but slots past an end point one past the last row, where there is a row of zeros.
-        slots: [T * H] int64, for each token and head its slot of [B * H * L]; for a token that belongs to no sequence
-            one past the last, where there is a row of zeros.
-        shared: whether some row stands in several slots of real tokens, so that its gradient is a sum over them.
+        queries: [B * H * L] int64, the query row of each slot; slots past a sequence's end repeat its last token.
+        keys: the same for keys and values; each of their J heads serves H / J query heads.
+        gradients: like `queries`, but slots past a sequence's end point to a row of zeros after the last row.
+        slots: [T * H] int64, the slot of each token and head in [B * H * L]; tokens that belong to no sequence point to
+            a row of zeros after the last slot.
+        shared: whether a row may fill several slots of real tokens, so that its gradient is a sum over them.
     """
 
     queries: Tensor
@@ -40,11 +40,11 @@ class HeadRows:
 
     @classmethod
     def of(cls, packing: Packing, heads: int, key_heads: int) -> HeadRows:
-        """The rows of a packing, made once for all layers."""
-        made = packing.memo.get((cls, heads, key_heads))
-        if made is None:
-            made = packing.memo[cls, heads, key_heads] = cls._make(packing, heads, key_heads)
-        return made
+        """The indices of a packing, computed once for all layers."""
+        rows = packing.memo.get((cls, heads, key_heads))
+        if rows is None:
+            rows = packing.memo[cls, heads, key_heads] = cls._make(packing, heads, key_heads)
+        return rows
 
     @classmethod
     def _make(cls, packing: Packing, heads: int, key_heads: int) -> HeadRows:
@@ -69,27 +69,27 @@ def short_attention(
     packing: Packing,
     *,
     scale: float,
-    keep_BHLL: Tensor | None,
-    keep_scale: float,
+    mask_BHLL: Tensor | None,
+    mask_scale: float,
 ) -> Tensor:
     """softmax(scale q k' + bias) v within each sequence.
 
     Args:
-        query_THK: queries; any float dtype, in which products are made. Softmax is float32 or wider.
+        query_THK: queries of any float dtype, which is also that of the products. The softmax is float32 or wider.
         key_TJK: keys.
         value_TJK: values.
-        bias_BQL: [B, 1 or L, L], 0 where a query may look, very low where not.
+        bias_BQL: [B, 1 or L, L], 0 for visible keys, very low for the others.
         packing: where the sequences lie.
         scale: factor of the scores.
-        keep_BHLL: 0 or 1 for each attention weight (dropout), or None.
-        keep_scale: the factor of the weights kept.
+        mask_BHLL: the dropout mask, 0 or 1 for each attention weight, or None.
+        mask_scale: factor of the weights that dropout keeps.
 
     Returns:
-        [T, H, K]; rows of tokens that belong to no sequence are zero.
+        [T, H, K]; zero for tokens that belong to no sequence.
     """
     rows = HeadRows.of(packing, query_THK.shape[1], key_TJK.shape[1])
     out: Tensor = _ShortAttention.apply(  # type: ignore[no-untyped-call]
-        query_THK, key_TJK, value_TJK, bias_BQL, rows, scale, keep_BHLL, keep_scale
+        query_THK, key_TJK, value_TJK, bias_BQL, rows, scale, mask_BHLL, mask_scale
     )
     return out
 
@@ -104,10 +104,10 @@ class _ShortAttention(torch.autograd.Function):
         bias_BQL: Tensor,
         rows: HeadRows,
         scale: float,
-        keep_BHLL: Tensor | None,
-        keep_scale: float,
+        mask_BHLL: Tensor | None,
+        mask_scale: float,
     ) -> Tensor:
-        """[T, H, K]: attention by the matrix of scores of each sequence and head; see `short_attention`."""
+        """[T, H, K]: attention through the score matrix of each sequence and head; see `short_attention`."""
         tokens, heads, width = query_THK.shape
         sequences, longest = len(bias_BQL), bias_BQL.shape[-1]
         shape = (sequences * heads, longest, width)
@@ -118,24 +118,24 @@ class _ShortAttention(torch.autograd.Function):
         scores_BHLL = torch.bmm(query, key.transpose(1, 2)).view(sequences, heads, longest, longest)
         scores_BHLL = torch.add(bias_BQL[:, None], scores_BHLL, alpha=scale)
         weights = torch.softmax(scores_BHLL, dim=-1).view(-1, longest, longest)
-        used = (weights if keep_BHLL is None else weights * keep_scale).to(value.dtype)
-        keep = None if keep_BHLL is None else keep_BHLL.view(used.shape)
-        if keep is not None:
-            used.mul_(keep)
+        used = (weights if mask_BHLL is None else weights * mask_scale).to(value.dtype)
+        mask = None if mask_BHLL is None else mask_BHLL.view(used.shape)
+        if mask is not None:
+            used.mul_(mask)
         padded = value.new_zeros(sequences * heads * longest + 1, width)
         torch.bmm(used, value, out=padded[:-1].view(shape))
-        ctx.save_for_backward(query, key, value, weights, used, keep)
-        ctx.rows, ctx.scale, ctx.keep_scale, ctx.key_heads = rows, scale, keep_scale, key_TJK.shape[1]
+        ctx.save_for_backward(query, key, value, weights, used, mask)
+        ctx.rows, ctx.scale, ctx.mask_scale, ctx.key_heads = rows, scale, mask_scale, key_TJK.shape[1]
         return padded.index_select(0, rows.slots).view(tokens, heads, width)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient_THK: Tensor) -> tuple[Tensor | None, ...]:
         """[T, H, K] -> the gradients of queries, keys and values."""
-        query, key, value, weights, used, keep = ctx.saved_tensors
+        query, key, value, weights, used, mask = ctx.saved_tensors
         tokens, heads, width = gradient_THK.shape
         rows, shape = ctx.rows, query.shape
-        if rows.shared:  # what a shared token gave came from one of its slots alone
+        if rows.shared:  # the output of a shared token was read from only one of its slots
             flat = gradient_THK.new_zeros(shape[0] * shape[1] + 1, width)
             gradient = flat.index_copy_(0, rows.slots, gradient_THK.reshape(-1, width))[:-1].view(shape)
         else:
@@ -143,20 +143,20 @@ class _ShortAttention(torch.autograd.Function):
             flat[:-1].view(gradient_THK.shape).copy_(gradient_THK)
             gradient = flat.index_select(0, rows.gradients).view(shape)
         weights_gradient = torch.bmm(gradient, value.transpose(1, 2))
-        if keep is not None:
-            weights_gradient.mul_(keep)
+        if mask is not None:
+            weights_gradient.mul_(mask)
         scores_gradient = torch._softmax_backward_data(
             weights_gradient.to(weights.dtype), weights, -1, weights.dtype
-        ).mul_(ctx.scale * ctx.keep_scale)
+        ).mul_(ctx.scale * ctx.mask_scale)
         scores_gradient = scores_gradient.to(query.dtype)
         padded = query.new_zeros(3, shape[0] * shape[1] + 1, width)
-        into = padded[:, :-1].unflatten(1, shape[:2])
-        torch.bmm(scores_gradient, key, out=into[0])
-        torch.bmm(scores_gradient.transpose(1, 2), query, out=into[1])
-        torch.bmm(used.transpose(1, 2), gradient, out=into[2])
+        outputs = padded[:, :-1].unflatten(1, shape[:2])
+        torch.bmm(scores_gradient, key, out=outputs[0])
+        torch.bmm(scores_gradient.transpose(1, 2), query, out=outputs[1])
+        torch.bmm(used.transpose(1, 2), gradient, out=outputs[2])
         if rows.shared:
             gradients = [
-                _summed(x[:-1], index, tokens * count).view(tokens, count, width)
+                _sum_by_row(x[:-1], index, tokens * count).view(tokens, count, width)
                 for x, index, count in zip(
                     padded,
                     (rows.queries, rows.keys, rows.keys),
@@ -172,8 +172,8 @@ class _ShortAttention(torch.autograd.Function):
         return (*gradients, None, None, None, None, None)
 
 
-def _summed(x_SK: Tensor, rows_S: Tensor, count: int) -> Tensor:
-    """[count, K]: the sum of the slots of each row, added in float32 or wider."""
+def _sum_by_row(x_SK: Tensor, rows_S: Tensor, count: int) -> Tensor:
+    """[count, K]: the sum over the slots of each row, in float32 or wider."""
     wide = torch.promote_types(x_SK.dtype, torch.float32)
     sums = torch.zeros(count, x_SK.shape[1], dtype=wide, device=x_SK.device)
     return sums.index_add_(0, rows_S, x_SK.to(wide)).to(x_SK.dtype)

@@ -1,1 +1,1 @@
-"""The model: a transformers base run on packed tokens, adapted by LoRA, stored as PEFT does."""
+"""The model: a transformers base model that runs on packed tokens, LoRA, and PEFT's file format."""

@@ -1,4 +1,4 @@
-"""What a method trains: the head alone, LoRA factors and the head, or every weight."""
+"""What each method trains: the head only, the head and LoRA factors, or all weights. Merging LoRA factors."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from feathertune.errors import UserError, nearest
-from feathertune.model.adapted_linear import AdaptedLinear, TrainedLinear
+from feathertune.model.adapted_linear import AdaptedLinear, MergeableLinear
 from feathertune.model.classifier import PackedClassifier, ParameterCount
 from feathertune.model.families import head_parameters
+from feathertune.model.names import matches, unmatched
 
 
 @dataclass(frozen=True)
 class LoraShape:
-    """Rank R, scaling factor s and dropout of every adapter, and the linears that have one (full names)."""
+    """The settings shared by all LoRA layers of a model, and the full names of the linear layers that are adapted."""
 
     rank: int
     alpha: float
@@ -28,15 +28,15 @@ class LoraShape:
 
     @property
     def scaling(self) -> float:
-        """The s in W + s B A."""
+        """The factor s in W + s B A."""
         return self.alpha / (math.sqrt(self.rank) if self.rslora else self.rank)
 
 
 def find_targets(classifier: PackedClassifier, targets: str | tuple[str, ...]) -> tuple[str, ...]:
-    """The full names of the linears that `targets` means: `attention`, `all-linear`, or PEFT's name endings.
+    """The full names of the linear layers that `targets` selects: `attention`, `all-linear`, or PEFT's name endings.
 
     Raises:
-        UserError: a name that matches no linear layer; the nearest that does is named.
+        UserError: an ending matches no linear layer; the message suggests the nearest one.
     """
     head = tuple(f"{name}." for name in classifier.family.head_modules)
     linears = [
@@ -48,86 +48,85 @@ def find_targets(classifier: PackedClassifier, targets: str | tuple[str, ...]) -
         return tuple(linears)
     endings = classifier.family.attention if isinstance(targets, str) else targets
     for ending in endings:
-        if not any(_ends(name, ending) for name in linears):
-            known = sorted({name.rpartition(".")[2] for name in linears})
-            near = nearest(ending, known)
-            raise UserError(
-                f"lora.targets: {ending!r} is no linear layer of this model"
-                + (f"; did you mean {near!r}?" if near else ""),
-                fix=f"Its linear layers: {', '.join(known)}; or give `attention` or `all-linear`.",
-            )
-    return tuple(name for name in linears if any(_ends(name, ending) for ending in endings))
+        if not any(matches(name, ending) for name in linears):
+            raise unmatched("lora.targets", ending, "linear layer", linears, "; or give `attention` or `all-linear`")
+    return tuple(name for name in linears if any(matches(name, ending) for ending in endings))
 
 
 def add_lora(classifier: PackedClassifier, shape: LoraShape, seed: int) -> None:
-    """Freeze the base, put an `AdaptedLinear` in place of each target, and let factors and head be trained."""
+    """Freeze the base and replace each target by an `AdaptedLinear`; its factors and the head are trained."""
     train_head_only(classifier)
     torch.manual_seed(seed)
     for name in shape.names:
         linear = classifier.model.get_submodule(name)
         if not isinstance(linear, nn.Linear):
-            raise TypeError(f"{name} is no linear layer, or is adapted already")
+            raise TypeError(f"{name} is not a linear layer, or is already adapted")
         classifier.model.set_submodule(name, AdaptedLinear(linear, shape.rank, shape.scaling, shape.dropout))
 
 
 def train_head_only(classifier: PackedClassifier) -> None:
-    """Freeze every weight but the head's."""
+    """Freeze all weights except the head's."""
     classifier.model.requires_grad_(False)
     for name in head_parameters(classifier.model, classifier.family):
         classifier.model.get_parameter(name).requires_grad_(True)
 
 
 def train_everything(classifier: PackedClassifier) -> None:
-    """Let every weight be trained."""
+    """Make all weights trainable."""
     classifier.model.requires_grad_(True)
 
 
 def merge(classifier: PackedClassifier) -> None:
-    """Replace every `AdaptedLinear` by the linear of its merged weight, in place.
+    """Replace every `AdaptedLinear` by a plain linear layer with the merged weight, in place.
 
-    A layer with fake quantizers is replaced by its integers: what predicts is always what would be deployed.
+    A layer with fake quantization is replaced by its integer layer, so predictions are always those of the model that
+    would be deployed.
     """
-    for name, module in _trained(classifier):
+    for name, module in _mergeable(classifier):
         classifier.model.set_submodule(name, module.merged())
 
 
 @contextmanager
 def merged(classifier: PackedClassifier) -> Iterator[None]:
-    """Merge for the time of a `with` block, as predictions want; the adapters are put back untouched."""
-    trained = _trained(classifier)
+    """Merge for the duration of a `with` block, as for predictions; the original layers come back unchanged."""
+    originals = _mergeable(classifier)
     merge(classifier)
     try:
         yield
     finally:
-        for name, module in trained:
+        for name, module in originals:
             classifier.model.set_submodule(name, module.train(classifier.training))
 
 
-def _trained(classifier: PackedClassifier) -> list[tuple[str, TrainedLinear]]:
-    return [(name, module) for name, module in classifier.model.named_modules() if isinstance(module, TrainedLinear)]
+def _mergeable(classifier: PackedClassifier) -> list[tuple[str, MergeableLinear]]:
+    return [(name, module) for name, module in classifier.model.named_modules() if isinstance(module, MergeableLinear)]
 
 
 def adapted_names(model: nn.Module) -> tuple[str, ...]:
-    """The names of the modules that are adapted now."""
+    """The names of the layers that are currently adapted."""
     return tuple(name for name, module in model.named_modules() if isinstance(module, AdaptedLinear))
 
 
 def trainable_state(classifier: PackedClassifier) -> dict[str, torch.Tensor]:
-    """Name -> the live parameter, for everything that is trained."""
+    """Name -> parameter, for all trainable parameters. They are not copied."""
     return {name: p for name, p in classifier.model.named_parameters() if p.requires_grad}
 
 
 def copy_trained(state: dict[str, torch.Tensor], classifier: PackedClassifier) -> None:
-    """Give everything in the classifier that is trained the values in `state`, by name."""
+    """Copy the values in `state` into the classifier's trainable parameters, by name."""
     with torch.no_grad():
         for name, parameter in trainable_state(classifier).items():
             parameter.copy_(state[name])
 
 
 def count_parameters(classifier: PackedClassifier, members: int = 1) -> ParameterCount:
-    """Count as PEFT prints it, so that the figures can be compared, with so many adapters side by side.
+    """Count parameters as PEFT does, so that the figures can be compared.
 
-    With a frozen base, PEFT keeps the head twice, as it was and as it is trained, and counts both.
+    With a frozen base, PEFT keeps two copies of the head, the original and the trained one, and counts both.
+
+    Args:
+        classifier: the model.
+        members: how many adapters are trained for a model soup; their factors are counted this many times.
     """
     model = classifier.model
     total = sum(p.numel() for p in model.parameters())
@@ -135,11 +134,7 @@ def count_parameters(classifier: PackedClassifier, members: int = 1) -> Paramete
     if trainable < total:
         head = (model.get_parameter(name) for name in head_parameters(model, classifier.family))
         total += sum(p.numel() for p in head)
-    further = (members - 1) * sum(
+    other_members = (members - 1) * sum(
         module.lora_A.numel() + module.lora_B.numel() for module in model.modules() if isinstance(module, AdaptedLinear)
     )
-    return ParameterCount(trainable + further, total + further)
-
-
-def _ends(name: str, ending: str) -> bool:
-    return name == ending or name.endswith(f".{ending}")
+    return ParameterCount(trainable + other_members, total + other_members)

@@ -1,4 +1,4 @@
-"""A frozen linear layer with a trained low-rank update.
+"""A frozen linear layer with a trainable low-rank update.
 
 LoRA (Hu et al. 2021, arXiv:2106.09685): y = W x + b + s B A dropout(x), with A [R, I], B [O, R] and s = alpha / R,
 or alpha / sqrt(R) for rank-stabilized LoRA (Kalajdzievski 2023, arXiv:2312.03732).
@@ -21,21 +21,22 @@ from feathertune.kernels.fast_linear import FastLinear
 from feathertune.kernels.matmul import matmul
 
 
-class TrainedLinear(nn.Module):
-    """A layer that stands in a plain linear's place while it is trained, and is replaced by `merged` afterwards."""
+class MergeableLinear(nn.Module):
+    """A layer that replaces a linear layer during training, and is itself replaced by `merged` afterwards."""
 
     def merged(self) -> nn.Module:
-        """The layer as it is deployed."""
+        """The layer that is deployed."""
         raise NotImplementedError
 
 
-class AdaptedLinear(TrainedLinear):
-    """`W x + b` with W [O, I] frozen, plus `s B A x`. B starts at zero, so at first it is the layer it replaces.
+class AdaptedLinear(MergeableLinear):
+    """`W x + b` with a frozen W [O, I], plus `s B A x`. B starts at zero, so it starts as the layer it replaces.
 
-    Everything is computed in W's dtype. The factors are float32 whatever that is, and so are their gradients.
+    Everything is computed in W's dtype. The factors and their gradients are always float32.
 
-    W is held as the left part of one matrix [W | B] of [O, E]. Its product with [x | s A x] is the layer's whole
-    output, and that of a gradient with it is the gradient of both: so the update costs no pass of its own over [T, O].
+    W is stored as the left part of one matrix [W | B] of shape [O, E]. Its product with [x | s A x] is the complete
+    output, and its product with the output's gradient is the gradient of both parts. So the update needs no extra pass
+    over [T, O].
     """
 
     def __init__(self, linear: nn.Linear, rank: int, scaling: float, dropout: float) -> None:
@@ -46,12 +47,12 @@ class AdaptedLinear(TrainedLinear):
         self.lora_B = nn.Parameter(torch.zeros(linear.out_features, rank, device=linear.weight.device))
         self.scaling = scaling
         self.dropout = dropout
-        nn.init.kaiming_uniform_(self.lora_A, a=math.sqrt(5))  # PEFT's and the paper's code's choice
-        self.hold_in(linear.weight.dtype)
+        nn.init.kaiming_uniform_(self.lora_A, a=math.sqrt(5))  # as PEFT and the paper's code do
+        self.set_compute_dtype(linear.weight.dtype)
         self.train(linear.training)
 
-    def hold_in(self, dtype: torch.dtype) -> None:
-        """Keep W and b, and compute, in `dtype`."""
+    def set_compute_dtype(self, dtype: torch.dtype) -> None:
+        """Store W and b in `dtype`, and compute in it."""
         outputs, inputs = self.weight.shape
         self._extended_OE = self.weight.new_empty(outputs, inputs + self.lora_A.shape[0], dtype=dtype)
         self._extended_OE[:, :inputs] = self.weight.detach()
@@ -61,21 +62,21 @@ class AdaptedLinear(TrainedLinear):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., I] -> [..., O] in W's dtype."""
-        keep, scale = dropout_mask(x, self.weight.dtype, self.dropout) if self.training else (None, 1.0)
+        mask, scale = dropout_mask(x, self.weight.dtype, self.dropout) if self.training else (None, 1.0)
         y: Tensor = _Adapted.apply(  # type: ignore[no-untyped-call]
-            x, self._extended_OE, self.bias, self.lora_A, self.lora_B, self.scaling * scale, keep
+            x, self._extended_OE, self.bias, self.lora_A, self.lora_B, self.scaling * scale, mask
         )
         return y
 
     def merged(self) -> FastLinear:
-        """A plain linear layer with the weight W + s B A, added in float32 and rounded to W's dtype once."""
+        """A plain linear layer with the weight W + s B A, computed in float32 and rounded once to W's dtype."""
         linear = nn.Linear(self.weight.shape[1], self.weight.shape[0], bias=self.bias is not None, device="meta")
         with torch.no_grad():
             weight = torch.addmm(self.weight.float(), self.lora_B, self.lora_A, alpha=self.scaling)
         linear.weight = nn.Parameter(weight, requires_grad=False)
         if self.bias is not None:
             linear.bias = nn.Parameter(self.bias, requires_grad=False)
-        return FastLinear.of(linear, self.weight.dtype)
+        return FastLinear.from_linear(linear, self.weight.dtype)
 
     def extra_repr(self) -> str:
         """For print(model)."""
@@ -83,16 +84,16 @@ class AdaptedLinear(TrainedLinear):
         return f"in={width}, out={self.weight.shape[0]}, rank={rank}, scaling={self.scaling:g}"
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> AdaptedLinear:
-        """W is a view, which a move to another device or dtype would part from the whole."""
+        """Rebuild [W | B]: moving W to another device or dtype detaches it from the matrix that it is a view of."""
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        self.hold_in(self.weight.dtype)
+        self.set_compute_dtype(self.weight.dtype)
         return self
 
 
 class _Adapted(torch.autograd.Function):
-    """y = x W' + b + s (x * keep) A' B', with nothing kept or computed for the frozen W and b.
+    """y = x W' + b + s (x * mask) A' B', without any gradient for the frozen W and b.
 
-    `keep` is 0 or 1, exact in any dtype, and dropout's factor part of s.
+    `mask` is 0 or 1, which is exact in any dtype; dropout's scale is part of s.
     """
 
     @staticmethod
@@ -104,30 +105,30 @@ class _Adapted(torch.autograd.Function):
         a_RI: Tensor,
         b_OR: Tensor,
         scaling: float,
-        keep: Tensor | None,
+        mask: Tensor | None,
     ) -> Tensor:
-        """[..., I] -> [..., O]; [W | B] is `extended_OE`, whose right part is brought up to date first."""
+        """[..., I] -> [..., O]. `extended_OE` is [W | B]; its right part is updated first."""
         inputs, dtype = a_RI.shape[1], extended_OE.dtype
-        extended_OE.data[:, inputs:] = b_OR  # as .data: another forward pass with the same B spoils nothing
+        extended_OE.data[:, inputs:] = b_OR  # .data, so that another forward pass with the same B is still possible
         x_TE = x.new_empty(x.numel() // inputs, extended_OE.shape[1], dtype=dtype)
         x_TI, low_TR = x.reshape(-1, inputs).to(dtype), x_TE[:, inputs:]
         x_TE[:, :inputs] = x_TI
-        keep_TI = None if keep is None else keep.reshape(-1, inputs)
-        dropped_TI = x_TI if keep_TI is None else x_TI * keep_TI
+        mask_TI = None if mask is None else mask.reshape(-1, inputs)
+        dropped_TI = x_TI if mask_TI is None else x_TI * mask_TI
         torch.mul(matmul(dropped_TI, a_RI.to(dtype)), scaling, out=low_TR)
         y_TO = matmul(x_TE, extended_OE, bias)
-        ctx.save_for_backward(dropped_TI, low_TR, extended_OE, a_RI, b_OR, keep_TI)
+        ctx.save_for_backward(dropped_TI, low_TR, extended_OE, a_RI, b_OR, mask_TI)
         ctx.scaling, ctx.shape, ctx.dtype = scaling, x.shape, x.dtype
         return y_TO.reshape(*x.shape[:-1], y_TO.shape[-1])
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        """[..., O] -> the gradients of x (where it is wanted), A and B."""
-        dropped_TI, low_TR, extended_OE, a_RI, b_OR, keep_TI = ctx.saved_tensors  # raises if B has changed since
+        """[..., O] -> the gradients of x (if needed), A and B."""
+        dropped_TI, low_TR, extended_OE, a_RI, b_OR, mask_TI = ctx.saved_tensors  # raises if B was changed since
         inputs = a_RI.shape[1]
         gradient_TO = gradient.reshape(-1, gradient.shape[-1])
-        gradient_b_OR = matmul(low_TR.T, gradient_TO.T).T  # many times faster than the product the other way
+        gradient_b_OR = matmul(low_TR.T, gradient_TO.T).T  # many times faster than the transposed product
         needed_OE = extended_OE if ctx.needs_input_grad[0] else b_OR.to(gradient.dtype)
         gradient_TE = matmul(gradient_TO, needed_OE.T)
         low_gradient_TR = gradient_TE[:, -a_RI.shape[0] :] * ctx.scaling
@@ -136,9 +137,9 @@ class _Adapted(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             update_TI = matmul(low_gradient_TR, a_RI.to(gradient.dtype).T)
             gradient_TI = gradient_TE[:, :inputs]
-            if keep_TI is None:
+            if mask_TI is None:
                 gradient_TI = update_TI.add_(gradient_TI)
             else:
-                gradient_TI = torch.addcmul(gradient_TI, update_TI, keep_TI)
+                gradient_TI = torch.addcmul(gradient_TI, update_TI, mask_TI)
             gradient_x = gradient_TI.to(ctx.dtype).reshape(ctx.shape)
         return gradient_x, None, None, gradient_a_RI.to(a_RI.dtype), gradient_b_OR.to(a_RI.dtype), None, None

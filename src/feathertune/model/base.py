@@ -1,4 +1,4 @@
-"""Loading a base model in float32, ready for packed tokens: attention plugged in, Conv1D turned into Linear."""
+"""Loading a base model in float32, ready for packed tokens: with packed attention, and Conv1D converted to Linear."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from feathertune.kernels import attention
 from feathertune.model.classifier import PackedClassifier
 from feathertune.model.families import Family, family_of, head_parameters
 from feathertune.model.sources import BaseFiles, read_config
-from feathertune.model.substitution import convert_conv1d, replace_dropouts, replace_gelus
+from feathertune.model.substitution import substitute_layers
 
-# What transformers raises over files that are cut short, or that ask for what it cannot do.
-_UNREADABLE = (
+# What transformers raises for damaged files, and for files that it does not support.
+_LOAD_ERRORS = (
     OSError,
     ValueError,
     RuntimeError,
@@ -34,32 +34,32 @@ _UNREADABLE = (
     SafetensorError,
     StrictDataclassError,
 )
-_GENERIC = re.compile(r"LABEL_\d+")  # what transformers calls a class that nobody has named
-_CONSTANTS = re.compile(r"\.(masked_bias|inv_freq)$")  # no weights; older versions stored them in every layer
+_GENERIC_LABEL = re.compile(r"LABEL_\d+")  # transformers' name for a class without a name
+_CONSTANTS = re.compile(r"\.(masked_bias|inv_freq)$")  # not weights; older versions of transformers stored them
 
 
 def load_base(files: BaseFiles, label_names: tuple[str, ...], seed: int) -> PackedClassifier:
     """The base with a classification head for `label_names`, in float32 and evaluation mode.
 
-    A head that the checkpoint does not have is initialized as transformers does, from `seed`. So is the last layer of
-    one whose rows are classes of other names; where only their order is another, its rows are put into ours. Dropout
-    rates and the rest of the config stay the checkpoint's.
+    If the checkpoint has no head, one is initialized from `seed` as transformers does it. If it has one for other
+    classes, its last layer is initialized; if only the order of the classes differs, its rows are reordered. Dropout
+    rates and the rest of the config stay as in the checkpoint.
 
     Raises:
-        UserError: an architecture that is not supported, weights that do not fit it.
+        UserError: the architecture is not supported, or the weights do not fit it.
     """
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
     gguf = {} if files.gguf_file is None else {"gguf_file": files.gguf_file}
     if files.gguf_file is None:
-        family_of(read_config(files)["model_type"], where=files.source)  # before anything large is read
+        family_of(read_config(files)["model_type"], where=files.source)  # before reading anything large
     with quiet():
         try:
             config = AutoConfig.from_pretrained(files.folder, local_files_only=True, trust_remote_code=False, **gguf)
-        except _UNREADABLE as error:
-            raise UserError(f"cannot read the model's config: {_in_short(error)}", where=files.source) from None
+        except _LOAD_ERRORS as error:
+            raise UserError(f"cannot read the model's config: {_shortened(error)}", where=files.source) from None
         family = family_of(config.model_type, where=files.source)
-        rows = _rows_of(label_names, _own_labels(config))
+        rows = _row_order(label_names, _checkpoint_labels(config))
         _set_labels(config, label_names)
         _set_pad_token(config)
         torch.manual_seed(seed)
@@ -76,33 +76,31 @@ def load_base(files: BaseFiles, label_names: tuple[str, ...], seed: int) -> Pack
                 output_loading_info=True,
                 **gguf,
             )
-        except _UNREADABLE as error:
-            raise UserError(f"cannot load the model: {_in_short(error)}", where=files.source) from None
-    fresh = {*report["missing_keys"], *(item[0] for item in report["mismatched_keys"])}
+        except _LOAD_ERRORS as error:
+            raise UserError(f"cannot load the model: {_shortened(error)}", where=files.source) from None
+    initialized = {*report["missing_keys"], *(item[0] for item in report["mismatched_keys"])}
     head = head_parameters(model, family)
     _check_report(model, report, set(head), where=files.source)
-    fresh |= _place_rows(model, family.class_rows, rows, fresh, seed)
-    _check_surplus(model, report["unexpected_keys"], family, set(head) - fresh, where=files.source)
-    model.config.quantization_config = None  # a dequantized GGUF is an ordinary float32 model
-    convert_conv1d(model)
-    replace_dropouts(model)
-    replace_gelus(model)
-    return PackedClassifier(model, frozenset(fresh)).eval()
+    initialized |= _order_rows(model, family.class_rows, rows, initialized, seed)
+    _check_unexpected(model, report["unexpected_keys"], family, set(head) - initialized, where=files.source)
+    model.config.quantization_config = None  # a dequantized GGUF model is an ordinary float32 model
+    substitute_layers(model)
+    return PackedClassifier(model, frozenset(initialized)).eval()
 
 
 def load_config(folder: Path) -> Any:
-    """The transformers config in `folder`. Raises UserError where it cannot be read or is not supported."""
+    """The transformers config in `folder`. Raises UserError if it cannot be read, or the model is not supported."""
     from transformers import AutoConfig
 
     family_of(read_config(BaseFiles(str(folder), folder, None, (), None))["model_type"], where=str(folder))
     try:
         return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except _UNREADABLE as error:
-        raise UserError(f"cannot read the model's config: {_in_short(error)}", where=str(folder)) from None
+    except _LOAD_ERRORS as error:
+        raise UserError(f"cannot read the model's config: {_shortened(error)}", where=str(folder)) from None
 
 
 def build_empty(config: Any, label_names: tuple[str, ...]) -> PackedClassifier:
-    """A model of `config`'s shape whose parameters take no memory (they are on `meta`) and are to be put in."""
+    """A model of `config`'s shape whose parameters are on the `meta` device, to be replaced by real ones."""
     from accelerate import init_empty_weights
 
     with init_empty_weights(include_buffers=False):
@@ -117,9 +115,7 @@ def build_random(config: Any, label_names: tuple[str, ...], seed: int) -> Packed
     _set_pad_token(config)
     torch.manual_seed(seed)
     model = AutoModelForSequenceClassification.from_config(config, attn_implementation=attention.register())
-    convert_conv1d(model)
-    replace_dropouts(model)
-    replace_gelus(model)
+    substitute_layers(model)
     return PackedClassifier(model.float()).eval()
 
 
@@ -130,53 +126,58 @@ def _set_labels(config: Any, label_names: tuple[str, ...]) -> None:
     config.problem_type = "single_label_classification"
 
 
-def _own_labels(config: Any) -> list[str]:
-    """The checkpoint's own names of its head's rows."""
+def _checkpoint_labels(config: Any) -> list[str]:
+    """The class names of the checkpoint's own head, row by row."""
     return [str(name) for _, name in sorted((config.id2label or {}).items())]
 
 
-def _rows_of(label_names: tuple[str, ...], own: list[str]) -> list[int] | None:
-    """For each class the row of the checkpoint's head that means it; None where the rows mean other classes.
+def _row_order(label_names: tuple[str, ...], checkpoint_names: list[str]) -> list[int] | None:
+    """For each class, its row in the checkpoint's head; None if the head is for other classes.
 
-    'NEGATIVE' and 'negative' are one class, unless both are there. Generic names say nothing: rows stay where they are.
+    'NEGATIVE' and 'negative' are the same class, unless the checkpoint has both. Generic names (LABEL_0) mean nothing,
+    so their rows keep their order.
     """
-    for spelled in (str, str.casefold):
-        place = {spelled(name): row for row, name in enumerate(own)}
-        rows = [place[spelled(name)] for name in label_names if spelled(name) in place]
-        if sorted(rows) == list(range(len(own))) and len(rows) == len(label_names):
+    for normalize in (str, str.casefold):
+        row_of = {normalize(name): row for row, name in enumerate(checkpoint_names)}
+        rows = [row_of[normalize(name)] for name in label_names if normalize(name) in row_of]
+        if sorted(rows) == list(range(len(checkpoint_names))) and len(rows) == len(label_names):
             return rows
-    return list(range(len(label_names))) if all(map(_GENERIC.fullmatch, own)) else None
+    return list(range(len(label_names))) if all(map(_GENERIC_LABEL.fullmatch, checkpoint_names)) else None
 
 
-def _place_rows(model: Any, name: str, rows: list[int] | None, fresh: set[str], seed: int) -> set[str]:
-    """Put the rows of the head's last layer into the order of our classes, in place; draw them where `rows` is None.
+def _order_rows(model: Any, name: str, rows: list[int] | None, initialized: set[str], seed: int) -> set[str]:
+    """Put the rows of the head's last layer into the order of our classes, or initialize them, in place.
 
     Args:
-        name: the layer's.
-        fresh: the parameters that were drawn already.
+        model: transformers' model.
+        name: the name of the head's last layer.
+        rows: from `_row_order`; None to initialize the layer.
+        initialized: the parameters that are initialized already.
+        seed: of the initialization.
 
     Returns:
-        The names of what was drawn here.
+        The names of the parameters that were initialized here.
     """
     layer = model.get_submodule(name)
-    kept = {f"{name}.{key}": parameter for key, parameter in layer.named_parameters() if f"{name}.{key}" not in fresh}
+    parameters = {f"{name}.{key}": parameter for key, parameter in layer.named_parameters()}
+    kept = {key: parameter for key, parameter in parameters.items() if key not in initialized}
     if rows is not None:
         for parameter in kept.values():
             parameter.data = parameter.data[rows]
         return set()
     torch.manual_seed(seed)
     for parameter in kept.values():
-        parameter._is_hf_initialized = False  # without this mark, transformers draws it
+        parameter._is_hf_initialized = False  # otherwise transformers would leave it alone
     with torch.no_grad():
-        for module in (layer, model):  # some families draw a head as a linear, ModernBERT as a part of the model
+        for module in (layer, model):  # ModernBERT initializes its head as part of the model, others as a linear layer
             model._init_weights(module)
     return set(kept)
 
 
 def _set_pad_token(config: Any) -> None:
-    """GPT-2 has no pad token and transformers wants one to pool by; packed, nothing is ever padded with it.
+    """Set a pad token where there is none (GPT-2), because transformers needs one for pooling. Packing never uses it.
 
-    A model that is saved gets its tokenizer's, if there is one: see `model_folder.padding_token`.
+    A saved model gets its tokenizer's pad token, if there is one: see `model_folder.padding_token`.
     """
     if getattr(config, "pad_token_id", None) is None and getattr(config, "eos_token_id", None) is not None:
         eos = config.eos_token_id
@@ -184,7 +185,7 @@ def _set_pad_token(config: Any) -> None:
 
 
 def _check_report(model: Any, report: dict[str, Any], head: set[str], where: str) -> None:
-    """Only the head may be missing from a checkpoint, or of another size. The pooler of BERT may be missing too."""
+    """Refuse missing or mismatched weights, except those of the head and of BERT's optional pooler."""
     optional = f"{model.base_model_prefix}.pooler."
     missing = [name for name in report["missing_keys"] if name not in head and not name.startswith(optional)]
     mismatched = [item[0] for item in report["mismatched_keys"] if item[0] not in head]
@@ -197,35 +198,39 @@ def _check_report(model: Any, report: dict[str, Any], head: set[str], where: str
         )
 
 
-def _check_surplus(model: Any, unexpected: Iterable[str], family: Family, kept: set[str], where: str) -> None:
-    """Refuse what the model has no place for, where the checkpoint's own model computed the same rows with it.
+def _check_unexpected(model: Any, unexpected: Iterable[str], family: Family, kept: set[str], where: str) -> None:
+    """Refuse weights that this model does not have but that the checkpoint's model used to compute the same rows.
 
-    That is in a repeated layer, or in a part of the head whose weights were kept: biases that the config leaves out,
-    for one. All else is another model's head, and passed over.
+    Those are weights of a repeated layer, or of a part of the head that was kept: biases that the config switches off,
+    for example. All others belong to another head and are ignored.
 
     Args:
-        kept: the head's parameters that are the checkpoint's.
+        model: transformers' model.
+        unexpected: the names of the weights that the model does not have.
+        family: the model's.
+        kept: the parameters of the head that came from the checkpoint.
+        where: for the message.
     """
     stacks = {name for name, module in model.named_modules() if isinstance(module, nn.ModuleList)}
     stacks |= {name.removeprefix(f"{model.base_model_prefix}.") for name in stacks}
     heads = tuple(f"{part}." for part in family.head_modules if any(name.startswith(f"{part}.") for name in kept))
-    surplus = []
+    refused = []
     for name in sorted(unexpected):
         layer = re.match(r"(.+?)\.\d+\.", name)
         if name.startswith(heads) or (layer and layer[1] in stacks and not _CONSTANTS.search(name)):
-            surplus.append(name)
-    if surplus:
-        more = f" and {len(surplus) - 3} more" if len(surplus) > 3 else ""
+            refused.append(name)
+    if refused:
+        more = f" and {len(refused) - 3} more" if len(refused) > 3 else ""
         raise UserError(
-            f"the weights do not fit the config: it has no place for {', '.join(surplus[:3])}{more}",
+            f"the weights do not fit the config: the model has no {', '.join(refused[:3])}{more}",
             where=where,
-            fix="Give the config that the weights were saved with; if it is that, transformers has no such model now.",
+            fix="Use the config that was saved with the weights, and a version of transformers that knows this model.",
         )
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silence the load report, the progress bars and the reading libraries' warnings: nothing a user can use."""
+    """Silence transformers' load report and progress bars, and all warnings: a user cannot act on them."""
     from transformers.utils import logging
 
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
@@ -241,6 +246,6 @@ def quiet() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _in_short(error: Exception) -> str:
+def _shortened(error: Exception) -> str:
     text = textwrap.shorten(str(error), 300, placeholder=" ...")
     return text if " " in text else f"{type(error).__name__} {text}".strip()

@@ -1,4 +1,4 @@
-"""From a packed batch to logits: the one forward pass that training, evaluation and prediction share."""
+"""From a packed batch to logits: the forward pass shared by training, evaluation and prediction."""
 
 from __future__ import annotations
 
@@ -9,36 +9,32 @@ import torch
 from torch import Tensor, nn
 
 from feathertune.kernels.pooled_rows import trim_last_layer
-from feathertune.model.families import (
-    Family,
-    Pooling,
-    family_of,
-    head_parameters,
-)
+from feathertune.model.families import Family, Pooling, family_of, head_parameters
 from feathertune.tokens.batch import Packing, TokenBatch
 
 
 class PackedClassifier(nn.Module):
-    """transformers' own `...ForSequenceClassification` model, run on packed tokens.
+    """One of transformers' `...ForSequenceClassification` models, run on packed tokens.
 
-    It owns no parameters but the model's, so names in a state dict are transformers' names behind `model.`.
+    It has no parameters of its own, so the names in its state dict are transformers' names prefixed with `model.`.
 
     Args:
         model: transformers' model.
-        fresh: the parameters that came from no checkpoint; by default the head's. A pooler among them (a BERT that was
-            saved without one) is part of the head, since a random one must be trained and must travel with the head.
+        initialized: the parameters that did not come from a checkpoint; by default the head's. A pooler among them (a
+            BERT may be saved without one) becomes part of the head: it is random, so it must be trained and saved.
     """
 
-    def __init__(self, model: Any, fresh: frozenset[str] | None = None) -> None:
+    def __init__(self, model: Any, initialized: frozenset[str] | None = None) -> None:
         super().__init__()
         self.model = model
         self.family: Family = family_of(model.config.model_type, where=type(model).__name__)
         trim_last_layer(model.base_model, model.config.num_hidden_layers)
-        # GPT-2's looks at the ids for padding, of which a packed batch has none, and would wait for a GPU to see it.
+        # GPT-2's version searches the ids for padding, which synchronizes with a GPU; packed batches have no padding.
         model.base_model.warn_if_padding_and_no_attention_mask = _no_warning
-        self.fresh = frozenset(head_parameters(model, self.family)) if fresh is None else fresh
+        default = frozenset(head_parameters(model, self.family))
+        self.initialized = default if initialized is None else initialized
         pooler = f"{model.base_model_prefix}.pooler"
-        if any(name.startswith(f"{pooler}.") for name in self.fresh):
+        if any(name.startswith(f"{pooler}.") for name in self.initialized):
             self.family = replace(self.family, head_modules=(pooler, *self.family.head_modules))
 
     @property
@@ -49,12 +45,12 @@ class PackedClassifier(nn.Module):
 
     @property
     def causal(self) -> bool:
-        """Whether no token's row depends on what follows it, so that texts can share what they begin with."""
+        """Whether no row depends on later tokens, so that texts can share a common beginning."""
         attentions = [m for m in self.model.base_model.modules() if hasattr(m, "is_causal")]
         return bool(attentions) and all(m.is_causal for m in attentions)
 
     def forward(self, batch: TokenBatch) -> Tensor:
-        """Logits [B, C] float32 for the B sequences of `batch`, in its order."""
+        """Logits [B, C] float32 of the B sequences of `batch`, in order."""
         config, pooling = self.model.config, self.family.pooling(self.model.config)
         options = {"use_cache": False} if pooling == "last" else {}
         hidden_TD = self.model.base_model(
@@ -72,12 +68,12 @@ def _no_warning(*_: object) -> None: ...
 
 
 def _pooled(packing: Packing, pooling: Pooling) -> Tensor | None:
-    """[B]: the token that stands for each sequence, or None where all of them do."""
+    """[B]: the token that represents each sequence, or None if all of its tokens do."""
     return {"first": packing.starts_B, "last": packing.ends_B, "mean": None}[pooling]
 
 
 def mean(hidden_TD: Tensor, packing: Packing) -> Tensor:
-    """[T, D] -> [B, D]: the mean of each sequence's rows. Sequences must share none."""
+    """[T, D] -> [B, D]: the mean row of each sequence. Sequences must not share tokens."""
     sequence_T = torch.repeat_interleave(packing.lengths_B, output_size=packing.real_tokens)
     sums_BD = hidden_TD.new_zeros(len(packing.lengths_B), hidden_TD.shape[1])
     return sums_BD.index_add(0, sequence_T, hidden_TD[: packing.real_tokens]) / packing.lengths_B[:, None]
@@ -85,7 +81,7 @@ def mean(hidden_TD: Tensor, packing: Packing) -> Tensor:
 
 @dataclass(frozen=True)
 class ParameterCount:
-    """How many numbers a model has, and how many of them are trained."""
+    """The number of a model's parameters, and of those that are trained."""
 
     trainable: int
     total: int

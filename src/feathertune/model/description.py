@@ -1,4 +1,4 @@
-"""A model as JSON-ready data: its architecture and every module that owns parameters."""
+"""A model as JSON-ready data: its architecture and every module with parameters."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from feathertune.model.classifier import PackedClassifier
 
 
 def describe_model(classifier: PackedClassifier) -> dict[str, Any]:
-    """The same as JSON-ready data: every module that owns parameters, by full name."""
+    """The architecture, the parameter counts, and every module with parameters of its own, by full name."""
     modules = []
     for name, module in classifier.model.named_modules():
         own = dict(module.named_parameters(recurse=False))

@@ -1,4 +1,4 @@
-"""Dropout rates of a whole model: set them, or find out whether there are any."""
+"""The dropout rates of a whole model: setting them, and checking whether there are any."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ from typing import TypeGuard
 
 from torch import nn
 
-from feathertune.kernels.dropout import (
-    Dropout,
-)
+from feathertune.kernels.dropout import Dropout
 
 
 def set_dropouts(model: nn.Module, rate: float) -> None:
-    """Give every dropout of the model, of attention weights too, this rate, in place.
+    """Set the rate of every dropout of the model, including attention dropout, in place.
 
-    Where a config's rate is 0, transformers may have put an `nn.Identity` named after the dropout that it stands for.
+    For a rate of 0, transformers may have used an `nn.Identity` instead, named like the dropout.
     """
     for name, module in list(model.named_modules()):
         if isinstance(module, nn.Dropout):
@@ -26,12 +24,12 @@ def set_dropouts(model: nn.Module, rate: float) -> None:
 
 
 def has_dropout(model: nn.Module) -> bool:
-    """Whether anything in the model, LoRA's layers included, is dropped at random in training."""
+    """Whether the model, including its LoRA layers, uses dropout in training."""
     names = ("p", "dropout", "attention_dropout")
     rates = (getattr(module, name, None) for module in model.modules() for name in names)
     return any(_is_rate(rate) and rate > 0 for rate in rates)
 
 
 def _is_rate(value: object) -> TypeGuard[float]:
-    """Whether it is a number: a config's JSON may have 0 for 0.0."""
+    """Whether it is a number; a config's JSON may have 0 for 0.0."""
     return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,6 +1,6 @@
-"""The model families: where each pools a sequence, what makes up its head, and which layers 'attention' means.
+"""The model families: how each pools a sequence, which modules are its head, and which layers are its attention.
 
-To add a family, add an entry to `FAMILIES` and its name to the parity tests. Nothing else knows about families.
+To add a family, add an entry to `FAMILIES` and its name to the parity tests. No other module knows about families.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ class Family:
     """One family of transformers' `...ForSequenceClassification` models.
 
     Attributes:
-        pooling: which row stands for a sequence, given the model's config.
-        head: (model, pooled rows [B, D]) -> logits [B, C], with the modules of transformers' own head.
-        head_modules: names of the modules that are trained in full with every method.
-        attention: name endings of the linears that `targets: attention` adapts.
+        pooling: which row represents a sequence, given the model's config.
+        head: (model, pooled rows [B, D]) -> logits [B, C], computed by the modules of transformers' own head.
+        head_modules: names of the head's modules, which every method trains in full.
+        attention: name endings of the linear layers that `targets: attention` adapts.
         first_position: position id of a sequence's first token, given the config.
-        last_linear: of the head, the linear with a row for each class, where that is no module of `head_modules`.
+        last_linear: the linear layer with one row per class, if it is not the last of `head_modules`.
     """
 
     pooling: Callable[[Any], Pooling]
@@ -39,7 +39,7 @@ class Family:
 
     @property
     def class_rows(self) -> str:
-        """The name of the linear that has a row for each class."""
+        """The name of the linear layer with one row per class."""
         return self.last_linear or self.head_modules[-1]
 
 
@@ -59,7 +59,7 @@ def _distilbert(model: Any, rows_BD: Tensor) -> Tensor:
 
 
 def _classifier(model: Any, rows_BD: Tensor) -> Tensor:
-    """RoBERTa's and ELECTRA's heads take the first token of [B, L, D] themselves; here L is 1."""
+    """RoBERTa's and ELECTRA's heads select the first token of [B, L, D] themselves; here L is 1."""
     logits: Tensor = model.classifier(rows_BD[:, None])
     return logits
 
@@ -106,7 +106,7 @@ FAMILIES: dict[str, Family] = {
 
 
 def family_of(model_type: str, where: str) -> Family:
-    """The family of a config's `model_type`. Raises UserError that names the supported ones."""
+    """The family of a config's `model_type`. Raises UserError if it is not supported."""
     if model_type in FAMILIES:
         return FAMILIES[model_type]
     near = nearest(model_type, list(FAMILIES))

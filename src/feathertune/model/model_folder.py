@@ -1,4 +1,4 @@
-"""A whole model in transformers' own layout: what a full fine-tune leaves, loadable by anyone."""
+"""A complete model in transformers' own layout, as a full fine-tune saves it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from feathertune.system.files import atomic_path, write_text
 
 
 def save_model(classifier: PackedClassifier, folder: Path, tokenizer: Any) -> None:
-    """Write config, float32 safetensors and tokenizer so that transformers' Auto classes load them as they are.
+    """Write config, float32 safetensors and tokenizer so that transformers' Auto classes load them directly.
 
-    The linears that were GPT-2's `Conv1D` are transposed back, and the config pads as the tokenizer does. Nothing may
-    be adapted: merge first.
+    Linear layers that were GPT-2's `Conv1D` are transposed back, and the config's pad token is the tokenizer's. The
+    model must not have LoRA layers: merge them first.
     """
     from safetensors.torch import save_file
 
@@ -25,14 +25,15 @@ def save_model(classifier: PackedClassifier, folder: Path, tokenizer: Any) -> No
     with atomic_path(folder / "model.safetensors") as path:
         save_file(transformers_state(classifier), path, metadata={"format": "pt"})
     write_config(classifier, folder / "config.json", padding_token(classifier, tokenizer))
-    _with_padding(classifier, tokenizer).save_pretrained(folder)
+    _with_pad_token(classifier, tokenizer).save_pretrained(folder)
 
 
 def padding_token(classifier: PackedClassifier, tokenizer: Any) -> int | None:
-    """The id that has to be `pad_token_id` in the config of the saved model.
+    """The `pad_token_id` for the config of the saved model.
 
-    Where the last token is pooled, transformers finds it by that id: the last that is another. It pads with what the
-    tokenizer says, so the two must agree. Elsewhere it stays the base's: RoBERTa counts its positions from it.
+    Models that pool the last token find it as the last one that is not the pad token, and texts are padded by the
+    tokenizer, so the config must agree with the tokenizer. In other models it stays that of the base: RoBERTa counts
+    positions from it.
     """
     config = classifier.model.config
     own: int | None = config.pad_token_id
@@ -42,25 +43,27 @@ def padding_token(classifier: PackedClassifier, tokenizer: Any) -> int | None:
 
 
 def can_pad(tokenizer: Any, config: Any) -> bool:
-    """Whether the tokenizer has a token for padding that is one of the model's: GPT-2's has none."""
+    """Whether the tokenizer has a pad token that the model knows; GPT-2's has none."""
     return tokenizer.pad_token_id is not None and tokenizer.pad_token_id < config.vocab_size
 
 
-def _with_padding(classifier: PackedClassifier, tokenizer: Any) -> Any:
-    """The tokenizer, or one that pads with a special token that the config names, where it could not pad by itself."""
+def _with_pad_token(classifier: PackedClassifier, tokenizer: Any) -> Any:
+    """The tokenizer; if it has no usable pad token, a copy with the config's, provided that is a special token."""
     config = classifier.model.config
     if can_pad(tokenizer, config) or config.pad_token_id not in tokenizer.added_tokens_decoder:
         return tokenizer
-    padding = copy.deepcopy(tokenizer)
-    padding.pad_token = tokenizer.convert_ids_to_tokens(config.pad_token_id)
-    return padding
+    padded = copy.deepcopy(tokenizer)
+    padded.pad_token = tokenizer.convert_ids_to_tokens(config.pad_token_id)
+    return padded
 
 
 def write_config(classifier: PackedClassifier, path: Path, padding: int | None = None) -> None:
-    """Write transformers' config.json of this model, its labels included, without where it came from.
+    """Write the model's config.json for transformers, with its labels but without the path it was loaded from.
 
     Args:
-        padding: written as `pad_token_id`; by default the model's own.
+        classifier: the model.
+        path: the file.
+        padding: the `pad_token_id` to write; by default the model's own.
     """
     config = classifier.model.config.to_dict()
     if padding is not None:
@@ -73,7 +76,7 @@ def write_config(classifier: PackedClassifier, path: Path, padding: int | None =
 
 
 def transformers_state(classifier: PackedClassifier) -> dict[str, torch.Tensor]:
-    """What transformers calls it -> float32 tensor on the CPU, `Conv1D` weights as transformers has them."""
+    """Transformers' parameter name -> float32 tensor on the CPU, with `Conv1D` weights in transformers' orientation."""
     conv1d = {f"{name}.weight" for name in conv1d_names(classifier.model)}
     state = {}
     for name, tensor in classifier.model.state_dict().items():

@@ -1,7 +1,7 @@
-"""Reading and writing adapters as PEFT does, so that either side loads what the other saved, with equal logits.
+"""Reading and writing adapters in PEFT's format, so that PEFT loads ours and we load PEFT's, with equal logits.
 
-A folder holds `adapter_config.json`, `adapter_model.safetensors` (LoRA factors and the whole head, in float32) and
-`labels.json` (class index -> name), which PEFT does not look at.
+A folder holds `adapter_config.json`, `adapter_model.safetensors` (LoRA factors and the complete head, in float32) and
+`labels.json` (class index -> name), which PEFT ignores.
 """
 
 from __future__ import annotations
@@ -12,23 +12,19 @@ from typing import Any
 import torch
 
 from feathertune.errors import UserError
-from feathertune.model.adapt import (
-    LoraShape,
-    add_lora,
-    train_head_only,
-    trainable_state,
-)
+from feathertune.model.adapt import LoraShape, add_lora, train_head_only, trainable_state
 from feathertune.model.classifier import PackedClassifier
 from feathertune.model.families import head_parameters
+from feathertune.model.names import shortest_endings
 from feathertune.model.substitution import conv1d_names
 from feathertune.system.files import atomic_path, read_json, write_json
 
 _PREFIX = "base_model.model."
 _CONFIG, TENSORS, _LABELS = "adapter_config.json", "adapter_model.safetensors", "labels.json"
-_NO_LORA = "dummy-target-modules"  # PEFT's own name for 'modules_to_save alone'
-# Settings that change what the adapter computes and that AdaptedLinear does not do, with the value that means 'off'.
+_NO_LORA = "dummy-target-modules"  # PEFT's own value for 'only modules_to_save'
+# Settings that change what an adapter computes and that AdaptedLinear does not support, with the values that mean off.
 _UNSUPPORTED: dict[str, tuple[Any, ...]] = {
-    "init_lora_weights": (True, False, None, "gaussian", "orthogonal", "eva"),  # any other changes the base's weights
+    "init_lora_weights": (True, False, None, "gaussian", "orthogonal", "eva"),  # all others change the base's weights
     "use_dora": (False, None),
     "bias": ("none", None),
     "lora_bias": (False, None),
@@ -50,7 +46,7 @@ _UNSUPPORTED: dict[str, tuple[Any, ...]] = {
 def save_adapter(
     classifier: PackedClassifier, folder: Path, shape: LoraShape | None, *, base: str, revision: str | None
 ) -> None:
-    """Write what is trained (factors and head; the head alone where `shape` is None) as PEFT's files."""
+    """Write the trained parameters (LoRA factors and head, or only the head if `shape` is None) in PEFT's format."""
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -65,17 +61,17 @@ def save_adapter(
 
 
 def load_adapter(classifier: PackedClassifier, folder: Path) -> LoraShape | None:
-    """Put the adapter in `folder` (ours or PEFT's) on a freshly loaded base, in place.
+    """Add the adapter in `folder` (ours or PEFT's) to a newly loaded base, in place.
 
-    Which layers are adapted is read off the tensors' names, not off `target_modules`, which may be a pattern. What
-    the adapter lacks of a head that the base came with stays the base's, as with PEFT.
+    The adapted layers are taken from the tensors' names, not from `target_modules`, which may be a pattern. Head
+    parameters that the adapter does not have keep the values of the base's own head, as in PEFT.
 
     Returns:
-        The adapter's shape, or None where it holds a head alone.
+        The adapter's settings, or None if it consists of a head only.
 
     Raises:
-        UserError: no adapter there, another kind than LoRA, a setting or tensor that this model cannot honour.
-            The classifier is then as it was.
+        UserError: there is no adapter, it is not LoRA, or it has settings or tensors that this model does not support.
+            The classifier is left unchanged.
     """
     config = read_adapter_config(folder)
     tensors = read_adapter(folder)
@@ -92,7 +88,7 @@ def load_adapter(classifier: PackedClassifier, folder: Path) -> LoraShape | None
 
 
 def check_adapter(classifier: PackedClassifier, folder: Path) -> LoraShape | None:
-    """Refuse (UserError) what `load_adapter` would; returns the adapter's shape and leaves the classifier alone."""
+    """Raise the UserErrors of `load_adapter` without changing the classifier. Returns the adapter's settings."""
     tensors = read_adapter(folder)
     shape = _shape_of(read_adapter_config(folder), tensors, folder)
     _check_tensors(classifier, shape, tensors, folder)
@@ -105,7 +101,7 @@ def write_labels(classifier: PackedClassifier, folder: Path) -> None:
 
 
 def read_labels(folder: Path) -> tuple[str, ...] | None:
-    """The label names saved with an adapter, or None where PEFT alone wrote it."""
+    """The label names saved with an adapter, or None for an adapter written by PEFT itself."""
     if not (folder / _LABELS).is_file():
         return None
     try:
@@ -116,7 +112,7 @@ def read_labels(folder: Path) -> tuple[str, ...] | None:
 
 
 def read_adapter_config(folder: Path) -> dict[str, Any]:
-    """The adapter's config. Raises UserError where it is missing, or asks for what is not supported."""
+    """The adapter's config. Raises UserError if it is missing, or uses a setting that is not supported."""
     config = read_json(folder / _CONFIG)
     kind = config.get("peft_type") if isinstance(config, dict) else None
     if kind != "LORA":
@@ -132,7 +128,7 @@ def read_adapter_config(folder: Path) -> dict[str, Any]:
 
 
 def read_adapter(folder: Path) -> dict[str, torch.Tensor]:
-    """The tensors of an adapter, ours or PEFT's, by our parameters' names. Raises UserError where there are none."""
+    """The tensors of an adapter, ours or PEFT's, by our parameter names. Raises UserError if they cannot be read."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -170,10 +166,10 @@ def _shape_of(config: dict[str, Any], tensors: dict[str, torch.Tensor], folder: 
 def _check_tensors(
     classifier: PackedClassifier, shape: LoraShape | None, tensors: dict[str, torch.Tensor], folder: Path
 ) -> None:
-    """Refuse an adapter whose tensors are not exactly those that this model will need, each of its shape."""
+    """Refuse an adapter whose tensors are not exactly those that this model needs, with the same shapes."""
     model = classifier.model
     head = head_parameters(model, classifier.family)
-    wanted = {name: list(model.get_parameter(name).shape) for name in head}
+    expected = {name: list(model.get_parameter(name).shape) for name in head}
     linears = {name: module for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)}
     rank, names = (0, ()) if shape is None else (shape.rank, shape.names)
     for name in names:
@@ -183,17 +179,17 @@ def _check_tensors(
                 where=str(folder),
                 fix="It was made for another base model.",
             )
-        wanted[f"{name}.lora_A"] = [rank, linears[name].in_features]
-        wanted[f"{name}.lora_B"] = [linears[name].out_features, rank]
-    missing = sorted(set(wanted) - set(tensors) - (set(head) - classifier.fresh))
-    surplus = sorted(set(tensors) - set(wanted))
+        expected[f"{name}.lora_A"] = [rank, linears[name].in_features]
+        expected[f"{name}.lora_B"] = [linears[name].out_features, rank]
+    missing = sorted(set(expected) - set(tensors) - (set(head) - classifier.initialized))
+    surplus = sorted(set(tensors) - set(expected))
     if missing or surplus:
-        problem = f"lacks {missing[0]!r}" if missing else f"holds {surplus[0]!r}, which this model has no place for"
+        problem = f"lacks {missing[0]!r}" if missing else f"has {surplus[0]!r}, which this model does not have"
         raise UserError(f"the adapter {problem}", where=str(folder), fix="It was made for another base model.")
     for name, tensor in tensors.items():
-        if list(tensor.shape) != wanted[name]:
+        if list(tensor.shape) != expected[name]:
             raise UserError(
-                f"{name} has shape {list(tensor.shape)}, this model and the adapter's config need {wanted[name]}",
+                f"{name} has shape {list(tensor.shape)}, this model and the adapter's config need {expected[name]}",
                 where=str(folder),
                 fix="It was made for another base model or another number of classes.",
             )
@@ -203,6 +199,7 @@ def _peft_config(
     classifier: PackedClassifier, shape: LoraShape | None, base: str, revision: str | None
 ) -> dict[str, Any]:
     names = () if shape is None else shape.names
+    others = [name for name, _ in classifier.model.named_modules() if name not in set(names)]
     return {
         "peft_type": "LORA",
         "task_type": "SEQ_CLS",
@@ -213,29 +210,10 @@ def _peft_config(
         "lora_alpha": 8 if shape is None else shape.alpha,
         "lora_dropout": 0.0 if shape is None else shape.dropout,
         "use_rslora": shape is not None and shape.rslora,
-        "target_modules": _endings(classifier, names) if shape is not None else _NO_LORA,
+        # PEFT matches an ending with every module, those of the head included.
+        "target_modules": shortest_endings(names, others) if shape is not None else _NO_LORA,
         "modules_to_save": list(classifier.family.head_modules),
         "fan_in_fan_out": bool(set(names) & set(conv1d_names(classifier.model))),
         "bias": "none",
         "init_lora_weights": True,
     }
-
-
-def _endings(classifier: PackedClassifier, names: tuple[str, ...]) -> list[str]:
-    """The shortest name endings that mean exactly `names` to PEFT, or the full names where there are none.
-
-    PEFT matches an ending against every module, our head's included, so an ending is checked against them all.
-    """
-    others = [name for name, _ in classifier.model.named_modules() if name not in set(names)]
-    endings = set()
-    for name in names:
-        parts = name.split(".")
-        candidates = (".".join(parts[-count:]) for count in range(1, len(parts) + 1))
-        endings.add(
-            next(
-                ending
-                for ending in candidates
-                if ending == name or not any(other == ending or other.endswith(f".{ending}") for other in others)
-            )
-        )
-    return sorted(endings)

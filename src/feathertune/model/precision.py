@@ -1,4 +1,4 @@
-"""In which numbers a model computes: true float32, or bfloat16 products with everything else in float32."""
+"""The precision a model computes in: float32, or bfloat16 matrix products with everything else in float32."""
 
 from __future__ import annotations
 
@@ -20,42 +20,42 @@ DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfl
 
 @dataclass(frozen=True)
 class PrecisionChoice:
-    """What is computed in, and a sentence that says why."""
+    """The precision, and a sentence that gives the reason."""
 
     precision: Precision
     reason: str
 
 
 def choose_precision(requested: Precision | Literal["auto"], device: torch.device) -> PrecisionChoice:
-    """bf16 where it was asked for, or where nothing was and the device multiplies bfloat16 itself; else fp32."""
+    """The requested precision; for `auto`, bf16 if the device has bfloat16 matrix instructions, else fp32."""
     native, name = _native_bf16(device)
     if requested == "fp32":
-        return PrecisionChoice("fp32", "precision fp32, as the recipe says")
+        return PrecisionChoice("fp32", "precision fp32, set by the recipe")
     if requested == "bf16":
-        warning = "" if native else f"; {name} has no bf16 products of its own, so fp32 would be faster"
-        return PrecisionChoice("bf16", f"precision bf16, as the recipe says{warning}")
+        warning = "" if native else f"; {name} has no bf16 instructions, so fp32 would be faster"
+        return PrecisionChoice("bf16", f"precision bf16, set by the recipe{warning}")
     if native:
-        return PrecisionChoice("bf16", f"precision bf16: {name} has it (auto)")
-    return PrecisionChoice("fp32", f"precision fp32: {name} has no bf16 (auto)")
+        return PrecisionChoice("bf16", f"precision bf16, chosen because {name} supports it")
+    return PrecisionChoice("fp32", f"precision fp32, chosen because {name} has no bf16")
 
 
 def set_precision(classifier: PackedClassifier, precision: Precision) -> None:
-    """Make every linear of the model's layers compute in `precision`, in place; call it when method and device are set.
+    """Make every linear layer inside the repeated layers compute in `precision`, in place.
 
-    Frozen weights are then held in that precision alone. Embeddings, norms, softmax, the head, the loss, LoRA's
-    factors and the weights of a full fine-tune stay float32.
+    Call it once the method is applied and the model is on its device. Frozen weights are then stored in that precision
+    only. Embeddings, norms, softmax, the head, the loss, LoRA factors and the weights of a full fine-tune stay float32.
     """
     compute = DTYPES[precision]
-    for name in layer_names(classifier.model):  # by name: a layer's float32 weight is gone before the next's turn
+    for name in layer_names(classifier.model):  # by name: each float32 weight is freed before the next is converted
         module = classifier.model.get_submodule(name)
         if isinstance(module, AdaptedLinear):
-            module.hold_in(compute)
+            module.set_compute_dtype(compute)
         elif isinstance(module, nn.Linear):
-            classifier.model.set_submodule(name, FastLinear.of(module, compute))
+            classifier.model.set_submodule(name, FastLinear.from_linear(module, compute))
 
 
 def layer_names(model: nn.Module) -> tuple[str, ...]:
-    """The names of everything inside the model's repeated layers: all but embeddings, pooler and head."""
+    """The names of all modules inside the repeated layers, i.e. all but embeddings, pooler and head."""
     stacks = tuple(f"{name}." for name, module in model.named_modules() if isinstance(module, nn.ModuleList))
     return tuple(name for name, _ in model.named_modules() if name.startswith(stacks))
 

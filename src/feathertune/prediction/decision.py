@@ -12,11 +12,11 @@ from feathertune.stats.probabilities import BINARY_THRESHOLD, decide, softmax
 
 @dataclass(frozen=True)
 class Decision:
-    """How a model's logits become an answer.
+    """How a model's logits become probabilities and labels.
 
     Attributes:
         temperature: the logits are divided by it before the softmax (Guo et al. 2017, arXiv:1706.04599).
-        threshold: of two classes, the positive one is chosen where its probability >= this.
+        threshold: of two classes, the positive one is predicted where its probability >= this.
     """
 
     temperature: float = 1.0
@@ -31,4 +31,4 @@ class Decision:
         return decide(probabilities_NC, self.threshold)
 
 
-PLAIN = Decision()
+DEFAULT_DECISION = Decision()

@@ -1,9 +1,9 @@
 """Prediction files: one CSV row (RFC 4180) for each example, from which every metric can be computed again.
 
 Columns: `row, text, label, predicted`, `rating` where there is one, and `probability_<label name>` for each class.
-The probabilities are the softmax of the model's logits, divided by a temperature where the recipe asks for one.
-Numbers are written by `repr`, the shortest text that reads back as the same float64; texts are kept as they are,
-with their quotes, newlines and leading '='.
+The probabilities are the softmax of the model's logits, divided by the temperature where one was fitted. Numbers are
+written by `repr`, the shortest text that reads back as the same float64. Texts are written unchanged, with their
+quotes, newlines and leading '='.
 """
 
 from __future__ import annotations
@@ -45,14 +45,15 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
 
 
 def read_predictions(path: Path, split: str, threshold: float | None = None) -> Predictions:
-    """What `write_predictions` wrote: the same classes, and the same probabilities to the last bit.
+    """Read a file by `write_predictions`: the same classes, and the same probabilities to the last bit.
 
-    The logits are the log-probabilities, for the model's own are not in the file.
+    The logits are the log-probabilities, since the file does not hold the model's own.
 
     Args:
-        threshold: that was decided by. None: 0.5, or another one if that is what explains the column `predicted`.
+        threshold: the decision threshold. None: 0.5, or else one that explains the column `predicted`.
 
-    Raises UserError, with the line, where the file is missing or is not such a file.
+    Raises:
+        UserError: the file is missing or is no prediction file; the message names the line.
     """
     try:
         with path.open(encoding="utf-8", newline="") as file, _long_fields():
@@ -75,16 +76,16 @@ def _parse(reader: Iterator[list[str]], path: Path, split: str, threshold: float
             where=f"{path}:1",
             fix=f"A prediction file has row, text, label, predicted, perhaps rating, then {PREFIX}<label name> each.",
         )
-    # Flat arrays and a text file of Arrow's: a million rows are never a million Python objects.
+    # Flat arrays and an Arrow text file, so that a million rows are never a million Python objects.
     rows, labels, predicted, lines = array("q"), array("q"), array("q"), array("q")
     texts, ratings, probabilities = TextWriter(), array("d"), array("d")
     for record in reader:
         lines.append(reader.line_num)  # type: ignore[attr-defined]  # of csv.reader, for the messages
         try:
-            row, text, label, said, *numbers = record
+            row, text, label, predicted_label, *numbers = record
             rows.append(int(row))
             labels.append(names.index(label))
-            predicted.append(names.index(said))
+            predicted.append(names.index(predicted_label))
             if rated:
                 ratings.append(math.nan if numbers[0] == "" else float(numbers[0]))
             values = [float(number) for number in (numbers[1:] if rated else numbers)]
@@ -110,17 +111,17 @@ def _parse(reader: Iterator[list[str]], path: Path, split: str, threshold: float
     disagree_N = predictions.predicted != predicted_N
     if disagree_N.any():
         raise UserError(
-            "the column `predicted` is not what the probabilities say",
+            "the column `predicted` does not follow from the probabilities",
             where=f"{path}:{lines[int(disagree_N.argmax())]}",
-            fix="The file was changed by hand; write it again with `feathertune evaluate`.",
+            fix="The file was edited by hand; write it again with `feathertune evaluate`.",
         )
     return predictions
 
 
 def _explaining_threshold(probabilities_NC: npt.NDArray[np.float64], predicted_N: npt.NDArray[np.int64]) -> float:
-    """0.5, or the least probability of those called positive where this, and 0.5 not, says what was predicted."""
-    least = float(probabilities_NC[predicted_N == 1, 1].min(initial=1.0))
-    for threshold in (BINARY_THRESHOLD, least):
+    """0.5 where it gives the predicted classes, or if it does not, the lowest probability of a predicted positive."""
+    lowest = float(probabilities_NC[predicted_N == 1, 1].min(initial=1.0))
+    for threshold in (BINARY_THRESHOLD, lowest):
         if np.array_equal(decide(probabilities_NC, threshold), predicted_N):
             return threshold
     return BINARY_THRESHOLD
@@ -139,9 +140,9 @@ def _rating_text(rating: float) -> str:
 
 @contextmanager
 def _long_fields() -> Iterator[None]:
-    """Let csv read fields above its 131,072 characters: a text may be a book."""
-    before = csv.field_size_limit(sys.maxsize)
+    """Let csv read fields of more than 131,072 characters: a text may be a book."""
+    previous = csv.field_size_limit(sys.maxsize)
     try:
         yield
     finally:
-        csv.field_size_limit(before)
+        csv.field_size_limit(previous)

@@ -1,1 +1,1 @@
-"""The numbers of a quantized model: one specification, integer layers, fake quantizers, conversion."""
+"""Quantization: the numeric specification, integer layers, fake quantization, conversion."""

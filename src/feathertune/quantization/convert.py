@@ -1,4 +1,4 @@
-"""From a float model to one that is trained with quantization in view, and to one of integers."""
+"""Converting a float model for quantization-aware training (QAT), and to integers."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from feathertune.quantization.scheme import Plan
 
 
 def fake_quantize(classifier: PackedClassifier, plan: Plan, precision: Precision) -> None:
-    """Turn the fake quantizers on, in place: the model is trained on as it was, and answers as its integers will.
+    """Add fake quantization, in place. Trainable parameters stay so; the outputs become those of the integer model.
 
-    The model must be in float32: weights are quantized from it, and `precision` only says what products of the layers
-    are computed in. What is excluded is computed in float32.
+    The model must be in float32, because weights are quantized from float32. `precision` only sets the dtype of matrix
+    products inside the repeated layers. Excluded layers are computed in float32.
     """
     layers = layer_names(classifier.model)
     for name, bits in plan.all_linears.items():
@@ -32,17 +32,17 @@ def fake_quantize(classifier: PackedClassifier, plan: Plan, precision: Precision
     for name in plan.excluded:
         linear = classifier.model.get_submodule(name)
         if isinstance(linear, nn.Linear):
-            classifier.model.set_submodule(name, FastLinear.of(linear, torch.float32))
+            classifier.model.set_submodule(name, FastLinear.from_linear(linear, torch.float32))
 
 
 def convert(classifier: PackedClassifier, plan: Plan) -> None:
-    """Make it an integer model, in place: merge once, in float32, and quantize what is not quantized yet."""
+    """Convert to an integer model, in place: merge in float32, then quantize everything that is not quantized yet."""
     merge(classifier)
     for name, bits in plan.all_linears.items():
         module = classifier.model.get_submodule(name)
         if isinstance(module, nn.Linear):
             if module.weight.dtype != torch.float32:
-                raise TypeError("what is quantized is the float32 weight, not a rounded one")
+                raise TypeError("only float32 weights are quantized, not weights that were rounded before")
             integer = IntegerLinear.of(module.weight, module.bias, bits, plan.activations)
             classifier.model.set_submodule(name, integer)
     _quantize_embeddings(classifier, plan)
@@ -58,13 +58,13 @@ def _quantize_embeddings(classifier: PackedClassifier, plan: Plan) -> None:
 
 
 def _factor(name: str, embedding: nn.Embedding) -> float:
-    """What this embedding multiplies its rows by. Raises UserError for a kind that may do anything else."""
+    """The factor that an embedding multiplies its rows by. Raises UserError for unknown kinds of embedding."""
     if type(embedding) is nn.Embedding:
         return 1.0
     scale = getattr(embedding, "scalar_embed_scale", None)  # Gemma's
     if type(embedding).__name__.endswith("ScaledWordEmbedding") and scale is not None:
         return float(scale)
     raise UserError(
-        f"{name} is a {type(embedding).__name__}, which is not an embedding that can be quantized",
-        fix="Leave it in float32 with quantize.embeddings=fp32.",
+        f"{name} is a {type(embedding).__name__}, a kind of embedding that cannot be quantized",
+        fix="Keep it in float32 with quantize.embeddings=fp32.",
     )

@@ -1,24 +1,25 @@
-"""A quantized model on disk, whole: nothing else is needed to predict with it.
+"""The folder of a quantized model. It is complete: predictions need nothing else.
 
 ```
-weights.safetensors    integers, scales, biases, and in float32 what is not quantized (norms)
-quantization.json      how each module is quantized, how many tokens of a text are read, sizes in bytes
+weights.safetensors    integers, scales, biases, and the parts that are not quantized (norms) in float32
+quantization.json      how each module is quantized, the maximum length of a text in tokens, sizes in bytes
 config.json tokenizer.json labels.json
 ```
-A linear layer is `NAME.weight_OI` (int8; for int4 uint8, two weights a byte), `NAME.scale_O` or `NAME.scale_OG`
-(bfloat16) and `NAME.bias_O`; an embedding is `NAME.weight_VD` and `NAME.scale_V`. Column sums are computed on loading.
+A linear layer is stored as `NAME.weight_OI` (int8; uint8 with two weights per byte for int4), `NAME.scale_O` or
+`NAME.scale_OG` (bfloat16) and `NAME.bias_O`; an embedding as `NAME.weight_VD` and `NAME.scale_V`. Column sums are
+computed when loading.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import nn
 
 from feathertune.errors import UserError
+from feathertune.folders.record import Part, Record
 from feathertune.model.base import build_empty, load_config
 from feathertune.model.classifier import PackedClassifier
 from feathertune.model.model_folder import write_config
@@ -26,24 +27,20 @@ from feathertune.model.peft_files import read_labels, write_labels
 from feathertune.quantization import numerics
 from feathertune.quantization.integer import IntegerEmbedding, IntegerLinear
 from feathertune.quantization.numerics import Activations, Bits
-from feathertune.system.files import atomic_path, read_json, write_json
+from feathertune.system.files import atomic_path
 
 _WEIGHTS, _DESCRIPTION = "weights.safetensors", "quantization.json"
-_FORMAT = 1
 _IN_WORDS: dict[Activations, str] = {
     "asymmetric": "int8, asymmetric, one scale and zero point a token",
     "symmetric": "int8, symmetric, one scale a token",
 }
 
 
-class _Entry(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class LinearEntry(Part, extra="forbid"):
+    """A linear layer with `inputs` inputs and weights of `bits`, with one scale per `group` inputs (None: per channel).
 
-
-class LinearEntry(_Entry):
-    """A linear layer of `bits`, of `inputs` inputs, in groups of `group` inputs (None: one a channel).
-
-    `activations` is written where it is not the default, without which a version that does not know it would answer.
+    `activations` is written only if it is not the default. Versions that do not know the key then refuse the file
+    instead of computing something else.
     """
 
     bits: Bits
@@ -53,20 +50,21 @@ class LinearEntry(_Entry):
 
     @classmethod
     def of(cls, linear: IntegerLinear) -> LinearEntry:
-        """What describes this layer."""
+        """The description of `linear`."""
         return cls(bits=linear.bits, group=linear.group, inputs=linear.in_features, activations=linear.activations)
 
 
-class EmbeddingEntry(_Entry):
-    """An int8 embedding, multiplied by `factor`."""
+class EmbeddingEntry(Part, extra="forbid"):
+    """An int8 embedding, whose rows are multiplied by `factor`."""
 
     factor: float
 
 
-class Description(_Entry):
-    """What quantization.json holds. `float32_bytes` is the size the weights would have in float32."""
+class Description(Record, extra="forbid"):
+    """The content of quantization.json. `float32_bytes` is the size of the weights in float32."""
 
-    format: int
+    FORMAT: ClassVar[int] = 1
+
     specification: str
     activations: str
     max_length: int
@@ -76,9 +74,13 @@ class Description(_Entry):
     embeddings: dict[str, EmbeddingEntry]
     float32: tuple[str, ...]
 
+    def to_json(self) -> dict[str, Any]:
+        """The content as dicts, lists and plain values, without keys that have their default value."""
+        return self.model_dump(mode="json", exclude_defaults=True)
+
 
 def save_quantized(classifier: PackedClassifier, folder: Path, tokenizer: Any, max_length: int) -> Description:
-    """Write an integer model (see `convert`). Returns what quantization.json says."""
+    """Write an integer model (see `convert`). Returns the content of quantization.json."""
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -102,7 +104,6 @@ def save_quantized(classifier: PackedClassifier, folder: Path, tokenizer: Any, m
     numbers = sum(m.weight_OI.numel() + (0 if m.bias_O is None else m.bias_O.numel()) for m in linears.values())
     numbers += sum(m.weight_VD.numel() for m in embeddings.values()) + sum(t.numel() for t in floats.values())
     description = Description(
-        format=_FORMAT,
         specification="docs/NUMERICS.md of Feathertune",
         activations=" and ".join(sorted({_IN_WORDS[m.activations] for m in linears.values()})) or "float32",
         max_length=max_length,
@@ -115,27 +116,20 @@ def save_quantized(classifier: PackedClassifier, folder: Path, tokenizer: Any, m
     write_config(classifier, folder / "config.json")
     write_labels(classifier, folder)
     tokenizer.save_pretrained(folder)
-    write_json(folder / _DESCRIPTION, description.model_dump(mode="json", exclude_defaults=True))
+    description.write(folder / _DESCRIPTION)
     return description
 
 
 def read_description(folder: Path) -> Description:
-    """quantization.json. Raises UserError where it is missing, damaged, or of a format that is not known here."""
-    path = folder / _DESCRIPTION
-    try:
-        description = Description.model_validate(read_json(path))
-    except ValidationError as error:
-        raise UserError(f"the file is damaged: {error.errors()[0]['msg']}", where=str(path)) from None
-    if description.format != _FORMAT:
-        raise UserError(f"the format is {description.format}, and only {_FORMAT} is known", where=str(path))
-    return description
+    """Read quantization.json. Raises UserError if it is missing or damaged, or has a later format."""
+    return Description.read(folder / _DESCRIPTION)
 
 
 def load_quantized(folder: Path) -> PackedClassifier:
-    """The integer model that `save_quantized` wrote.
+    """Load the integer model that `save_quantized` wrote.
 
     Raises:
-        UserError: a file is missing or damaged, or they do not fit together.
+        UserError: a file is missing or damaged, or the files do not fit together.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -162,9 +156,9 @@ def load_quantized(folder: Path) -> PackedClassifier:
             owner, _, last = name.rpartition(".")
             setattr(classifier.model.get_submodule(owner), last, nn.Parameter(tensor, requires_grad=False))
         if tensors:
-            raise ValueError(f"the model has no place for {next(iter(tensors))}")
+            raise ValueError(f"the model has no {next(iter(tensors))}")
     except (KeyError, AttributeError, ValueError) as error:
-        raise UserError(f"the weights do not fit config and description: {error}", where=str(folder)) from None
+        raise UserError(f"the weights do not fit config and quantization.json: {error}", where=str(folder)) from None
     return classifier.eval()
 
 

@@ -1,4 +1,4 @@
-"""Layers that hold integers and compute with them: what a converted model is made of. See docs/NUMERICS.md."""
+"""Integer layers, which a quantized model consists of. See docs/NUMERICS.md."""
 
 from __future__ import annotations
 
@@ -10,25 +10,20 @@ from torch.nn import functional
 
 from feathertune.kernels.matmul import matmul
 from feathertune.quantization import numerics
-from feathertune.quantization.numerics import (
-    GROUP,
-    Activations,
-    Bits,
-    QuantizedRows,
-)
+from feathertune.quantization.numerics import GROUP, Activations, Bits, QuantizedRows
 
-_LEAST = 16  # rows of a float product: fewer go to another kernel (one alone in oneDNN), which adds in another order
-_FEW = 512  # rows whose [T, O] stays in the cache between the integer product and its rescaling
+_MIN_ROWS = 16  # of a float product: fewer go to another kernel, which adds in another order (for oneDNN, a single row)
+_CHUNK_ROWS = 512  # computed at a time: their [T, O] stays in the cache between the integer product and its rescaling
 
 
 @dataclass(frozen=True)
 class Int8Matmul:
-    """y = x W' + b for quantized rows and an int8 weight: exact until it is rescaled.
+    """y = x W' + b for quantized rows and an int8 weight, exact up to the rescaling.
 
     Attributes:
         weight_OI: [O, I] int8.
         scale_O: [O] float32.
-        sums_O: [O] int32, of the integers of each output.
+        sums_O: [O] int32, the sum of each output's integers.
         bias_O: [O] float32, or None.
     """
 
@@ -43,28 +38,27 @@ class Int8Matmul:
         q_OI, scale_O = numerics.quantize_int8(weight_OI)
         return cls(q_OI, scale_O, numerics.column_sums(q_OI), bias_O)
 
-    def answer(self, rows: QuantizedRows) -> Tensor:
+    def forward(self, rows: QuantizedRows) -> Tensor:
         """[T, O] float32."""
         y_TO = torch.empty(len(rows.q_TI), len(self.weight_OI), device=rows.q_TI.device)
-        for begin in range(0, len(y_TO), _FEW):
-            part = slice(begin, begin + _FEW)
-            few, part_TO = rows.some(part), y_TO[part]
-            part_TO.copy_(numerics.integer_matmul(few, self.weight_OI, self.sums_O))
-            numerics.rescale(part_TO, few, self.scale_O, self.bias_O)
+        for begin in range(0, len(y_TO), _CHUNK_ROWS):
+            chunk, chunk_TO = rows[begin : begin + _CHUNK_ROWS], y_TO[begin : begin + _CHUNK_ROWS]
+            chunk_TO.copy_(numerics.integer_matmul(chunk, self.weight_OI, self.sums_O))
+            numerics.rescale(chunk_TO, chunk, self.scale_O, self.bias_O)
         return y_TO
 
-    def gradient(self, gradient_TO: Tensor) -> Tensor:
-        """[T, O] -> [T, I]: the gradient of the inputs, as if rounding did nothing, in `gradient_TO`'s dtype."""
+    def input_gradient(self, gradient_TO: Tensor) -> Tensor:
+        """[T, O] -> [T, I]: the gradient of the inputs as if nothing were rounded, in `gradient_TO`'s dtype."""
         dtype = gradient_TO.dtype
         return matmul((gradient_TO * self.scale_O).to(dtype), self.weight_OI.to(dtype).T)
 
 
 @dataclass(frozen=True)
 class Int4Matmul:
-    """The same for an int4 weight, each integer already multiplied by its group's scale.
+    """The same for an int4 weight, with each integer already multiplied by its group's scale.
 
     Attributes:
-        float_OI: [O, I], what the product is made in: exact in float32; rounded (by a part in 500) in bfloat16.
+        float_OI: [O, I], in the dtype of the product: exact in float32, rounded by up to 1/500 in bfloat16.
         bias_O: [O] float32, or None.
     """
 
@@ -76,24 +70,24 @@ class Int4Matmul:
         """Quantize a float32 weight."""
         return cls(numerics.fake_quantize_int4(weight_OI).to(compute), bias_O)
 
-    def answer(self, rows: QuantizedRows) -> Tensor:
+    def forward(self, rows: QuantizedRows) -> Tensor:
         """[T, O] float32."""
         centred_TI = rows.centred(self.float_OI.dtype)
         count = len(centred_TI)
-        if 0 < count < _LEAST:
-            centred_TI = functional.pad(centred_TI, (0, 0, 0, _LEAST - count))
+        if 0 < count < _MIN_ROWS:
+            centred_TI = functional.pad(centred_TI, (0, 0, 0, _MIN_ROWS - count))
         y_TO = matmul(centred_TI, self.float_OI)[:count].float().mul_(rows.scale_T1)
         return y_TO if self.bias_O is None else y_TO.add_(self.bias_O)
 
-    def gradient(self, gradient_TO: Tensor) -> Tensor:
-        """[T, O] -> [T, I], as that of int8."""
+    def input_gradient(self, gradient_TO: Tensor) -> Tensor:
+        """[T, O] -> [T, I], as for int8."""
         return matmul(gradient_TO, self.float_OI.T)
 
 
 class IntegerLinear(nn.Module):
-    """A linear layer of an int8 or int4 weight, whose inputs are quantized to int8, row by row, as they come.
+    """A linear layer with an int8 or int4 weight, whose inputs are quantized to int8 row by row.
 
-    Buffers, also read by the exports:
+    Buffers, which exports also read:
         weight_OI: [O, I] int8; for int4 in [-8, 7].
         scale_O, sums_O: [O] float32 and int32, for int8.
         scale_OG: [O, G] float32 (bfloat16-rounded), for int4; G = ceil(I / 32).
@@ -102,7 +96,7 @@ class IntegerLinear(nn.Module):
     Attributes:
         bits: 8 or 4.
         group: 32 for int4, None for int8.
-        activations: how its inputs are quantized.
+        activations: how inputs are quantized.
     """
 
     weight_OI: Tensor
@@ -110,7 +104,7 @@ class IntegerLinear(nn.Module):
     sums_O: Tensor
     scale_OG: Tensor
     bias_O: Tensor | None
-    float_OI: Tensor  # scale * integer for int4, exact; in memory alone
+    float_OI: Tensor  # scale * integer for int4, exact; not saved
 
     def __init__(
         self,
@@ -151,7 +145,7 @@ class IntegerLinear(nn.Module):
 
     @property
     def matmul(self) -> Int8Matmul | Int4Matmul:
-        """What it computes with."""
+        """The matrix product of this layer."""
         if self.bits == 8:
             return Int8Matmul(self.weight_OI, self.scale_O, self.sums_O, self.bias_O)
         return Int4Matmul(self.float_OI, self.bias_O)
@@ -159,7 +153,7 @@ class IntegerLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[..., I] -> [..., O], float32."""
         rows = numerics.quantize_rows(x.reshape(-1, self.in_features), self.activations)
-        return self.matmul.answer(rows).view(*x.shape[:-1], self.out_features)
+        return self.matmul.forward(rows).view(*x.shape[:-1], self.out_features)
 
     def extra_repr(self) -> str:
         """For print(model)."""
@@ -167,14 +161,14 @@ class IntegerLinear(nn.Module):
 
 
 class IntegerEmbedding(nn.Module):
-    """An embedding table of int8 rows, each with its scale.
+    """An embedding table of int8 rows with one scale each.
 
     Buffers:
         weight_VD: [V, D] int8.
         scale_V: [V] float32.
 
     Attributes:
-        factor: what the model multiplies its embeddings by (Gemma: the square root of D); 1 elsewhere.
+        factor: the model's factor for its embeddings (the square root of D for Gemma, 1 for others).
     """
 
     weight_VD: Tensor
@@ -202,5 +196,5 @@ class IntegerEmbedding(nn.Module):
 
 
 def has_integers(model: nn.Module) -> bool:
-    """Whether any layer of the model computes with integers."""
+    """Whether the model has integer layers."""
     return any(isinstance(module, IntegerLinear) for module in model.modules())

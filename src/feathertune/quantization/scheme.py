@@ -1,4 +1,4 @@
-"""What of a model is quantized, and to how many bits. Whatever is left out must have been named."""
+"""Which parts of a model are quantized, and to how many bits. Nothing stays in float32 unless it is listed."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Literal
 
 from torch import nn
 
-from feathertune.errors import UserError, nearest
+from feathertune.errors import UserError
 from feathertune.model.adapted_linear import AdaptedLinear
 from feathertune.model.classifier import PackedClassifier
+from feathertune.model.names import matches, unmatched
 from feathertune.quantization.numerics import Activations, Bits
 
 Width = Literal["int8", "int4"]
@@ -20,11 +21,11 @@ class Scheme:
     """How a model is quantized.
 
     Attributes:
-        weights: of every linear layer but the head's.
-        embeddings: int8 per row, or left in float32.
-        head: int8 (also where the weights are int4), or left in float32.
-        exclude: name endings of linears and embeddings that stay float32.
-        activations: of all linear layers that are quantized.
+        weights: of all linear layers except the head's.
+        embeddings: int8 per row, or float32.
+        head: int8 (even if the weights are int4), or float32.
+        exclude: name endings of linear layers and embeddings that stay in float32.
+        activations: of all quantized linear layers.
     """
 
     weights: Width
@@ -36,7 +37,7 @@ class Scheme:
 
 @dataclass(frozen=True)
 class Plan:
-    """Module name -> bits, of what is quantized; and the names of what stays float32 because the recipe says so."""
+    """Module name -> bits of everything that is quantized, and the modules that the recipe keeps in float32."""
 
     linears: dict[str, Bits]
     head: dict[str, Bits]
@@ -46,16 +47,16 @@ class Plan:
 
     @property
     def all_linears(self) -> dict[str, Bits]:
-        """The head's too."""
+        """All linear layers, including the head's."""
         return self.linears | self.head
 
 
 def plan_quantization(classifier: PackedClassifier, scheme: Scheme) -> Plan:
-    """Decide for every linear layer and embedding of a float model.
+    """Apply a scheme to every linear layer and embedding of a float model.
 
     Raises:
-        UserError: an exclusion that matches nothing, or a weight matrix that would be left in float32 unasked, because
-            it belongs to a kind of layer that is not known here.
+        UserError: an exclusion matches nothing, or a weight matrix would silently stay in float32 because its layer is
+            of an unknown kind.
     """
     model = classifier.model
     head_prefixes = tuple(f"{name}." for name in classifier.family.head_modules)
@@ -65,7 +66,7 @@ def plan_quantization(classifier: PackedClassifier, scheme: Scheme) -> Plan:
     for name, module in model.named_modules():
         if not isinstance(module, (nn.Linear, AdaptedLinear, nn.Embedding)):
             continue
-        ending = next((e for e in scheme.exclude if name == e or name.endswith(f".{e}")), None)
+        ending = next((ending for ending in scheme.exclude if matches(name, ending)), None)
         used.add(ending)
         in_head = f"{name}.".startswith(head_prefixes)
         width = scheme.embeddings if isinstance(module, nn.Embedding) else scheme.head if in_head else scheme.weights
@@ -80,8 +81,8 @@ def plan_quantization(classifier: PackedClassifier, scheme: Scheme) -> Plan:
     for name, parameter in model.named_parameters():
         if parameter.ndim > 1 and not name.startswith(known):
             raise UserError(
-                f"{name} {list(parameter.shape)} would stay in float32: {type(_owner(model, name)).__name__} is not a "
-                "layer that can be quantized",
+                f"{name} {list(parameter.shape)} would stay in float32: {type(_owner(model, name)).__name__} layers "
+                "cannot be quantized",
                 fix="Train this model without `quantize`.",
             )
     return Plan(linears, head, tuple(embeddings), tuple(excluded), scheme.activations)
@@ -90,13 +91,7 @@ def plan_quantization(classifier: PackedClassifier, scheme: Scheme) -> Plan:
 def _require_used(exclude: tuple[str, ...], used: set[str | None], names: list[str]) -> None:
     for ending in exclude:
         if ending not in used:
-            known = sorted({name.rpartition(".")[2] for name in names})
-            near = nearest(ending, known)
-            raise UserError(
-                f"quantize.exclude: {ending!r} is no linear layer or embedding of this model"
-                + (f"; did you mean {near!r}?" if near else ""),
-                fix=f"They are called: {', '.join(known)}.",
-            )
+            raise unmatched("quantize.exclude", ending, "linear layer or embedding", names)
 
 
 def _owner(model: nn.Module, parameter: str) -> nn.Module:

@@ -1,21 +1,15 @@
-"""Recipes in files: read, changed by `key=value`, validated, written, and found by the names of those that ship."""
+"""Recipes in files: reading, overriding by `key=value`, validating, writing, and finding shipped ones by name."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from feathertune.errors import UserError, nearest
-from feathertune.recipe.parsing import (
-    apply_override,
-    explain,
-    fix_for,
-    load_yaml,
-    require_unique_keys,
-)
+from feathertune.recipe.parsing import apply_override, explain, fix_for
 from feathertune.recipe.schema import Recipe
+from feathertune.recipe.yaml_text import dump_yaml, load_yaml
 
 
 def load_recipe(path: Path | str, overrides: list[str] | None = None) -> Recipe:
@@ -26,7 +20,8 @@ def load_recipe(path: Path | str, overrides: list[str] | None = None) -> Recipe:
         overrides: such as `training.epochs=3`.
 
     Raises:
-        UserError: no such file, not YAML, a key that does not exist (the nearest right one is named), a wrong value.
+        UserError: there is no such file, it is not YAML, a key does not exist (the nearest one that does is named), or
+            a value is wrong.
     """
     path = Path(path) if Path(path).suffix else find_recipe(str(path))
     try:
@@ -41,36 +36,39 @@ def load_recipe(path: Path | str, overrides: list[str] | None = None) -> Recipe:
 def parse_recipe(text: str, overrides: list[str], where: str) -> Recipe:
     """Validate a recipe's YAML text after the overrides. `where` names it in errors. Raises UserError."""
     values = load_yaml(text, where)
-    require_unique_keys(text, where)
     if not isinstance(values, dict):
         raise UserError("a recipe is a mapping of sections (model, data, method, lora, training, ...)", where=where)
     overridden = [apply_override(values, override) for override in overrides]
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        raise UserError(explain(error, Recipe, text, overridden), where=where, fix=fix_for(error, Recipe)) from None
+        raise UserError(explain(error, Recipe, values, overridden), where=where, fix=fix_for(error, Recipe)) from None
 
 
 def dump_recipe(recipe: Recipe) -> str:
     """The recipe as YAML, every default written out; `parse_recipe` reads it back as it was."""
-    values = recipe.model_dump(mode="json")
-    text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
-    if yaml.safe_load(text) == values:
-        return text
-    return yaml.safe_dump(values, sort_keys=False)  # escaped: as they are, PyYAML reads U+0085 and the like as spaces
+    return dump_yaml(recipe.model_dump(mode="json"))
+
+
+def is_complete(part: BaseModel) -> bool:
+    """Whether a recipe gives every key, as `dump_recipe` does; people leave most of them at their defaults."""
+    values = [getattr(part, name) for name in type(part).model_fields]
+    values += [one for value in values if isinstance(value, dict) for one in value.values()]
+    inner = (value for value in values if isinstance(value, BaseModel))
+    return part.model_fields_set == set(type(part).model_fields) and all(map(is_complete, inner))
 
 
 def recipe_path(name: str) -> Path | None:
-    """The recipe file `name` stands for, or None: a YAML file, or the name of one that Feathertune ships."""
+    """The recipe file that `name` stands for: a YAML file, or the name of a shipped recipe; None if it is neither."""
     path = Path(name)
     return path if path.suffix in (".yaml", ".yml") else shipped_recipes().get(name)
 
 
 def find_recipe(name: str) -> Path:
-    """The recipe file `name` stands for: a YAML file, or the name of one that Feathertune ships (`quickstart`).
+    """The recipe file that `name` stands for: a YAML file, or the name of a shipped recipe such as `quickstart`.
 
     Raises:
-        UserError: neither; the nearest name is named.
+        UserError: it is neither; the most similar name is suggested.
     """
     path = recipe_path(name) or Path(name)
     if path.suffix or path.is_file():
@@ -82,8 +80,8 @@ def find_recipe(name: str) -> Path:
 
 
 def shipped_recipes() -> dict[str, Path]:
-    """Name -> file of the recipes that come with Feathertune, in a wheel or in a checkout."""
-    package = Path(__file__).parents[1]
+    """Name -> file of the recipes that come with Feathertune: in a wheel in the package, in a checkout next to src."""
+    package = Path(__file__).parents[1]  # the folder feathertune
     for folder in (package / "recipes", package.parents[1] / "recipes"):
         if folder.is_dir():
             return {path.stem: path for path in sorted(folder.glob("*.yaml"))}

@@ -1,51 +1,28 @@
-"""A recipe as text: YAML without surprises, `key=value` changes to it, and what is wrong with it, in words."""
+"""A recipe's values: `key=value` overrides, and what is wrong with them, in words."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any, get_args
 
-import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from feathertune.errors import UserError, nearest
-
-
-def load_yaml(text: str, where: str) -> Any:
-    """Plain values alone: any tag that would make an object is refused. Raises UserError."""
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{where}:{mark.line + 1}" if mark is not None else where
-        raise UserError(f"not valid YAML: {getattr(error, 'problem', error)}", where=place) from None
-    except RecursionError:
-        raise UserError("not valid YAML: nested too deeply", where=where) from None
-    except (ValueError, LookupError, AttributeError) as error:  # PyYAML's own, on 2024-13-45, `!!int x`, `!!bool x`
-        raise UserError(f"not valid YAML: a value that cannot be read ({error})", where=where) from None
-
-
-def require_unique_keys(text: str, where: str) -> None:
-    """YAML keeps the last of two equal keys: half of a section written twice would be lost without a word."""
-    nodes, seen = [yaml.compose(text, Loader=yaml.SafeLoader)], set()
-    while nodes:
-        node = nodes.pop()
-        if isinstance(node, yaml.MappingNode) and id(node) not in seen:  # an alias may lead back to where it came from
-            seen.add(id(node))
-            keys = set()
-            for key_node, value_node in node.value:
-                if key_node.value in keys:
-                    place = f"{where}:{key_node.start_mark.line + 1}" if "\n" in text else where
-                    raise UserError(f"the key {key_node.value!r} is given twice", where=place)
-                keys.add(key_node.value)
-                nodes.append(value_node)
-        elif isinstance(node, yaml.SequenceNode) and id(node) not in seen:
-            seen.add(id(node))
-            nodes += node.value
+from feathertune.recipe.old_names import BOTH_NAMES, new_key, spellings
+from feathertune.recipe.yaml_text import Mapping, load_yaml
 
 
 def apply_override(values: dict[str, Any], override: str) -> str:
-    """Set one `section.key=value` in place, and return its key. The value is YAML: `lora.targets=[query, value]`."""
+    """Set one `section.key=value` in place, and return its key by its name of today.
+
+    The value is YAML: `lora.targets=[query, value]`. It replaces a value given by the key's old name, and the other way
+    round.
+
+    Raises:
+        UserError: the override has another form, its value is not YAML, or it sets a key of something that has none.
+    """
     key, separator, text = override.partition("=")
     keys = key.strip().split(".")
     if not separator or not all(keys):
@@ -57,29 +34,77 @@ def apply_override(values: dict[str, Any], override: str) -> str:
         node = node[name]
         if not isinstance(node, dict):
             raise UserError(f"the override {override!r} sets a key of {'.'.join(keys[:depth])}, which is no section")
-    where = f"the override {override!r}"
-    node[keys[-1]] = load_yaml(text, where)
-    require_unique_keys(text, where)
-    return ".".join(keys)
+    value = load_yaml(text, f"the override {override!r}")
+    for spelling in spellings(keys[-1]):
+        node.pop(spelling, None)
+    node[keys[-1]] = value
+    return new_key(".".join(keys))
 
 
-def explain(error: ValidationError, whole: type[BaseModel], text: str, overridden: list[str]) -> str:
-    """Every problem of a `whole` on a line of its own: key, line in the file where it can be found, what is wrong."""
+def explain(error: ValidationError, whole: type[BaseModel], values: Any, overridden: Sequence[str]) -> str:
+    """Every problem of a `whole` on a line of its own: key, line of the file if known, what is wrong.
+
+    Args:
+        error: what pydantic found wrong.
+        whole: the model that was validated.
+        values: what it was validated from, as `load_yaml` gave it.
+        overridden: the keys that overrides have set.
+    """
     problems = []
-    for item in error.errors():
-        path = [str(part) for part in item["loc"]]
+    for details in error.errors():
+        path = [str(part) for part in details["loc"]]
+        if details["type"] == BOTH_NAMES:
+            path.append(details["ctx"]["old"])
         key = ".".join(path) or "recipe"
-        line = _line_of(path, text)
-        if any(f"{key}.".startswith(f"{override}.") for override in overridden):
-            place = f"{key} (override)"
-        else:
-            place = f"{key} (line {line})" if line else key
-        problems.append(f"{place}: {_message(whole, item['type'], path, item['input'], item['msg'])}")
+        problems.append(f"{key}{_place(path, values, overridden)}: {_message(whole, details, path)}")
     return "; ".join(problems) if len(problems) == 1 else "\n  " + "\n  ".join(problems)
 
 
-def _message(whole: type[BaseModel], kind: str, path: list[str], value: Any, message: str) -> str:
-    """What is wrong, for one who knows YAML but not pydantic."""
+def fix_for(error: ValidationError, whole: type[BaseModel]) -> str | None:
+    """The keys that exist, if one was given that does not."""
+    for details in error.errors():
+        if details["type"] == "extra_forbidden":
+            path = [str(part) for part in details["loc"][:-1]]
+            section = ".".join(path) or "a recipe"
+            return f"The keys of {section}: {', '.join(_fields_at(whole, path))}."
+    return None
+
+
+def _place(path: Sequence[str], values: Any, overridden: Sequence[str]) -> str:
+    """Where the key at `path` was given, in brackets; nothing if it is missing."""
+    key = new_key(".".join(path))
+    line, name = _line_of(path, values)
+    old = f"by its old name `{name}`" if path and name != path[-1] and name in spellings(path[-1]) else ""
+    if any(f"{key}.".startswith(f"{override}.") for override in overridden):
+        where = "override"
+    else:
+        where = f"line {line}" if line else ""
+    inside = ", ".join(part for part in (where, old) if part)
+    return f" ({inside})" if inside else ""
+
+
+def _line_of(path: Sequence[str], values: Any) -> tuple[int | None, str]:
+    """The line on which the key at `path` was given, None if unknown, and the name that it has there.
+
+    Where the path leads into a list, the line and name are those of the list's key.
+    """
+    line, given = None, ""
+    for name in path:
+        if not isinstance(values, dict):
+            return line, given
+        known = [spelling for spelling in (name, *spellings(name)) if spelling in values]
+        lines = values.lines if isinstance(values, Mapping) else {}
+        given = known[0] if known else name
+        line = lines.get(given)
+        if not known and line is None:
+            return None, given
+        values = values.get(given)
+    return line, given
+
+
+def _message(whole: type[BaseModel], details: ErrorDetails, path: Sequence[str]) -> str:
+    """What is wrong, for someone who knows YAML but not pydantic."""
+    kind, value = details["type"], details["input"]
     if kind == "extra_forbidden":
         near = nearest(path[-1], list(_fields_at(whole, path[:-1])))
         return "there is no such key" + (f"; did you mean {near!r}?" if near else "")
@@ -88,22 +113,12 @@ def _message(whole: type[BaseModel], kind: str, path: list[str], value: Any, mes
     if kind == "model_type":
         return "this is a section: it holds keys of its own"
     if kind == "string_type" and (value is None or isinstance(value, (bool, int, float, date))):
-        read = {type(None): "null, as it does where nothing is written", date: "a date", datetime: "a time"}
-        return f"this must be text, and YAML reads it as {read.get(type(value), repr(value))}; put it in quotes"
-    return message.removeprefix("Value error, ")
+        names = {type(None): "null, as it does where nothing is written", date: "a date", datetime: "a time"}
+        return f"this must be text, and YAML reads it as {names.get(type(value), repr(value))}; put it in quotes"
+    return details["msg"].removeprefix("Value error, ")
 
 
-def fix_for(error: ValidationError, whole: type[BaseModel]) -> str | None:
-    """The keys that there are, where one was given that there is not."""
-    for item in error.errors():
-        if item["type"] == "extra_forbidden":
-            path = [str(part) for part in item["loc"][:-1]]
-            section = ".".join(path) or "a recipe"
-            return f"The keys of {section}: {', '.join(_fields_at(whole, path))}."
-    return None
-
-
-def _fields_at(whole: type[BaseModel], path: list[str]) -> dict[str, Any]:
+def _fields_at(whole: type[BaseModel], path: Sequence[str]) -> dict[str, Any]:
     """The fields of the section that `path` leads to."""
     model = whole
     for name in path:
@@ -114,19 +129,3 @@ def _fields_at(whole: type[BaseModel], path: list[str]) -> dict[str, Any]:
             return {}
         model = section
     return dict(model.model_fields)
-
-
-def _line_of(path: list[str], text: str) -> int | None:
-    """The 1-based line of the YAML text that holds the key at `path`, or None (an override, a missing key)."""
-    node: Any = yaml.compose(text, Loader=yaml.SafeLoader)
-    line = None
-    for name in path:
-        if not isinstance(node, yaml.MappingNode):
-            return line
-        for key_node, value_node in node.value:
-            if key_node.value == name:
-                line, node = key_node.start_mark.line + 1, value_node
-                break
-        else:
-            return None
-    return line

@@ -1,16 +1,16 @@
-"""The recipe: everything that decides a run, in one frozen, validated object.
+"""The recipe: everything that defines a run, in one frozen, validated object.
 
-A recipe is read from YAML, changed by `key=value` overrides, and validated once (recipe_file.py). Builder functions
-take it apart; below them, functions take plain values. Nothing in it is executed.
+A recipe is read from YAML, changed by `key=value` overrides, and validated once (files.py). Builder functions take it
+apart; the functions below them take plain values. Nothing in a recipe is executed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -20,11 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-
-def renamed_value(old: str, new: str) -> BeforeValidator:
-    """Take a value by the name that it had in earlier versions."""
-    return BeforeValidator(lambda value: new if value == old else value)
-
+from feathertune.recipe.old_names import rename_keys, renamed_value
 
 Method = Annotated[
     Literal["head", "full", "lora", "qat", "majority", "bag_of_words"],
@@ -35,35 +31,18 @@ BestMetric = Literal["accuracy", "f1", "precision", "recall", "roc_auc", "loss"]
 ThresholdMetric = Literal["accuracy", "f1", "balanced_accuracy"]
 
 
-# What earlier versions called keys and values that have another name now; recipes with either are read.
-OLD_KEYS = {
-    "accumulation": "gradient_accumulation_steps",
-    "warmup": "warmup_ratio",
-    "gradient_clip": "max_grad_norm",
-    "early_stopping": "early_stopping_patience",
-    "checkpoint_activations": "gradient_checkpointing",
-}
-
-
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
     def _old_keys(cls, values: Any) -> Any:
-        """Take keys by the names that they had in earlier versions."""
-        if not isinstance(values, dict):
-            return values
-        renamed = {old: new for old, new in OLD_KEYS.items() if old in values and new in cls.model_fields}
-        for old, new in renamed.items():
-            if new in values:
-                raise ValueError(f"`{old}` is the old name of `{new}`, and both are given")
-        return {renamed.get(key, key): value for key, value in values.items()}
+        return rename_keys(values, cls.model_fields) if isinstance(values, Mapping) else values
 
     @field_validator("*", mode="before")
     @classmethod
     def _true_is_no_number(cls, value: Any, field: ValidationInfo) -> Any:
-        """Refuse true where a number belongs, which would count as 1; YAML reads yes and on as true."""
+        """Refuse true for a number: it would count as 1, and YAML reads `yes` and `on` as true."""
         if isinstance(value, bool):
             annotation = cls.model_fields[str(field.field_name)].annotation
             kinds = {getattr(kind, "__origin__", kind) for kind in (annotation, *get_args(annotation))}
@@ -73,15 +52,18 @@ class _Section(BaseModel):
 
 
 class ModelSection(_Section):
-    """Which base model, and how much of a text it reads."""
+    """The base model, and how much of a text it reads."""
 
     source: str = Field(min_length=1, description="Hub id, folder, package:NAME/path, or gguf:FILE")
     revision: str | None = Field(default=None, description="Hub commit, branch or tag; the commit is pinned in the run")
     max_length: int = Field(default=128, ge=2, le=32768, description="tokens; longer texts are cut and counted")
     dropout: float | None = Field(
-        default=None, ge=0, lt=1, description="every dropout rate of the base in training; null: the checkpoint's"
+        default=None,
+        ge=0,
+        lt=1,
+        description="every dropout rate of the base in training; null: the checkpoint's",
     )
-    prompt: str | None = Field(default=None, description="what the model reads of a text; {text} is the text itself")
+    prompt: str | None = Field(default=None, description="the model's input; {text} stands for the text")
 
     @field_validator("prompt")
     @classmethod
@@ -92,11 +74,11 @@ class ModelSection(_Section):
 
 
 class LabelSection(_Section):
-    """How a row becomes a class: from a column, or from a rating by a threshold.
+    """How a row gets its class: from a column of labels, or from a column of ratings and a threshold.
 
-    Exactly one of `column` and `rating` is given. With `rating`, exactly one of `above` (strict) and `at_least`;
-    the comparison forgives the rounding of float32 (0.8 is 0.800000011920929 on the Hub). `names` orders the
-    classes; without it they are the column's values, sorted, or NEGATIVE and POSITIVE for a rating.
+    Give exactly one of `column` and `rating`. With `rating`, give exactly one of `above` (strict) and `at_least`; the
+    comparison tolerates the rounding of float32 (0.8 is 0.800000011920929 on the Hub). `names` orders the classes. The
+    default is the column's values, sorted; for a rating it is NEGATIVE and POSITIVE.
     """
 
     column: str | None = None
@@ -106,13 +88,16 @@ class LabelSection(_Section):
     names: tuple[str, ...] | None = None
     soft: bool = Field(default=False, description="train on the rating itself as the probability of the last class")
     raters: int | None = Field(
-        default=None, ge=1, le=1000, description="with soft: train on how likely as many more raters give the label"
+        default=None,
+        ge=1,
+        le=1000,
+        description="with soft: train on how likely it is that so many new raters give the label",
     )
 
     @model_validator(mode="after")
     def _check(self) -> LabelSection:
         if (self.column is None) == (self.rating is None):
-            raise ValueError("give either `column` (the label's column) or `rating` (a number's column), not both")
+            raise ValueError("give either `column` (labels) or `rating` (numbers), not both")
         if self.rating is not None and (self.above is None) == (self.at_least is None):
             raise ValueError("with `rating`, give either `above` or `at_least`")
         if self.column is not None and (self.above is not None or self.at_least is not None or self.soft):
@@ -127,16 +112,18 @@ class LabelSection(_Section):
 
 
 class DataSection(_Section):
-    """Where the rows come from and what they mean."""
+    """Where the data comes from, and which columns hold texts and labels."""
 
     source: str = Field(min_length=1, description="Hub id, folder, file, or `sample`")
     revision: str | None = Field(default=None, description="Hub commit, branch or tag; the commit is pinned in the run")
-    text: str = Field(default="text", description="the text's column")
+    text: str = Field(default="text", description="the column of texts")
     label: LabelSection = LabelSection(column="label")
     on_bad_row: Literal["error", "skip"] = "error"
-    validation_fraction: float = Field(default=0.1, gt=0, lt=1, description="of train, where there is no validation")
-    validation_seed: int | None = Field(default=None, ge=0, lt=2**32, description="of that; default: training.seed")
-    test: bool = Field(default=True, description="false: a test split is not read, so that nothing can be chosen on it")
+    validation_fraction: float = Field(default=0.1, gt=0, lt=1, description="of train, if there is no validation split")
+    validation_seed: int | None = Field(
+        default=None, ge=0, lt=2**32, description="of that split; default: training.seed"
+    )
+    test: bool = Field(default=True, description="false: do not read a test split, so that nothing can be chosen on it")
 
 
 class LoraSection(_Section):
@@ -148,7 +135,10 @@ class LoraSection(_Section):
     targets: Literal["attention", "all-linear"] | Annotated[tuple[str, ...], Field(min_length=1)] = "attention"
     rslora: bool = False
     members: int = Field(
-        default=1, ge=1, le=100, description="so many adapters, of training.seed and those after it, averaged into one"
+        default=1,
+        ge=1,
+        le=100,
+        description="a model soup: so many adapters averaged into one, of training.seed and the seeds after it",
     )
 
     @field_validator("targets", mode="wrap")
@@ -161,64 +151,66 @@ class LoraSection(_Section):
 
 
 class TrainingSection(_Section):
-    """How the weights are trained. Rates are per optimizer step; `warmup_ratio` is a share of all steps."""
+    """How the weights are trained. `warmup_ratio` is a share of all optimizer steps."""
 
     epochs: int = Field(default=3, ge=1, le=10_000)
-    max_steps: int | None = Field(default=None, ge=1, description="ends a stage, within an epoch if need be")
+    max_steps: int | None = Field(
+        default=None, ge=1, description="optimizer steps; then training ends, even within an epoch"
+    )
     batch_size: int = Field(default=32, ge=1, description="sequences per forward pass")
     gradient_accumulation_steps: int = Field(default=1, ge=1, description="forward passes per optimizer step")
     learning_rate: float = Field(default=2e-4, gt=0)
-    head_learning_rate: float | None = Field(default=None, gt=0, description="the head's own; default: learning_rate")
+    head_learning_rate: float | None = Field(default=None, gt=0, description="of the head; default: learning_rate")
     weight_decay: float = Field(default=0.01, ge=0)
     warmup_ratio: float = Field(default=0.06, ge=0, lt=1)
     schedule: Literal["linear", "cosine", "constant", "plateau"] = "linear"
     max_grad_norm: float | None = Field(default=1.0, gt=0, description="largest norm of the gradient; null: none")
-    best_metric: BestMetric = Field(default="accuracy", description="chooses the epoch; of equals, the loss does")
-    early_stopping_patience: int | None = Field(default=None, ge=1, description="epochs that are no better; null: off")
+    best_metric: BestMetric = Field(default="accuracy", description="chooses the epoch; the loss breaks ties")
+    early_stopping_patience: int | None = Field(default=None, ge=1, description="epochs without improvement; null: off")
     precision: Literal["auto", "fp32", "bf16"] = Field(
-        default="auto", description="of the layers' products; auto: bf16 where the machine has it"
+        default="auto", description="of the matrix products; auto: bf16 where the machine supports it"
     )
     gradient_checkpointing: bool = Field(default=False, description="less memory for more time, with the same result")
     share_prefixes: bool = Field(
         default=False,
-        description="compute what texts of a batch begin with once; for causal models without any dropout",
+        description="compute the prefixes that texts of a batch share once; for causal models without dropout",
     )
     seed: int = Field(default=0, ge=0, lt=2**32)
 
 
 class DistillSection(_Section):
-    """Learn from the answers of the model before it was quantized as well (Hinton et al. 2015, arXiv:1503.02531)."""
+    """Distillation (Hinton et al. 2015, arXiv:1503.02531): learn from the model before quantization, too."""
 
-    weight: float = Field(default=0.5, gt=0, le=1, description="of these answers in the loss; the labels have the rest")
+    weight: float = Field(default=0.5, gt=0, le=1, description="of the distillation loss; the labels have the rest")
     temperature: float = Field(default=2.0, gt=0)
 
 
 class QuantizeSection(_Section):
-    """The integers of the deployed model, and whether it is trained with them in view. See docs/NUMERICS.md."""
+    """Quantization-aware training (QAT) or post-training quantization (PTQ), and to what. See docs/NUMERICS.md."""
 
     weights: Literal["int8", "int4"] = "int8"
     activations: Literal["asymmetric", "symmetric"] = Field(
-        default="asymmetric", description="symmetric: faster in ONNX, and not for executorch"
+        default="asymmetric", description="symmetric: faster in ONNX; ExecuTorch cannot export it"
     )
     embeddings: Literal["int8", "fp32"] = "int8"
     head: Literal["int8", "fp32"] = "int8"
-    exclude: tuple[str, ...] = Field(default=(), description="name endings of layers that stay in fp32")
+    exclude: tuple[str, ...] = Field(default=(), description="layers that stay in fp32, by the endings of their names")
     training: Annotated[Literal["qat", "ptq"], renamed_value("none", "ptq")] = Field(
-        default="qat", description="ptq: the trained model is rounded as it is"
+        default="qat", description="qat: train with fake quantization; ptq: round the trained model"
     )
-    epochs: int = Field(default=3, ge=1, le=10_000, description="with the quantizers on, after training.epochs without")
+    epochs: int = Field(default=3, ge=1, le=10_000, description="of QAT, after training.epochs without it")
     learning_rate: float | None = Field(default=None, gt=0, description="default: training.learning_rate")
     distill: DistillSection | None = None
 
     @model_validator(mode="after")
     def _check(self) -> QuantizeSection:
         if self.training == "ptq" and self.distill is not None:
-            raise ValueError("`distill` goes with `training: qat`: where nothing is trained, nothing learns")
+            raise ValueError("`distill` goes with `training: qat`: PTQ trains nothing")
         return self
 
 
 class MethodSection(_Section):
-    """What one method of a comparison does otherwise. Data, epochs, batches and stopping are the same for all."""
+    """What is different for one method of a comparison. Data, epochs, batches and stopping are the same for all."""
 
     learning_rate: float | None = Field(default=None, gt=0, description="default: see `comparison_recipe`")
     head_learning_rate: float | None = Field(default=None, gt=0, description="default: training.head_learning_rate")
@@ -227,10 +219,10 @@ class MethodSection(_Section):
 
 
 class CompareSection(_Section):
-    """What `compare` trains, with how many seeds, and what a method has of its own."""
+    """What `compare` trains, with how many seeds, and what is different for a method."""
 
     methods: Annotated[tuple[Method, ...], Field(min_length=1)] = (*BASELINES, "head", "full", "lora", "qat")
-    seeds: int = Field(default=3, ge=1, le=1000, description="training.seed and those that follow it")
+    seeds: int = Field(default=3, ge=1, le=1000, description="how many: training.seed and the seeds after it")
     head: MethodSection = MethodSection()
     full: MethodSection = MethodSection()
     lora: MethodSection = MethodSection()
@@ -238,18 +230,18 @@ class CompareSection(_Section):
 
 
 class SearchRange(_Section):
-    """Numbers from `low` to `high`, both included; whole ones where both ends are."""
+    """Numbers from `low` to `high`, both included; whole numbers if both ends are whole."""
 
     low: int | float
     high: int | float
-    log: bool = Field(default=False, description="tenfold steps are as likely everywhere; for rates")
+    log: bool = Field(default=False, description="search on a logarithmic scale, as for rates")
 
     @model_validator(mode="after")
     def _check(self) -> SearchRange:
         if not self.low < self.high:
             raise ValueError("`low` must be below `high`")
         if self.log and self.low <= 0:
-            raise ValueError("`low` must be above 0 where `log` is true")
+            raise ValueError("`low` must be above 0 if `log` is true")
         return self
 
 
@@ -260,18 +252,17 @@ class ThresholdChoice(_Section):
 
 
 class EvaluationSection(_Section):
-    """How logits become answers, beside plain softmax and the likeliest class.
+    """How logits become predictions. The default is the softmax and the most likely class.
 
-    What is chosen here is chosen on validation, for the model of each stage by itself, and stored with the run:
-    `predict`, `evaluate` and exports answer by it. Epochs are compared without temperature, at the fixed threshold or
-    at 0.5.
+    Temperature and threshold are chosen on validation, separately for the model of each stage, and stored with the run;
+    `predict`, `evaluate` and exports use them. Epochs are compared without temperature, at the fixed threshold or 0.5.
     """
 
     temperature: bool = Field(
-        default=False, description="divide the logits by the number that makes the validation loss smallest"
+        default=False, description="divide the logits by the number that minimizes the validation loss"
     )
     threshold: Annotated[float, Field(gt=0, lt=1)] | ThresholdChoice = Field(
-        default=0.5, description="two classes: POSITIVE from this probability on; or {maximize: METRIC}"
+        default=0.5, description="of two classes, predict the second from this probability on; or {maximize: METRIC}"
     )
 
     @field_validator("threshold", mode="wrap")
@@ -285,12 +276,12 @@ class EvaluationSection(_Section):
 
     @property
     def maximize(self) -> ThresholdMetric | None:
-        """The metric the threshold is chosen for, or None."""
+        """The metric that the threshold is chosen for, or None."""
         return self.threshold.maximize if isinstance(self.threshold, ThresholdChoice) else None
 
     @property
     def fixed_threshold(self) -> float:
-        """The threshold where it is a number, else 0.5."""
+        """The threshold if it is a number, else 0.5."""
         return 0.5 if isinstance(self.threshold, ThresholdChoice) else self.threshold
 
     @property
@@ -300,7 +291,7 @@ class EvaluationSection(_Section):
 
 
 class Recipe(_Section):
-    """One run: a model, data, a method and how to train it."""
+    """One run: a model, data, a method, and how to train."""
 
     model: ModelSection
     data: DataSection
@@ -309,11 +300,16 @@ class Recipe(_Section):
     training: TrainingSection = TrainingSection()
     quantize: QuantizeSection | None = None
     evaluation: EvaluationSection = EvaluationSection()
-    init_from: str | None = Field(default=None, description="for qat: a finished lora run to start from")
+    init_from: str | None = Field(default=None, description="with `method: qat`: a finished lora run to start from")
     compare: CompareSection | None = Field(default=None, description="for `feathertune compare`")
     search: dict[str, SearchRange | Annotated[tuple[Any, ...], Field(min_length=1)]] | None = Field(
-        default=None, description="for `feathertune tune`: a recipe's key -> {low, high, log} or [choices]"
+        default=None, description="for `feathertune tune`: key of a recipe -> {low, high, log} or [choices]"
     )
+
+    @field_validator("search", mode="before")
+    @classmethod
+    def _old_searched_keys(cls, search: Any) -> Any:
+        return rename_keys(search) if isinstance(search, Mapping) else search
 
     @model_validator(mode="before")
     @classmethod
@@ -326,11 +322,11 @@ class Recipe(_Section):
     def _check(self) -> Recipe:
         if self.method != "qat" and self.quantize is not None and self.quantize.training == "qat":
             raise ValueError(
-                "quantize.training=qat goes with `method: qat`; other methods round afterwards: quantize.training=ptq"
+                "quantize.training=qat goes with `method: qat`; to quantize other methods: quantize.training=ptq"
             )
         if self.method != "lora" and self.lora.members > 1:
             raise ValueError(
-                "lora.members goes with `method: lora`; what it averaged can be the `init_from` of a qat run"
+                "lora.members goes with `method: lora`; a qat run can start from the model soup by `init_from`"
             )
         if self.method != "qat" and self.init_from is not None:
             raise ValueError("`init_from` goes with `method: qat`")

@@ -1,44 +1,42 @@
-"""What a run folder's files say, read once for the page, the card and the pictures.
+"""The content of a run folder's files, read once for the page, the card and the pictures.
 
-Files that came with later versions of Feathertune may be missing; what every run has may not.
+Files that later versions of Feathertune introduced may be missing; those that every run has may not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
+from feathertune.folders.evaluation import CalibrationRecord, ErrorAnalysis
+from feathertune.folders.inputs import BaseRecord, DataRecord, EnvironmentRecord
+from feathertune.folders.metrics import Metrics
 from feathertune.folders.run import RunFolder
-from feathertune.folders.summary import Stage
+from feathertune.folders.summary import STAGES, Summary
 from feathertune.prediction.files import read_predictions
 from feathertune.prediction.predictions import Predictions
 from feathertune.recipe.files import load_recipe
 from feathertune.recipe.schema import Recipe
 from feathertune.report.history import History, read_history
-from feathertune.system.files import read_json
-
-STAGES: tuple[Stage, ...] = ("before", "float", "ptq", "after")
 
 
 @dataclass(frozen=True)
 class RunFacts:
-    """One run's files. `summary` may be that of a run whose summary.json is about to be written."""
+    """The files of one run. `summary` may belong to a run whose summary.json is not written yet."""
 
     run: RunFolder
-    summary: Mapping[str, Any]
+    summary: Summary
 
     @property
     def split(self) -> str:
-        """The split that the report speaks of first: test where there is one, else validation."""
-        after = self.summary["after"]
+        """The split that the report presents first: test if there is one, else validation."""
+        after = self.summary.after
         return next((name for name in ("test", "validation") if name in after), next(iter(after)))
 
     @property
-    def members(self) -> list[dict[str, Any]]:
-        """The adapters that were averaged; none where one was trained."""
-        return list(self.summary.get("members", []))
+    def after(self) -> Metrics:
+        """The metrics of `split` after training."""
+        return self.summary.after[self.split]
 
     @cached_property
     def recipe(self) -> Recipe:
@@ -51,58 +49,49 @@ class RunFacts:
         return self.run.recipe.read_text(encoding="utf-8")
 
     @cached_property
-    def environment(self) -> dict[str, Any]:
+    def environment(self) -> EnvironmentRecord:
         """environment.json."""
-        return dict(read_json(self.run.environment))
+        return EnvironmentRecord.read(self.run.environment)
 
     @cached_property
-    def data(self) -> dict[str, Any]:
+    def data(self) -> DataRecord:
         """data.json."""
-        return dict(read_json(self.run.data))
+        return DataRecord.read(self.run.data)
 
     @cached_property
-    def base(self) -> dict[str, Any] | None:
-        """base.json; a baseline has no base."""
-        return dict(read_json(self.run.base)) if self.run.base.is_file() else None
+    def base(self) -> BaseRecord | None:
+        """base.json; None for a baseline, which has no base model."""
+        return BaseRecord.read(self.run.base) if self.run.base.is_file() else None
 
     @cached_property
     def history(self) -> History:
-        """The training; empty for a baseline, which has no steps. Of several adapters the first one's."""
-        path = self.run.metrics if not self.members else self.run.member(self.members[0]["seed"]).metrics
+        """The first training; of a model soup, that of its first member. Empty for a baseline, which has no steps."""
+        members = self.summary.members
+        path = self.run.member(members[0].seed).metrics if members else self.run.metrics
         return read_history(path) if path.is_file() else History((), ())
 
     @cached_property
     def qat_history(self) -> History | None:
-        """The training with quantizers on, where that came second."""
+        """Quantization-aware training, if it followed a first training."""
         return read_history(self.run.qat_metrics) if self.run.qat_metrics.is_file() else None
 
     @cached_property
     def predictions(self) -> dict[str, Predictions]:
-        """Stage -> the answers for `split`, as far as their files are there."""
-        paths = {stage: self.run.predictions(stage, self.split) for stage in STAGES if self.summary.get(stage)}
+        """Stage -> the predictions for `split`, if their file exists."""
+        paths = {stage: self.run.predictions(stage, self.split) for stage in STAGES if self.summary.stage(stage)}
         return {stage: read_predictions(path, self.split) for stage, path in paths.items() if path.is_file()}
 
     @cached_property
-    def calibration(self) -> dict[str, Any] | None:
+    def calibration(self) -> CalibrationRecord | None:
         """calibration.json."""
-        return dict(read_json(self.run.calibration)) if self.run.calibration.is_file() else None
+        return CalibrationRecord.read(self.run.calibration) if self.run.calibration.is_file() else None
 
     @cached_property
-    def errors(self) -> dict[str, Any] | None:
+    def errors(self) -> ErrorAnalysis | None:
         """evaluation/errors-{split}.json of `split`."""
         path = self.run.errors(self.split)
-        return dict(read_json(path)) if path.is_file() else None
+        return ErrorAnalysis.read(path) if path.is_file() else None
 
-    def stages(self, split: str) -> dict[str, Mapping[str, Any]]:
-        """Stage -> the metrics of one split; 'majority' too."""
-        names = ("majority", *STAGES)
-        return {name: self.summary[name][split] for name in names if split in self.summary.get(name, {})}
-
-    def cross_fitted_stages(self, split: str) -> dict[str, Mapping[str, Any]]:
-        """`stages`, without what flatters where temperature or threshold were chosen on these very examples."""
-        return {name: fair(metrics) for name, metrics in self.stages(split).items()}
-
-
-def fair(metrics: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The metrics, those that were cross-fitted in the place of those that flatter."""
-    return {**metrics, **(metrics.get("cross_fitted") or {})}
+    def unbiased_stages(self, split: str) -> dict[str, Metrics]:
+        """Stage -> metrics, cross-fitted if temperature or threshold were chosen on these very examples."""
+        return {name: metrics.unbiased() for name, metrics in self.summary.stages(split).items()}

@@ -1,6 +1,6 @@
-"""The story of a training run: metrics.jsonl -> `History`, its steps and epochs in order.
+"""The history of a training: metrics.jsonl -> `History`, its steps and epochs in order.
 
-A run that was stopped and resumed may tell a step or an epoch twice; the later telling counts.
+A run that was stopped and resumed may have logged a step or an epoch twice; the later line counts.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Step(BaseModel):
         step: 1-based.
         epoch: epochs of data seen so far, a fraction.
         loss: cross-entropy of the step's batch in nats.
-        learning_rate, gradient_norm, examples_per_second: as the step had them; None where unknown.
+        learning_rate, gradient_norm, examples_per_second: of the step; None if unknown.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -35,7 +35,7 @@ class Step(BaseModel):
 
 
 class ValidationScores(BaseModel):
-    """The metrics on validation after an epoch: loss in nats, the others as shares of 1, None where undefined."""
+    """The metrics on validation after an epoch: loss in nats, the others as shares of 1, None if undefined."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
     loss: float | None
@@ -78,9 +78,9 @@ _LINE: TypeAdapter[Step | Epoch] = TypeAdapter(Annotated[Step | Epoch, Field(dis
 
 
 def read_history(path: Path) -> History:
-    """Read metrics.jsonl. A last line that a crash tore (no newline, not JSON) is ignored.
+    """Read metrics.jsonl. A last line that a crash cut off (no newline, not JSON) is ignored.
 
-    Raises UserError where the file is missing, and for any other line that is not a step or an epoch (`file:line`).
+    Raises UserError if the file is missing, or if any other line is not a step or an epoch (`file:line`).
     """
     try:
         lines = path.read_bytes().split(b"\n")
@@ -94,12 +94,12 @@ def read_history(path: Path) -> History:
         try:
             event = _LINE.validate_json(line)
         except ValidationError as error:
-            if number == len(lines):  # nothing after it, not even a newline: torn
+            if number == len(lines):  # not even a newline follows: a crash cut it off
                 break
             raise UserError(
                 f"not a step or an epoch: {_reason(error)}",
                 where=f"{path}:{number}",
-                fix="Mend or remove this line; training writes one JSON object a line.",
+                fix="Fix or remove this line. Each line must be one JSON object.",
             ) from None
         if isinstance(event, Step):
             steps[event.step] = event
@@ -112,7 +112,7 @@ def read_history(path: Path) -> History:
 
 
 def _reason(error: ValidationError) -> str:
-    """The first complaint, as 'validation.loss: Field required'."""
+    """The first problem, such as 'validation.loss: Field required'."""
     first = error.errors(include_url=False)[0]
     place = ".".join(str(part) for part in first["loc"] if part not in ("step", "epoch"))
     return f"{place}: {first['msg']}" if place else first["msg"]

@@ -1,4 +1,4 @@
-"""Which pictures a run has, from what its files hold: each with a caption, and written as a PNG file."""
+"""The pictures of a run, with captions: which ones there are depends on the files in its folder."""
 
 from __future__ import annotations
 
@@ -14,30 +14,27 @@ from feathertune.report.figures.curves import (
     roc_figure,
 )
 from feathertune.report.figures.errors import length_figure, rating_figure
-from feathertune.report.figures.training import (
-    SPLIT,
-    confusion_figure,
-    loss_figure,
-    metrics_figure,
-)
+from feathertune.report.figures.training import SPLIT, confusion_figure, loss_figure, metrics_figure
 from feathertune.report.history import History
 from feathertune.stats.reliability import reliability_bins
 
+QAT = "quantization-aware training (QAT)"
+
 
 def run_pictures(facts: RunFacts) -> dict[str, Picture]:
-    """Name -> picture, of what the files have.
+    """Name -> picture.
 
-    Without a step or an epoch there is nothing of the training; without prediction files there are no curves.
+    Without logged steps or epochs there is no picture of the training; without prediction files there are no curves.
     """
     pictures = [
-        *_accuracy(facts),
-        *_training(facts, facts.history, ""),
-        *_confusion(facts),
+        _accuracy(facts),
+        *_training(facts),
+        _confusion(facts),
         *_curves(facts),
         *_errors(facts),
     ]
     if facts.qat_history is not None:
-        pictures += _training(facts, facts.qat_history, "-qat")
+        pictures += _qat(facts, facts.qat_history)
     return {picture.name: picture for picture in pictures}
 
 
@@ -46,63 +43,73 @@ def write_figures(pictures: dict[str, Picture], folder: Path) -> list[Path]:
     return [save_png(picture.figure, folder / f"{picture.name}.png") for picture in pictures.values()]
 
 
-def _accuracy(facts: RunFacts) -> list[Picture]:
-    stages = facts.cross_fitted_stages(facts.split)
-    caption = f"Accuracy on {facts.split}, each with its 95% interval."
-    if stages["after"].get("cross_fitted"):
-        caption += " How to decide was chosen on one half of the examples for the other, so that nothing flatters."
-    return [Picture("accuracy", accuracy_figure(stages), caption)]
+def _accuracy(facts: RunFacts) -> Picture:
+    stages = facts.unbiased_stages(facts.split)
+    caption = f"Accuracy on {facts.split} with 95% intervals."
+    if "float" in stages:
+        caption += " PTQ is post-training quantization, without further training."
+    if stages["after"].cross_fitted is not None:
+        caption += " Cross-fitted: each half of the examples is decided by the choice made on the other half."
+    return Picture("accuracy", accuracy_figure(stages), caption)
 
 
-def _training(facts: RunFacts, history: History, suffix: str) -> list[Picture]:
+def _training(facts: RunFacts) -> list[Picture]:
+    """The pictures of the first training; with `init_from`, the only one is quantization-aware."""
+    members = facts.summary.members
+    training = "training" if facts.recipe.init_from is None else QAT
+    best = facts.summary.best_epoch
+    if members:
+        training, best = f"training of the first of {len(members)} adapters", members[0].best_epoch
+    return _of_history(facts, facts.history, training, best)
+
+
+def _qat(facts: RunFacts, history: History) -> list[Picture]:
+    """The pictures of quantization-aware training after a first training."""
+    quantization = facts.summary.quantization
+    training = None if quantization is None else quantization.training
+    return _of_history(facts, history, QAT, None if training is None else training.best_epoch, "-qat")
+
+
+def _of_history(
+    facts: RunFacts, history: History, training: str, best_epoch: int | None, suffix: str = ""
+) -> list[Picture]:
     pictures = []
-    rounded = facts.recipe.init_from is not None  # what it trained, it trained with the quantizers on
-    which = " with the quantizers on" if suffix or rounded else ""
-    if facts.members and not suffix:
-        which = f" of the first of {len(facts.members)} adapters"
     if history.steps or history.epochs:
-        caption = f"Loss during training{which}: lower is better, and validation is what counts."
-        pictures.append(Picture(f"loss{suffix}", loss_figure(history), caption))
-    if len(history.epochs) > 1:  # one is in the table
-        summary = facts.summary
-        majority = summary.get("majority", {}).get(SPLIT, {}).get("accuracy")
-        best = facts.members[0]["best_epoch"] if facts.members else summary.get("best_epoch")
-        if suffix:
-            best = (summary.get("quantization", {}).get("training") or {}).get("best_epoch")
-        caption = f"Scores on {SPLIT} at the end of each epoch{which}."
-        pictures.append(Picture(f"metrics{suffix}", metrics_figure(history.epochs, best, majority), caption))
+        pictures.append(Picture(f"loss{suffix}", loss_figure(history), f"Loss during {training}. Lower is better."))
+    if len(history.epochs) > 1:  # a single epoch is in the table
+        majority = facts.summary.majority.get(SPLIT)
+        figure = metrics_figure(history.epochs, best_epoch, None if majority is None else majority.accuracy)
+        caption = f"Metrics on {SPLIT} after each epoch of {training}."
+        pictures.append(Picture(f"metrics{suffix}", figure, caption))
     return pictures
 
 
-def _confusion(facts: RunFacts) -> list[Picture]:
-    metrics = facts.summary["after"][facts.split]
-    caption = f"How often each true class of {facts.split} was given each answer."
-    return [
-        Picture("confusion", confusion_figure(metrics["confusion_matrix"], metrics["label_names"]), caption),
-    ]
+def _confusion(facts: RunFacts) -> Picture:
+    figure = confusion_figure(facts.after.confusion_matrix, facts.after.label_names)
+    return Picture("confusion", figure, f"Confusion matrix on {facts.split}: predictions for each true class.")
 
 
 def _curves(facts: RunFacts) -> list[Picture]:
     stages = facts.predictions
     if "after" not in stages:
         return []
-    answers = stages["after"]
-    binary = len(answers.label_names) == 2
+    predictions = stages["after"]
+    binary = len(predictions.label_names) == 2
     pictures = []
-    if has_curves(answers):
-        more = "" if binary else " Of the most frequent classes, each against the rest."
+    if has_curves(predictions):
+        classes = "" if binary else " The most frequent classes, each against the rest."
         pictures = [
-            Picture("roc", roc_figure(stages), f"ROC: what is found, for what is wrongly called so.{more}"),
+            Picture("roc", roc_figure(stages), f"ROC curve: true positive rate against false positive rate.{classes}"),
             Picture(
                 "precision-recall",
                 precision_recall_figure(stages),
-                f"Precision and recall: what a stricter threshold buys, and costs.{more}",
+                f"Precision-recall curve: precision against recall.{classes}",
             ),
         ]
-    bins = reliability_bins(answers.labels, answers.probabilities_NC)
-    figure = reliability_figure(bins, answers.label_names[1] if binary else None)
-    what = "of texts given 70% just 70% would be so" if binary else "of answers given 70% just 70% would be right"
-    caption = f"Reliability: on the grey line, {what}. Larger dots, more examples."
+    bins = reliability_bins(predictions.labels, predictions.probabilities_NC)
+    figure = reliability_figure(bins, predictions.label_names[1] if binary else None)
+    axes = "observed frequency against predicted probability" if binary else "accuracy against confidence"
+    caption = f"Reliability diagram: {axes}, with 95% intervals. Larger dots stand for more examples."
     return [*pictures, Picture("reliability", figure, caption)]
 
 
@@ -110,16 +117,14 @@ def _errors(facts: RunFacts) -> list[Picture]:
     errors = facts.errors
     if errors is None:
         return []
-    accuracy = facts.summary["after"][facts.split]["accuracy"]
+    accuracy = facts.after.accuracy
     pictures = []
-    if errors["by_rating"]:
-        figure = rating_figure(errors["by_rating"], accuracy, errors["ceiling"])
-        limit = "; dashed, the most that anyone could expect" if errors["ceiling"] else ""
-        caption = (
-            f"Accuracy by rating, with 95% intervals{limit}. Where raters disagree, the label itself is uncertain."
-        )
-        pictures.append(Picture("rating", figure, caption))
-    if len(errors["by_length"]) > 1:
-        figure = length_figure(errors["by_length"], accuracy)
-        pictures.append(Picture("length", figure, "Accuracy by the length of the text, with 95% intervals."))
+    if errors.by_rating:
+        caption = "Accuracy by rating, with 95% intervals."
+        if errors.ceiling is not None:
+            caption += " Where raters disagree, the label is uncertain, which limits the accuracy that can be expected."
+        pictures.append(Picture("rating", rating_figure(errors.by_rating, accuracy, errors.ceiling), caption))
+    if len(errors.by_length) > 1:
+        figure = length_figure(errors.by_length, accuracy)
+        pictures.append(Picture("length", figure, "Accuracy by length of the text, with 95% intervals."))
     return pictures

@@ -1,15 +1,15 @@
-"""What is known of where a base and data come from: their names on the Hub, and their licences.
+"""Where a base and data come from: their ids on the Hub, and their licences, as far as these are known.
 
-Only what is in these tables is claimed. Packages and files are named by what they are copies of; data that lies in a
-folder is recognized by its files' sha256.
+Nothing is claimed that is not in these tables. Packages and files have the id of what they are copies of; data in a
+folder is recognized by the sha256 of its files.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Any
+
+from feathertune.folders.inputs import BaseRecord, DataRecord
 
 LICENCES = {
     "apache-2.0": "Apache-2.0",
@@ -35,28 +35,28 @@ DATA_FILES = {  # sha256 of a file that only this data has
 
 @dataclass(frozen=True)
 class Provenance:
-    """A base or data: its id on the Hub and its licence (the Hub's word for it), each None where not known."""
+    """The id of a base or data on the Hub, and its licence by the Hub's identifier; None if not known."""
 
     hub_id: str | None
     licence: str | None
 
     @property
     def licence_in_words(self) -> str:
-        """For people."""
+        """The licence's usual name."""
         return "not known to Feathertune" if self.licence is None else LICENCES[self.licence]
 
 
-def of_base(base: Mapping[str, Any] | None) -> Provenance:
-    """By base.json: its source, and the commit that only the Hub's models have. A baseline has none."""
+def of_base(base: BaseRecord | None) -> Provenance:
+    """By the source, and by the commit, which only models from the Hub have. A baseline has no base."""
     if base is None:
         return Provenance(None, None)
-    known, licence = BASES.get(base["source"], (None, None))
-    return Provenance(known or (base["source"] if base["revision"] else None), licence)
+    known, licence = BASES.get(base.source, (None, None))
+    return Provenance(known or (base.source if base.revision else None), licence)
 
 
-def of_data(data: Mapping[str, Any]) -> Provenance:
-    """By data.json: its source, its commit, or its files' sha256."""
-    source, origin = data["source"], data["origin"]
+def of_data(data: DataRecord) -> Provenance:
+    """By the source, by the commit, or by the sha256 of the files."""
+    source, origin = data.source, data.origin
     if source == "sample":
         return Provenance(None, DATA_LICENCES["sample"])
     if "revision" in origin:
@@ -66,7 +66,6 @@ def of_data(data: Mapping[str, Any]) -> Provenance:
     return Provenance(hub_id, DATA_LICENCES.get(hub_id or ""))
 
 
-def name_of_data(data: Mapping[str, Any]) -> str:
-    """Its id on the Hub, or the name of its folder or file: where that lies on a machine is nobody else's business."""
-    source = str(data["source"])
-    return of_data(data).hub_id or PurePath(source).name or source
+def name_of_data(data: DataRecord) -> str:
+    """The id on the Hub, or the name of the folder or file: its path on this machine concerns nobody else."""
+    return of_data(data).hub_id or PurePath(data.source).name or data.source

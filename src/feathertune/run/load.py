@@ -1,4 +1,4 @@
-"""Opening what a run left: base and adapter (or the whole model), with the guarantee that the base is the same."""
+"""Loading the model of a finished run: base and adapter, a whole model, or integers. The base must be unchanged."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from typing import Any
 
 from feathertune.errors import UserError
 from feathertune.evaluation.calibration import read_decision
-from feathertune.folders.run import RunFolder, open_run
+from feathertune.folders.inputs import BaseRecord, DataRecord
+from feathertune.folders.opened import OpenedRun
+from feathertune.folders.run import RunFolder
 from feathertune.model.adapt import merge
 from feathertune.model.base import load_base
 from feathertune.model.classifier import PackedClassifier
 from feathertune.model.peft_files import load_adapter, read_labels
 from feathertune.model.precision import DTYPES, Precision, set_precision
 from feathertune.model.sources import BaseFiles, changed_file, find_base
-from feathertune.prediction.decision import PLAIN, Decision
+from feathertune.prediction.decision import DEFAULT_DECISION, Decision
 from feathertune.quantization.folder import load_quantized
-from feathertune.recipe.files import load_recipe
 from feathertune.recipe.schema import BASELINES, Recipe
-from feathertune.system.files import expanded, read_json
+from feathertune.system.files import expanded
 from feathertune.system.machine import default_device
 from feathertune.tokens.loading import load_tokenizer
 from feathertune.tokens.prompt import add_prompt
@@ -27,15 +28,15 @@ from feathertune.tokens.prompt import add_prompt
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A finished run's model, ready to predict.
+    """The model of a finished run, ready to predict.
 
     Attributes:
-        run: the folder it came from.
+        run: the run's folder.
         recipe: the run's.
         classifier: with the trained weights, in evaluation mode.
         tokenizer: the base model's, with the prompt.
         max_length: tokens; longer texts are cut.
-        decision: how its logits become answers.
+        decision: how logits become predictions.
     """
 
     run: RunFolder
@@ -43,85 +44,69 @@ class TrainedModel:
     classifier: PackedClassifier
     tokenizer: Any
     max_length: int
-    decision: Decision = PLAIN
+    decision: Decision = DEFAULT_DECISION
 
 
 def load_trained(
-    path: Path, base: str | None = None, *, adapter: Path | None = None, precision: Precision = "fp32"
+    run: Path | OpenedRun, base: str | None = None, *, adapter: Path | None = None, precision: Precision = "fp32"
 ) -> TrainedModel:
-    """Open the finished run at `path`.
+    """Load the model of a finished run.
 
     Args:
-        base: where the base model is now, if it is no longer where the run found it (any model source).
-        adapter: read the adapter from this folder, and not from the run's own.
-        precision: fp32, as the run was evaluated whatever it was trained in; or bf16, where near-ties may turn.
+        run: the run's folder, opened or not.
+        base: where the base model is now (any model source), if it is no longer where training found it.
+        adapter: the folder to read the adapter from, instead of the run's own.
+        precision: fp32, in which every run was evaluated; or bf16, in which near-ties may be decided differently.
 
     Raises:
-        UserError: no finished run there, the base cannot be found, or its weights are not those trained on; bf16 for
-            integers.
+        UserError: there is no finished run; its base cannot be found, or its files have changed; or bf16 for an integer
+            model.
     """
     if precision not in DTYPES:
         raise UserError(f"there is no precision {precision!r}", fix=f"Give {' or '.join(DTYPES)}.")
-    run = open_run(path)
-    recipe = load_recipe(run.recipe)
+    opened = run if isinstance(run, OpenedRun) else OpenedRun.at(run)
+    folder, recipe = opened.folder, opened.recipe
     if recipe.method in BASELINES:
         raise UserError(
             f"this run is the baseline {recipe.method!r}, which is no transformer",
-            where=str(path),
-            fix="`feathertune predict` answers with it; what it reached is in its summary.json.",
+            where=str(folder.path),
+            fix="`feathertune predict` predicts with it; its metrics are in its summary.json.",
         )
-    whole = (
-        "a quantized run" if recipe.quantize is not None else "a full fine-tune" if recipe.method == "full" else None
-    )
-    if whole is not None and base is not None:
-        raise UserError(f"{whole} holds the whole model", where="--base", fix="Leave --base out.")
-    decision = read_decision(run.calibration, recipe.evaluation)
+    if base is not None and (recipe.quantize is not None or recipe.method == "full"):
+        kind = "a full fine-tune" if recipe.quantize is None else "a quantized run"
+        raise UserError(f"{kind} holds the whole model", where="--base", fix="Leave --base out.")
+    if precision != "fp32" and recipe.quantize is not None:
+        raise UserError("a quantized run computes with integers", where=f"precision {precision}")
+    decision = read_decision(folder.calibration, recipe.evaluation)
     if recipe.quantize is not None:
-        if precision != "fp32":
-            raise UserError("a quantized run computes with integers", where=f"precision {precision}")
-        classifier = load_quantized(run.quantized).to(default_device())
-        tokenizer = load_tokenizer(run.quantized)
-        return TrainedModel(run, recipe, classifier, tokenizer, recipe.model.max_length, decision)
+        classifier = load_quantized(folder.quantized).to(default_device())
+        tokenizer = load_tokenizer(folder.quantized)
+        return TrainedModel(folder, recipe, classifier, tokenizer, recipe.model.max_length, decision)
     if recipe.method == "full":
-        files = find_base(str(run.model.resolve()))
-        label_names = _label_names(run)
-        classifier = load_base(files, label_names, recipe.training.seed)
+        files = find_base(str(folder.model.resolve()))
+        classifier = load_base(files, DataRecord.read(folder.data).label_names, recipe.training.seed)
+        tokenizer = load_tokenizer(files.folder)  # with the prompt
     else:
-        files = _same_base(run, base)
-        label_names = read_labels(adapter or run.adapter) or _label_names(run)
+        files, adapter = _unchanged_base(folder, base), adapter or folder.adapter
+        label_names = read_labels(adapter) or DataRecord.read(folder.data).label_names
         classifier = load_base(files, label_names, recipe.training.seed)
-        load_adapter(classifier, adapter or run.adapter)
-    tokenizer = load_tokenizer(files.folder, files.gguf_file)
-    if recipe.method != "full":  # whose folder has a tokenizer of its own, which asks with the prompt
+        load_adapter(classifier, adapter)
+        tokenizer = load_tokenizer(files.folder, files.gguf_file)
         tokenizer = add_prompt(tokenizer, recipe.model.prompt, recipe.model.max_length)
     set_precision(classifier.to(default_device()), precision)
     merge(classifier)
     classifier.eval()
-    return TrainedModel(run, recipe, classifier, tokenizer, recipe.model.max_length, decision)
+    return TrainedModel(folder, recipe, classifier, tokenizer, recipe.model.max_length, decision)
 
 
-def _label_names(run: RunFolder) -> tuple[str, ...]:
-    names = _entry(run.data, "label_names")
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise UserError("label_names is not a list of names", where=str(run.data))
-    return tuple(names)
-
-
-def _entry(path: Path, key: str) -> Any:
-    """One entry of a JSON file. Raises UserError where it is not there."""
-    value = read_json(path)
-    if not isinstance(value, dict) or key not in value:
-        raise UserError(f"the file has no {key!r}: it is damaged", where=str(path))
-    return value[key]
-
-
-def _same_base(run: RunFolder, base: str | None) -> BaseFiles:
-    """The base's files, refused unless their checksums are those in base.json."""
-    files = _find_again(run, base)
-    found, wanted = files.checksums(), _entry(run.base, "sha256")
-    if files.gguf_file is not None and len(wanted) == 1:  # a GGUF file may have been renamed
-        found = dict(zip(wanted, found.values(), strict=True))
-    if (name := changed_file(wanted, found)) is not None:
+def _unchanged_base(run: RunFolder, base: str | None) -> BaseFiles:
+    """The base's files. Raises a UserError unless their checksums are those in base.json."""
+    record = BaseRecord.read(run.base)
+    files = _find_base(record, base)
+    checksums = files.checksums()
+    if files.gguf_file is not None and len(record.sha256) == 1:  # a GGUF file may have been renamed
+        checksums = dict(zip(record.sha256, checksums.values(), strict=True))
+    if (name := changed_file(record.sha256, checksums)) is not None:
         raise UserError(
             f"the base model is not the one this run was trained on: the sha256 of {name} differs",
             where=str(files.folder),
@@ -130,18 +115,19 @@ def _same_base(run: RunFolder, base: str | None) -> BaseFiles:
     return files
 
 
-def _find_again(run: RunFolder, base: str | None) -> BaseFiles:
-    """Where the base is now: as told, else by the name it had, else in the folder it was in."""
+def _find_base(record: BaseRecord, base: str | None) -> BaseFiles:
+    """The base at `base` if that is given; else by the name that the run used, or in the folder where it was found."""
     if base is not None:
         return find_base(base)
-    source, revision, folder = (_entry(run.base, key) for key in ("source", "revision", "folder"))
+    is_path = record.revision is None and not record.source.startswith(("package:", "gguf:"))
     try:
-        if revision is None and not source.startswith(("package:", "gguf:")) and not expanded(source).exists():
-            return find_base(folder)  # a path, relative to another working folder: never a name to ask the Hub for
-        return find_base(source, revision)
+        if is_path and not expanded(record.source).exists():
+            # A path relative to another working directory: the Hub must not be searched for it.
+            return find_base(record.folder)
+        return find_base(record.source, record.revision)
     except UserError as error:
         raise UserError(
             f"the run's base model cannot be found: {error.what}",
             where=error.where,
-            fix=(error.fix + " " if error.fix else "") + "Or say where it is now with --base.",
+            fix=(error.fix + " " if error.fix else "") + "Or give its place with --base.",
         ) from None

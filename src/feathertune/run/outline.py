@@ -1,85 +1,81 @@
-"""What is said of a job before it is done: its size, what makes its data suspect, and what --dry-run prints."""
+"""What a run will do, before it does it: the notes and warnings of `train`, and the content of --dry-run."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from feathertune.recipe.schema import BASELINES, Recipe
-from feathertune.run.baseline import load_baseline_data
-from feathertune.run.prepare import PreparedRun, prepare
+from feathertune.run.prepare import PreparedBaseline, PreparedRun, prepare, prepare_baseline
 from feathertune.system.machine import default_device
 
 
 def outline(recipe: Recipe) -> dict[str, Any]:
-    """What training by the recipe would do, for --dry-run: JSON-ready. Raises UserError where it could not begin."""
+    """What training by the recipe would do, for --dry-run. JSON-ready. Raises the UserErrors of `train`."""
     if recipe.method in BASELINES:
-        dataset = load_baseline_data(recipe)
+        dataset = prepare_baseline(recipe).dataset
         return {
             "method": recipe.method,
             "model": None,
             "label_names": list(dataset.label_names),
             "examples": {name: len(split) for name, split in dataset.splits.items()},
         }
-    return _outline_job(prepare(recipe, default_device()))
-
-
-def _outline_job(job: PreparedRun) -> dict[str, Any]:
-    """The same of a job that is loaded."""
-    training = job.recipe.training
-    most = training.max_steps or 2**63
-    steps_per_epoch = -(
-        -len(job.dataset.splits["train"]) // (training.batch_size * training.gradient_accumulation_steps)
-    )
+    prepared = prepare(recipe, default_device())
     return {
-        "method": job.recipe.method,
-        "model": job.recipe.model.source,
-        "trainable_parameters": job.count.trainable,
-        "total_parameters": job.count.total,
-        "label_names": list(job.dataset.label_names),
-        "examples": {name: len(split) for name, split in job.dataset.splits.items()},
-        "tokens": {name: int(texts.offsets[-1]) for name, texts in job.texts.items()},
-        "truncated_texts": {name: texts.truncated for name, texts in job.texts.items()},
-        "precision": job.precision.precision,
-        "steps": sum(min(steps_per_epoch * epochs, most) for epochs in _epochs(job.recipe)),
+        "method": recipe.method,
+        "model": recipe.model.source,
+        "trainable_parameters": prepared.count.trainable,
+        "total_parameters": prepared.count.total,
+        "label_names": list(prepared.dataset.label_names),
+        "examples": {name: len(split) for name, split in prepared.dataset.splits.items()},
+        "tokens": {name: int(texts.offsets[-1]) for name, texts in prepared.texts.items()},
+        "truncated_texts": {name: texts.truncated for name, texts in prepared.texts.items()},
+        "precision": prepared.precision.precision,
+        "steps": _steps(recipe, len(prepared.train)),
     }
 
 
-def _epochs(recipe: Recipe) -> list[int]:
-    """Of each training of the run."""
-    first = [] if recipe.init_from is not None else [recipe.training.epochs] * recipe.lora.members
-    quantize = recipe.quantize
-    return [*first, *([quantize.epochs] if quantize is not None and quantize.training == "qat" else [])]
-
-
-def introduce(job: PreparedRun) -> list[str]:
-    """What a person should know before waiting: sizes, and whatever makes the data suspect."""
-    splits = ", ".join(f"{len(split):,} {name}" for name, split in job.dataset.splits.items())
-    lines = [f"{splits} examples; {job.count}", job.precision.reason]
-    if job.start is not None and job.lora is not None and job.lora.rank != job.recipe.lora.rank:
-        lines.append(f"note: lora.rank is that of the run to start from, {job.lora.rank}, not {job.recipe.lora.rank}")
-    if (members := job.recipe.lora.members) > 1:
-        lines.append(f"{members} adapters are trained, one after the other, and averaged into one")
-    lines += [f"note: {note}" for note in job.dataset.notes]
-    label = job.recipe.data.label
+def introduce(prepared: PreparedBaseline | PreparedRun) -> list[str]:
+    """What a person should know before waiting: sizes, and anything suspicious in the data."""
+    recipe, dataset = prepared.recipe, prepared.dataset
+    if isinstance(prepared, PreparedBaseline):
+        return [f"fitting the baseline {recipe.method!r} to {len(prepared.train):,} examples"]
+    splits = ", ".join(f"{len(split):,} {name}" for name, split in dataset.splits.items())
+    lines = [f"{splits} examples; {prepared.count}", prepared.precision.reason]
+    if prepared.start is not None and prepared.lora is not None and prepared.lora.rank != recipe.lora.rank:
+        lines.append(f"note: lora.rank is that of the run to start from, {prepared.lora.rank}, not {recipe.lora.rank}")
+    if (members := recipe.lora.members) > 1:
+        lines.append(f"{members} adapters are trained, one after the other, and averaged into a model soup")
+    lines += [f"note: {note}" for note in dataset.notes]
+    label = recipe.data.label
     cut = label.at_least if label.above is None else label.above
     if label.soft and label.raters is None and cut != 0.5:
         lines.append(
-            f"note: soft labels teach the rating itself, and the label's cut is {cut}, not 0.5: choose the threshold "
-            "on validation and the epoch by roc_auc, or set data.label.raters"
+            f"note: with soft labels the model learns the rating itself, but the label changes at {cut}, not at 0.5: "
+            "choose the threshold on validation and the epoch by roc_auc, or set data.label.raters"
         )
     lines += [
-        f"warning: {leak.rows} of {leak.second}'s texts are also in {leak.first}"
-        for leak in job.overlap.leaks
+        f"warning: {leak.rows} texts of {leak.second} are also in {leak.first}"
+        for leak in prepared.overlap.leaks
         if leak.rows
     ]
     lines += [
         f"warning: {count.conflicts} texts of {name} occur with different labels"
-        for name, count in job.overlap.duplicates.items()
+        for name, count in prepared.overlap.duplicates.items()
         if count.conflicts
     ]
-    if job.dataset.bad_rows:
-        lines.append(f"warning: {len(job.dataset.bad_rows)} bad rows were left out (listed in data.json)")
-    cut = sum(texts.truncated for texts in job.texts.values())
-    if cut:
-        lines.append(f"warning: {cut} texts are longer than model.max_length and were cut")
+    if dataset.bad_rows:
+        lines.append(f"warning: {len(dataset.bad_rows)} bad rows were left out (listed in data.json)")
+    if truncated := sum(texts.truncated for texts in prepared.texts.values()):
+        lines.append(f"warning: {truncated} texts are longer than model.max_length and were cut")
     return lines
+
+
+def _steps(recipe: Recipe, examples: int) -> int:
+    """The optimizer steps of all trainings together."""
+    training, quantize = recipe.training, recipe.quantize
+    epochs = [] if recipe.init_from is not None else [training.epochs] * recipe.lora.members
+    if quantize is not None and quantize.training == "qat":
+        epochs.append(quantize.epochs)
+    per_epoch = -(-examples // (training.batch_size * training.gradient_accumulation_steps))
+    limit = training.max_steps or per_epoch * max(epochs, default=0)
+    return sum(min(per_epoch * count, limit) for count in epochs)

@@ -1,105 +1,88 @@
-"""Several adapters trained, seed after seed, and averaged into one: an ensemble at the price of a single model.
+"""A model soup: several adapters are trained, one seed after the other, and averaged into one.
 
-Fine-tuned from one start, models stay so near each other that the mean of their weights answers much as the mean of
-their answers (Wortsman et al. 2022, 'Model soups', arXiv:2203.05482). The mean of W + s B A over LoRA's adapters is a
-LoRA update again, of as many times the rank. So that they have one start, all begin with the first one's new head.
+Models fine-tuned from the same start stay so close that the mean of their weights predicts much like the mean of their
+predictions, at the price of a single model (Wortsman et al. 2022, 'Model soups', arXiv:2203.05482). The mean of the
+updates s B A is again a LoRA update, whose rank is the sum of the ranks. All members start with the same head, since
+heads that are initialized differently have no useful mean.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import torch
 
 from feathertune.errors import UserError
+from feathertune.folders.record import Record
 from feathertune.folders.run import RunFolder
+from feathertune.folders.summary import SoupMember
 from feathertune.model.adapt import LoraShape, copy_trained
 from feathertune.model.peft_files import read_adapter
 from feathertune.recipe.schema import Recipe
-from feathertune.run.prepare import PreparedRun, free, rebuild
-from feathertune.run.stages import (
-    RunContext,
-    fingerprint,
-    first_training,
-    save_weights,
-)
-from feathertune.system.files import read_json, write_json
+from feathertune.run.build import free
+from feathertune.run.context import RunContext
+from feathertune.run.prepare import PreparedRun
+from feathertune.run.stages import save_weights, train_first
 from feathertune.training.checkpoint import Progress, check_fingerprint, latest_checkpoint
 from feathertune.training.loop import Outcome
 
 
-@dataclass(frozen=True)
-class Member:
-    """One adapter of an ensemble, trained.
+class MemberRecord(Record):
+    """The content of members/seed-N/summary.json; `fingerprint` ties it to its run."""
 
-    Attributes:
-        seed: of its factors, order and dropout; not of its head.
-        epochs, best_epoch, stopped_early: as of any training.
-        value, loss: of its best epoch on validation: `training.best_metric`, and the loss in nats.
-        train_seconds, examples_seen: of training steps alone.
-    """
-
-    seed: int
-    epochs: int
-    best_epoch: int
-    stopped_early: bool
-    value: float | None
-    loss: float | None
-    train_seconds: float
-    examples_seen: int
+    fingerprint: str
+    member: SoupMember
 
 
-def train_soup(session: RunContext, job: PreparedRun) -> tuple[PreparedRun, Outcome, list[dict[str, Any]]]:
-    """Train the members that `lora.members` asks for, each into `members/seed-N/`; those that are there are kept.
+def train_soup(context: RunContext, prepared: PreparedRun) -> tuple[PreparedRun, Outcome, tuple[SoupMember, ...]]:
+    """Train `lora.members` members, each into `members/seed-N/`, and average them. Finished members are kept.
 
     Returns:
-        The job with the averaged model, in float32; what training cost in all; the members, JSON-ready.
+        The run with the averaged model, in float32; the cost of all trainings together; the members.
 
     Raises:
-        UserError: a member in the folder was made with another recipe, other data or another base.
+        UserError: a finished member was trained with another recipe, other data or another base.
     """
-    free(job.classifier)
+    free(prepared.classifier)
     members, states = [], []
-    for seed in _seeds(job.recipe):
-        folder = session.run.member(seed)
-        members.append(_member(session, job, seed, folder))
+    for seed in _seeds(prepared.recipe):
+        folder = context.run.member(seed)
+        members.append(_train_member(context, prepared, seed, folder))
         states.append(read_adapter(folder.adapter))
-    assert job.lora is not None
-    shape = averaged_shape(job.lora, len(states))
-    classifier = rebuild(job, shape, job.recipe.training.seed)
+    assert prepared.lora is not None
+    shape = averaged_shape(prepared.lora, len(states))
+    classifier, _ = prepared.builder.build(shape)
     copy_trained(average(states), classifier)
-    job = replace(job, classifier=classifier, lora=shape)
     progress = Progress(
         epoch=max(member.epochs for member in members),
         train_seconds=sum(member.train_seconds for member in members),
         examples_seen=sum(member.examples_seen for member in members),
     )
     outcome = Outcome(progress, stopped_early=any(member.stopped_early for member in members))
-    return job, outcome, [asdict(member) for member in members]
+    return replace(prepared, classifier=classifier, lora=shape), outcome, tuple(members)
 
 
-def check_members(session: RunContext, job: PreparedRun) -> bool:
-    """Whether any member was begun. Raises UserError where one is another run's."""
-    begun = False
-    for seed in _seeds(job.recipe):
-        folder, mark = session.run.member(seed), _mark(session, job, seed)
+def check_members(context: RunContext, prepared: PreparedRun) -> bool:
+    """Whether the training of any member was started. Raises UserError if it belongs to another run."""
+    started = False
+    for seed in _seeds(prepared.recipe):
+        folder, fingerprint = context.run.member(seed), _fingerprint(context, prepared, seed)
         if folder.summary.is_file():
-            _read_member(folder, mark)
+            _read_member(folder, fingerprint)
         elif (checkpoint := latest_checkpoint(folder.checkpoints)) is not None:
-            check_fingerprint(checkpoint, mark)
-        begun = begun or folder.path.is_dir()
-    return begun
+            check_fingerprint(checkpoint, fingerprint)
+        started = started or folder.path.is_dir()
+    return started
 
 
 def averaged_shape(shape: LoraShape, members: int) -> LoraShape:
-    """The shape of the mean of so many adapters of `shape`, which are laid side by side: s' = s / members."""
+    """The shape of the mean of `members` adapters of the same shape, stacked along the rank: s' = s / members."""
     alpha = shape.alpha / members**0.5 if shape.rslora else shape.alpha
     return replace(shape, rank=members * shape.rank, alpha=alpha)
 
 
 def average(states: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
-    """What the mean of M adapters holds, for `averaged_shape`: A [M * R, I], B [O, M * R], the head's mean."""
+    """The tensors of the mean of M adapters, for `averaged_shape`: A [M * R, I], B [O, M * R], and the head's mean."""
     averaged = {}
     for name in states[0]:
         tensors = [state[name] for state in states]
@@ -112,17 +95,27 @@ def average(states: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
     return averaged
 
 
-def _member(session: RunContext, job: PreparedRun, seed: int, folder: RunFolder) -> Member:
-    """Train the adapter of one seed, or read that it was trained."""
-    recipe, mark = member_recipe(job.recipe, seed), _mark(session, job, seed)
-    if session.resume and folder.summary.is_file():
-        return _read_member(folder, mark)
-    seeds = _seeds(job.recipe)
-    session.reporter.say(f"adapter {seeds.index(seed) + 1} of {len(seeds)}, seed {seed}")
-    job = replace(job, recipe=recipe, classifier=rebuild(job, job.lora, seed))
-    outcome = first_training(session, job, folder)
+def member_recipe(recipe: Recipe, seed: int) -> Recipe:
+    """The recipe of one member: a single adapter with this seed."""
+    return recipe.model_copy(
+        update={
+            "lora": recipe.lora.model_copy(update={"members": 1}),
+            "training": recipe.training.model_copy(update={"seed": seed}),
+        }
+    )
+
+
+def _train_member(context: RunContext, prepared: PreparedRun, seed: int, folder: RunFolder) -> SoupMember:
+    """Train the adapter of one seed, or read the result if it is finished."""
+    fingerprint, seeds = _fingerprint(context, prepared, seed), _seeds(prepared.recipe)
+    if context.resume and folder.summary.is_file():
+        return _read_member(folder, fingerprint)
+    context.reporter.say(f"adapter {seeds.index(seed) + 1} of {len(seeds)}, seed {seed}")
+    classifier, _ = prepared.builder.build(prepared.lora, seed)
+    prepared = replace(prepared, recipe=member_recipe(prepared.recipe, seed), classifier=classifier)
+    outcome = train_first(context, prepared, folder)
     progress = outcome.progress
-    member = Member(
+    member = SoupMember(
         seed=seed,
         epochs=progress.epoch,
         best_epoch=progress.best_epoch,
@@ -132,39 +125,29 @@ def _member(session: RunContext, job: PreparedRun, seed: int, folder: RunFolder)
         train_seconds=progress.train_seconds,
         examples_seen=progress.examples_seen,
     )
-    if session.writes:
-        save_weights(folder, job)
-        write_json(folder.summary, {"fingerprint": mark, "member": asdict(member)})  # last: a member that is whole
-    session.accelerator.wait_for_everyone()
-    free(job.classifier)
+    if context.writes:
+        save_weights(folder, prepared)
+        MemberRecord(fingerprint=fingerprint, member=member).write(folder.summary)  # last: now the member is finished
+    context.accelerator.wait_for_everyone()
+    free(classifier)
     return member
+
+
+def _read_member(folder: RunFolder, fingerprint: str) -> SoupMember:
+    record = MemberRecord.read(folder.summary)
+    if record.fingerprint != fingerprint:
+        raise UserError(
+            "this adapter was trained with another recipe, other data or another base model",
+            where=str(folder.path),
+            fix="Resume with the recipe the run was started with, or train into another folder.",
+        )
+    return record.member
 
 
 def _seeds(recipe: Recipe) -> range:
     return range(recipe.training.seed, recipe.training.seed + recipe.lora.members)
 
 
-def _mark(session: RunContext, job: PreparedRun, seed: int) -> str:
-    """What a member must have in common with the run that goes on from it."""
-    return fingerprint(replace(job, recipe=member_recipe(job.recipe, seed)), session.accelerator.num_processes)
-
-
-def member_recipe(recipe: Recipe, seed: int) -> Recipe:
-    """The recipe of one member: of this seed, and alone."""
-    return recipe.model_copy(
-        update={
-            "lora": recipe.lora.model_copy(update={"members": 1}),
-            "training": recipe.training.model_copy(update={"seed": seed}),
-        }
-    )
-
-
-def _read_member(folder: RunFolder, mark: str) -> Member:
-    stored = read_json(folder.summary)
-    if stored["fingerprint"] != mark:
-        raise UserError(
-            "this adapter was trained with another recipe, other data or another base model",
-            where=str(folder.path),
-            fix="Resume with the recipe the run was started with, or train into another folder.",
-        )
-    return Member(**stored["member"])
+def _fingerprint(context: RunContext, prepared: PreparedRun, seed: int) -> str:
+    """The fingerprint of one member's training."""
+    return context.fingerprint(replace(prepared, recipe=member_recipe(prepared.recipe, seed)))

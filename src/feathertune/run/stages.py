@@ -1,99 +1,101 @@
-"""The stages a run is made of: evaluating every split, and training. Both take the job's model as it is."""
+"""The stages of a run, evaluation and training. Both use the run's model as it is at the time."""
 
 from __future__ import annotations
 
-import hashlib
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
-from feathertune.data.example import Split
+import numpy as np
+import numpy.typing as npt
+
 from feathertune.data.labels import soft_targets
 from feathertune.evaluation.calibration import apply_decision, describe_calibration
 from feathertune.evaluation.metrics import compute_metrics
 from feathertune.evaluation.selection import require_selectable
+from feathertune.folders.metrics import Metrics
 from feathertune.folders.run import RunFolder
 from feathertune.folders.summary import Stage
 from feathertune.model.model_folder import save_model
-from feathertune.model.peft_files import TENSORS, save_adapter
+from feathertune.model.peft_files import save_adapter
 from feathertune.model.precision import set_precision
 from feathertune.prediction.decision import Decision
 from feathertune.prediction.files import write_predictions
 from feathertune.prediction.inference import predict_split
 from feathertune.prediction.predictions import Predictions
+from feathertune.recipe.schema import EvaluationSection
+from feathertune.run.context import RunContext
 from feathertune.run.prepare import PreparedRun
-from feathertune.system.files import sha256, write_json
-from feathertune.training.loop import (
-    LoopSettings,
-    Outcome,
-    Teacher,
-    TrainingSet,
-    train_loop,
-)
+from feathertune.training.loop import LoopSettings, Outcome, Teacher, TrainingSet, train_loop
 from feathertune.training.optimizer import build_optimizer
 from feathertune.training.record import TrainingPaths
-from feathertune.training.reporter import Reporter
 
 
 @dataclass(frozen=True)
-class RunContext:
-    """What all stages of one call share: where they write, who hears of them, on which machines they run."""
+class StageResult:
+    """The predictions of a model at one stage of a run, and their metrics, by split."""
 
-    run: RunFolder
-    accelerator: Any
-    reporter: Reporter
-    resume: bool
-
-    @property
-    def writes(self) -> bool:
-        """Whether this process is the one that writes."""
-        return bool(self.accelerator.is_main_process)
+    predictions: dict[str, Predictions]
+    metrics: dict[str, Metrics]
 
 
-def evaluate_stage(session: RunContext, job: PreparedRun, stage: Stage) -> dict[str, Predictions]:
-    """Predict every split but train; write predictions and metrics. Returns the predictions by split.
+def evaluate_stage(context: RunContext, prepared: PreparedRun, stage: Stage) -> StageResult:
+    """Predict every split but train with the run's model, and record the result (see `record_stage`)."""
+    raw = {
+        split.name: predict_split(prepared.classifier, split, prepared.texts[split.name])
+        for split in prepared.evaluated
+    }
+    return record_stage(context, raw, prepared.recipe.evaluation, stage)
 
-    How logits become answers is chosen as the recipe's `evaluation` says, for the model as it is at this stage, so that
-    stages are compared by the same rule; what it is at `after` stays with the run.
+
+def record_stage(
+    context: RunContext, raw: Mapping[str, Predictions], section: EvaluationSection, stage: Stage
+) -> StageResult:
+    """Compute the metrics of a stage, and write them with the predictions.
+
+    Temperature and threshold are chosen for the model of this stage, so that stages are compared by the same rule. The
+    choice at stage `after` is stored with the run.
+
+    Args:
+        context: the run's.
+        raw: split -> predictions by the default decision.
+        section: says how logits become predictions.
+        stage: names the files.
     """
-    raw = {split.name: predict_split(job.classifier, split, job.texts[split.name]) for split in job.evaluated}
-    predictions = apply_decision(raw, job.recipe.evaluation)
-    if stage == "after" and session.writes:
-        write_json(session.run.calibration, describe_calibration(raw, predictions, job.recipe.evaluation))
-    for name, answers in predictions.items():
-        if session.writes:
-            write_predictions(session.run.predictions(stage, name), answers)
-            write_json(session.run.evaluation(stage, name), compute_metrics(answers).to_json())
-    return predictions
+    predictions = apply_decision(raw, section)
+    metrics = {name: compute_metrics(one) for name, one in predictions.items()}
+    if context.writes:
+        if stage == "after":
+            describe_calibration(raw, predictions, section).write(context.run.calibration)
+        for name in predictions:
+            write_predictions(context.run.predictions(stage, name), predictions[name])
+            metrics[name].write(context.run.evaluation(stage, name))
+    return StageResult(predictions, metrics)
 
 
-def metrics_of(predictions: dict[str, Predictions]) -> dict[str, Any]:
-    """The metrics of each split, JSON-ready."""
-    return {name: compute_metrics(answers).to_json() for name, answers in predictions.items()}
+def train_first(context: RunContext, prepared: PreparedRun, folder: RunFolder) -> Outcome:
+    """The first training of a run, which QAT may follow: in place, in the run's precision.
 
-
-def first_training(session: RunContext, job: PreparedRun, folder: RunFolder) -> Outcome:
-    """Train the job's model in place, in its precision, and leave log and checkpoints in `folder`."""
-    training = job.recipe.training
-    set_precision(job.classifier, job.precision.precision)
-    places = TrainingPaths(folder.metrics, folder.checkpoints, fingerprint(job, session.accelerator.num_processes))
-    return train_stage(session, job, places, epochs=training.epochs, learning_rate=training.learning_rate)
+    Log and checkpoints are written to `folder`: the run's, or that of a member of a model soup.
+    """
+    training = prepared.recipe.training
+    set_precision(prepared.classifier, prepared.precision.precision)
+    paths = TrainingPaths(folder.metrics, folder.checkpoints, context.fingerprint(prepared))
+    return train_stage(context, prepared, paths, epochs=training.epochs, learning_rate=training.learning_rate)
 
 
 def train_stage(
-    session: RunContext,
-    job: PreparedRun,
-    places: TrainingPaths,
+    context: RunContext,
+    prepared: PreparedRun,
+    paths: TrainingPaths,
     *,
     epochs: int,
     learning_rate: float,
     teacher: Teacher | None = None,
 ) -> Outcome:
-    """Train the job's model in place, by the recipe's `training` section with these epochs and this rate."""
-    training, train_split = job.recipe.training, job.dataset.splits["train"]
-    validation = job.dataset.splits["validation"]
+    """Train the run's model in place; what is not an argument is set by the recipe's section `training`."""
+    training, validation = prepared.recipe.training, prepared.dataset.splits["validation"]
     optimizer = build_optimizer(
-        job.classifier,
+        prepared.classifier,
         learning_rate=learning_rate,
         head_learning_rate=training.head_learning_rate,
         weight_decay=training.weight_decay,
@@ -112,50 +114,40 @@ def train_stage(
         max_steps=training.max_steps,
     )
 
-    def evaluate() -> dict[str, Any]:
+    def evaluate() -> Metrics:
         require_selectable(validation.name, "the best epoch")
-        predictions = predict_split(job.classifier, validation, job.texts["validation"])
-        decision = Decision(threshold=job.recipe.evaluation.fixed_threshold)
-        return compute_metrics(replace(predictions, decision=decision), intervals=False).to_json()
+        predictions = predict_split(prepared.classifier, validation, prepared.texts["validation"])
+        decision = Decision(threshold=prepared.recipe.evaluation.fixed_threshold)
+        return compute_metrics(replace(predictions, decision=decision), intervals=False)
 
     return train_loop(
-        job.classifier,
+        prepared.classifier,
         optimizer,
-        TrainingSet(job.texts["train"], _targets(train_split, job), train_split.rows, teacher),
+        TrainingSet(prepared.texts["train"], _targets(prepared), prepared.train.rows, teacher),
         evaluate,
         settings,
-        places,
-        session.reporter,
-        session.accelerator,
-        resume=session.resume,
+        paths,
+        context.reporter,
+        context.accelerator,
+        resume=context.resume,
     )
 
 
-def save_weights(run: RunFolder, job: PreparedRun) -> None:
-    """Write what was trained: adapter and head in PEFT's files, or after a full fine-tune the whole model."""
-    if job.recipe.method == "full":
-        save_model(job.classifier, run.model, job.tokenizer)
-    else:
-        save_adapter(job.classifier, run.adapter, job.lora, base=job.base.source, revision=job.base.revision)
-        if job.recipe.model.prompt is not None:  # for PEFT's users, whose base has a tokenizer without it
-            job.tokenizer.save_pretrained(run.adapter)
+def save_weights(run: RunFolder, prepared: PreparedRun) -> None:
+    """Write the trained weights: adapter and head in PEFT's format, or the whole model after full fine-tuning."""
+    if prepared.recipe.method == "full":
+        save_model(prepared.classifier, run.model, prepared.tokenizer)
+        return
+    base = prepared.builder.base
+    save_adapter(prepared.classifier, run.adapter, prepared.lora, base=base.source, revision=base.revision)
+    if prepared.recipe.model.prompt is not None:  # for users of PEFT: the base's own tokenizer adds no prompt
+        prepared.tokenizer.save_pretrained(run.adapter)
 
 
-def fingerprint(job: PreparedRun, num_processes: int) -> str:
-    """What a checkpoint must have in common with the run that resumes it."""
-    recipe = job.recipe.model_dump_json(
-        exclude_defaults=True
-    )  # so that a key that a later version adds changes nothing
-    parts = [recipe, json.dumps(job.base_checksums, sort_keys=True)]
-    parts += [json.dumps(job.dataset.origin, sort_keys=True, default=str), str(num_processes), job.precision.precision]
-    if job.start is not None:  # which may have been trained anew, in the same folder
-        parts.append(sha256(job.start.adapter / TENSORS))
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
-
-
-def _targets(split: Split, job: PreparedRun) -> Any:
-    """[N] int64 classes; or, for soft labels, [N, 2] float32 probabilities (see `soft_targets`)."""
-    if not job.recipe.data.label.soft:
-        return split.labels
-    assert split.ratings is not None, "soft labels come from a rating"
-    return soft_targets(split.ratings, job.recipe.data.label)
+def _targets(prepared: PreparedRun) -> npt.NDArray[np.int64] | npt.NDArray[np.float32]:
+    """[N] int64 classes; for soft labels, [N, 2] float32 probabilities (see `soft_targets`)."""
+    label = prepared.recipe.data.label
+    if not label.soft:
+        return prepared.train.labels
+    assert prepared.train.ratings is not None, "soft labels come from a rating"
+    return soft_targets(prepared.train.ratings, label)

@@ -1,37 +1,41 @@
-"""The finished run that a recipe goes on from (`init_from`): found, and refused where it cannot be."""
+"""The finished run that a recipe starts from (`init_from`): finding it, and checking that it fits."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from feathertune.data.example import Dataset
 from feathertune.errors import UserError
-from feathertune.folders.run import RunFolder, open_run
+from feathertune.folders.inputs import BaseRecord, DataRecord
+from feathertune.folders.opened import OpenedRun
+from feathertune.folders.run import RunFolder
+from feathertune.folders.summary import StartSummary, Summary
 from feathertune.model.adapt import LoraShape
 from feathertune.model.classifier import PackedClassifier
 from feathertune.model.peft_files import check_adapter, read_labels
 from feathertune.model.sources import changed_file
-from feathertune.recipe.files import load_recipe
 from feathertune.recipe.schema import Recipe
-from feathertune.system.files import expanded, read_json
+from feathertune.system.files import expanded
 
 
 def find_start(recipe: Recipe, dataset: Dataset, checksums: dict[str, str]) -> RunFolder:
-    """The finished run at `init_from`, to go on from.
+    """The finished run at `init_from`.
 
     Args:
-        checksums: the base's, file -> sha256.
+        recipe: the recipe that starts from it.
+        dataset: the new run's data.
+        checksums: of the new run's base: file -> sha256.
 
     Raises:
-        UserError: its base, prompt or classes are others, or it was trained on what would be this run's validation.
+        UserError: there is no such run; its method, base, prompt or classes do not fit; or it was trained on examples
+            of the new run's validation split.
     """
     path = str(recipe.init_from)
-    run = open_run(expanded(path))
-    earlier = load_recipe(run.recipe)
-    method = earlier.method
-    if method not in ("lora", "qat"):
-        raise UserError(f"the run was made with method {method}, not lora", where=path, fix="Start from a lora run.")
-    if changed_file(read_json(run.base)["sha256"], checksums) is not None:
+    start = OpenedRun.at(expanded(path))
+    run, earlier = start.folder, start.recipe
+    if earlier.method not in ("lora", "qat"):
+        raise UserError(
+            f"the run was trained with method {earlier.method}, not lora", where=path, fix="Start from a lora run."
+        )
+    if changed_file(BaseRecord.read(run.base).sha256, checksums) is not None:
         raise UserError(
             "the run to start from was trained on another base model",
             where=path,
@@ -45,23 +49,23 @@ def find_start(recipe: Recipe, dataset: Dataset, checksums: dict[str, str]) -> R
         )
     if (names := read_labels(run.adapter)) != dataset.label_names:
         raise UserError(f"the run to start from has the classes {names}, the data {dataset.label_names}", where=path)
-    if dataset.validation_made and read_json(run.data)["origin"] == dataset.origin:
+    if dataset.validation_made and DataRecord.read(run.data).origin == dataset.origin:
         _check_same_validation(recipe, earlier, path)
     return run
 
 
-def describe_start(start: RunFolder, dataset: Dataset) -> dict[str, Any]:
-    """What a report has to say of the run that another goes on from, which may be gone by then. JSON-ready.
+def describe_start(start: RunFolder, dataset: Dataset) -> StartSummary:
+    """What a report needs to know about the run that another starts from, since it may be deleted by then.
 
-    With several epochs, its own or its start's, it was chosen on validation already.
+    If training had several epochs (or that of the run's own start had), the epoch was chosen on validation.
     """
-    earlier = read_json(start.summary)
-    epochs = max(earlier["epochs"], earlier.get("start", {}).get("epochs", 0))
-    return {"epochs": epochs, "same_data": read_json(start.data)["origin"] == dataset.origin}
+    earlier = Summary.read(start.summary)
+    epochs = max(earlier.epochs, 0 if earlier.start is None else earlier.start.epochs)
+    return StartSummary(epochs=epochs, same_data=DataRecord.read(start.data).origin == dataset.origin)
 
 
 def adapter_shape(classifier: PackedClassifier, start: RunFolder) -> LoraShape:
-    """What the LoRA of the run adapts. Raises UserError where it has none, or it does not fit the classifier."""
+    """The shape of the run's LoRA layers. Raises UserError if it has none, or if they do not fit the classifier."""
     shape = check_adapter(classifier, start.adapter)
     if shape is None:
         raise UserError("the run to start from has no LoRA factors", where=str(start.adapter))
@@ -69,17 +73,17 @@ def adapter_shape(classifier: PackedClassifier, start: RunFolder) -> LoraShape:
 
 
 def _check_same_validation(recipe: Recipe, earlier: Recipe, path: str) -> None:
-    """Raise a UserError where validation, made from train, is another than it was for the run to start from.
+    """Raise a UserError if validation is made from train, but of other examples than for the run to start from.
 
-    That run was trained on most of it, and would look better than it is.
+    That run was trained on most of them, so the metrics on validation would be too good.
     """
-    (fraction, seed), (its_fraction, its_seed) = _validation(recipe), _validation(earlier)
-    if (fraction, seed) != (its_fraction, its_seed):
+    (fraction, seed), (earlier_fraction, earlier_seed) = _validation(recipe), _validation(earlier)
+    if (fraction, seed) != (earlier_fraction, earlier_seed):
         raise UserError(
-            "the run to start from was trained on texts that this recipe validates on: validation is made from train, "
-            f"there {its_fraction:g} of it with seed {its_seed}, here {fraction:g} with seed {seed}",
+            "the run to start from was trained on texts of this recipe's validation split: validation is made from "
+            f"train, there {earlier_fraction:g} of it with seed {earlier_seed}, here {fraction:g} with seed {seed}",
             where=path,
-            fix=f"Set data.validation_fraction={its_fraction:g} and data.validation_seed={its_seed}.",
+            fix=f"Set data.validation_fraction={earlier_fraction:g} and data.validation_seed={earlier_seed}.",
         )
 
 

@@ -1,1 +1,1 @@
-"""Serving: a trained model's answers for texts, files and, later, requests."""
+"""Serving: predictions for texts and for files."""

@@ -1,4 +1,4 @@
-"""Predicting a file: rows stream through in chunks, so that memory does not grow with the file; order is kept."""
+"""Predicting a file: its rows are read in chunks and kept in order, so memory use does not grow with the file."""
 
 from __future__ import annotations
 
@@ -17,18 +17,20 @@ from feathertune.errors import UserError
 from feathertune.serving.predictor import Prediction, Predictor
 
 Format = Literal["csv", "json"]
-CHUNK_ROWS = 1024  # predicted at a time: enough to sort by length, few enough to forget
-CHUNK_CHARACTERS = 2**20  # or so many of their texts
+CHUNK_ROWS = 1024  # rows predicted at a time: enough to sort by length, few enough to keep in memory
+CHUNK_CHARACTERS = 2**20  # limit of a chunk in characters
 
 
 def predict_rows(predictor: Predictor, path: Path, text_column: str | None) -> Iterator[tuple[int, Prediction]]:
     """(row, prediction) for each row of a csv, tsv, jsonl, parquet or txt file, in the file's order.
 
     Args:
-        text_column: the texts' column; by default the one the model was trained on, else `text`.
+        predictor: the model.
+        path: the file.
+        text_column: the column of texts; by default the one that the model was trained on, or else `text`.
 
     Raises:
-        UserError: the file cannot be read, a row is bad or its text empty (file:line is named), no such column.
+        UserError: the file cannot be read, has no such column, or has a bad row or an empty text (file:line is named).
     """
     data = predictor.data
     headerless = (text_column or data.text, data.label.rating) if data.label.rating is not None else None
@@ -39,9 +41,9 @@ def predict_rows(predictor: Predictor, path: Path, text_column: str | None) -> I
 
 
 def write_rows(rows: Iterable[tuple[int, Prediction]], label_names: tuple[str, ...], out: IO[str], kind: Format) -> int:
-    """Write predictions as CSV or as one JSON array, one by one; returns how many.
+    """Write predictions one by one, as CSV or as one JSON array. Returns their number.
 
-    Nothing is written before the first prediction is there: an error in the file's first rows leaves no output.
+    Nothing is written before the first prediction: an error in the first rows of a file leaves no output.
     """
     rows, count = iter(rows), 0
     rows = chain(list(islice(rows, 1)), rows)
@@ -61,7 +63,7 @@ def write_rows(rows: Iterable[tuple[int, Prediction]], label_names: tuple[str, .
 
 
 def as_json(row: int, prediction: Prediction) -> dict[str, Any]:
-    """One prediction as JSON-ready data."""
+    """One prediction, JSON-ready."""
     return {
         "row": row,
         "text": prediction.text,
@@ -72,23 +74,25 @@ def as_json(row: int, prediction: Prediction) -> dict[str, Any]:
 
 
 def _write_csv_row(out: IO[str], values: list[str]) -> None:
-    r"""One row, quoted where it must be: the csv module forgets that readers end a row at a lone '\r' too."""
+    r"""Write one row. The csv module does not quote a lone '\r', although readers end a row there."""
     has_return = any("\r" in value for value in values)
     writer = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_ALL if has_return else csv.QUOTE_MINIMAL)
     writer.writerow(values)
 
 
-def _text(row: Row | BadRow, wanted: str | None, trained: str) -> tuple[int, str]:
+def _text(row: Row | BadRow, text_column: str | None, trained_column: str) -> tuple[int, str]:
     """The row's number and its text."""
     if isinstance(row, BadRow):
-        raise UserError(row.reason, where=row.place, fix=row.fix or "Mend or remove the row.")
+        raise UserError(row.reason, where=row.place, fix=row.fix or "Fix or remove the row.")
     columns = list(row.fields)
-    column = wanted or next((name for name in (trained, "text") if name in columns), trained)
+    column = text_column or next((name for name in (trained_column, "text") if name in columns), trained_column)
     if column not in row.fields:
-        raise UserError(missing_column(column, columns), where=row.place, fix="Name the texts' column with --text.")
+        raise UserError(
+            missing_column(column, columns), where=row.place, fix="Name the column of texts with --text-column."
+        )
     value = row.fields[column]
     if not isinstance(value, str):
         raise UserError(f"the {column} is not a text but {value!r}", where=row.place)
     if not value.strip():
-        raise UserError("the text is empty", where=row.place, fix="Mend or remove the row.")
+        raise UserError("the text is empty", where=row.place, fix="Fix or remove the row.")
     return row.row, value

@@ -12,25 +12,25 @@ import numpy.typing as npt
 
 from feathertune.baselines.baseline import baseline_logits
 from feathertune.baselines.files import load_baseline
+from feathertune.data.texts import has_surrogates
 from feathertune.errors import UserError
 from feathertune.evaluation.calibration import read_decision
 from feathertune.export.exported import ExportedModel
 from feathertune.folders.export import is_export
-from feathertune.folders.run import RunFolder, open_run
+from feathertune.folders.opened import OpenedRun
 from feathertune.model.precision import Precision
 from feathertune.prediction.decision import Decision
 from feathertune.prediction.inference import predict_logits
-from feathertune.recipe.files import load_recipe
-from feathertune.recipe.schema import BASELINES, DataSection, Recipe
+from feathertune.recipe.schema import BASELINES, DataSection
 from feathertune.run.load import TrainedModel, load_trained
 from feathertune.tokens.tokenized import tokenize
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """The answer for one text: the label decided on, its probability, and every label's probability.
+    """The prediction for one text: the label, its probability, and the probability of every label.
 
-    The label is the likeliest, unless the run has a threshold of its own.
+    The label is the most likely one, unless the run has its own threshold.
     """
 
     text: str
@@ -40,7 +40,7 @@ class Prediction:
 
 
 class _Model(Protocol):
-    """What answers: a run's model, or an export in its runtime."""
+    """What predicts: the model of a run, a baseline, or an export in its runtime."""
 
     @property
     def label_names(self) -> tuple[str, ...]: ...
@@ -51,7 +51,9 @@ class _Model(Protocol):
     @property
     def decision(self) -> Decision: ...
 
-    def logits(self, texts: Sequence[str]) -> npt.NDArray[np.float32]: ...
+    def logits(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """[N, C] for N texts."""
+        ...
 
 
 class _RunModel:
@@ -62,37 +64,22 @@ class _RunModel:
         self.decision = trained.decision
 
     def logits(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        return predict_logits(
-            self._trained.classifier, tokenize(self._trained.tokenizer, texts, self._trained.max_length)
-        )
+        tokenized = tokenize(self._trained.tokenizer, texts, self._trained.max_length)
+        return predict_logits(self._trained.classifier, tokenized)
 
 
 class _BaselineModel:
-    def __init__(self, run: RunFolder, recipe: Recipe) -> None:
-        self._baseline = load_baseline(run.baseline)
-        self.label_names, self.data = self._baseline.label_names, recipe.data
-        self.decision = read_decision(run.calibration, recipe.evaluation)
+    def __init__(self, opened: OpenedRun) -> None:
+        self._baseline = load_baseline(opened.folder.baseline)
+        self.label_names, self.data = self._baseline.label_names, opened.recipe.data
+        self.decision = read_decision(opened.folder.calibration, opened.recipe.evaluation)
 
     def logits(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         return baseline_logits(self._baseline, texts)
 
 
-def _open(path: Path, base: str | None, precision: Precision) -> _Model:
-    whole = "an export" if is_export(path) else None
-    if whole is None:
-        recipe = load_recipe(open_run(path).recipe)
-        if recipe.method not in BASELINES:
-            return _RunModel(load_trained(path, base, precision=precision))
-        whole = "a baseline's run"
-    if base is not None:
-        raise UserError(f"{whole} holds the whole model", where="--base", fix="Leave --base out.")
-    if precision != "fp32":
-        raise UserError(f"{whole} has a precision of its own", where=f"precision {precision}")
-    return ExportedModel(path) if is_export(path) else _BaselineModel(RunFolder(path), recipe)
-
-
 class Predictor:
-    """A finished run, asked about new texts.
+    """Predicts labels with the model of a finished run, or with an export of it.
 
     ```python
     predictor = Predictor("runs/quickstart")
@@ -101,12 +88,10 @@ class Predictor:
     """
 
     def __init__(
-        self, run: str | Path | TrainedModel, *, base: str | None = None, precision: Precision = "fp32"
+        self, run: str | Path | OpenedRun | TrainedModel, *, base: str | None = None, precision: Precision = "fp32"
     ) -> None:
-        """Open the run folder or export folder `run` (see `load_trained` for the options and the errors raised)."""
-        if isinstance(run, TrainedModel) and (base is not None or precision != "fp32"):
-            raise UserError("the model is open already: base and precision are those it was opened with")
-        self._model: _Model = _RunModel(run) if isinstance(run, TrainedModel) else _open(Path(run), base, precision)
+        """Open a run folder or an export folder. See `load_trained` for the options and the errors."""
+        self._model = _open(Path(run) if isinstance(run, str) else run, base, precision)
 
     @property
     def label_names(self) -> tuple[str, ...]:
@@ -115,14 +100,15 @@ class Predictor:
 
     @property
     def data(self) -> DataSection:
-        """How the data was laid out that the model was trained on."""
+        """The layout of the data that the model was trained on."""
         return self._model.data
 
     def predict(self, texts: str | Sequence[str]) -> list[Prediction]:
-        """One prediction a text, in order. A text's answer does not depend on which others are asked with it.
+        """One prediction for each text, in order. It does not depend on the other texts.
 
         Raises:
-            UserError: what is no text (None, a number, bytes), or is empty or only white space; a table or mapping.
+            UserError: something is not a text (None, a number, bytes), or is empty or only white space; or `texts` is a
+                table or a mapping.
         """
         texts = _checked(texts)
         if not texts:
@@ -130,21 +116,44 @@ class Predictor:
         decision = self._model.decision
         probabilities_NC = decision.probabilities(self._model.logits(texts))
         predictions = []
-        chosen_N = decision.classes(probabilities_NC).tolist()
-        for text, chosen, probabilities_C in zip(texts, chosen_N, probabilities_NC.tolist(), strict=True):
-            named = dict(zip(self.label_names, probabilities_C, strict=True))
-            predictions.append(Prediction(text, self.label_names[chosen], probabilities_C[chosen], named))
+        classes_N = decision.classes(probabilities_NC).tolist()
+        for text, index, probabilities_C in zip(texts, classes_N, probabilities_NC.tolist(), strict=True):
+            by_label = dict(zip(self.label_names, probabilities_C, strict=True))
+            predictions.append(Prediction(text, self.label_names[index], probabilities_C[index], by_label))
         return predictions
 
 
+def _open(run: Path | OpenedRun | TrainedModel, base: str | None, precision: Precision) -> _Model:
+    if isinstance(run, TrainedModel):
+        if base is not None or precision != "fp32":
+            raise UserError("the model is already loaded, so its base and precision cannot be changed")
+        return _RunModel(run)
+    if isinstance(run, Path) and is_export(run):
+        _refuse_options("an export", base, precision)
+        return ExportedModel(run)
+    opened = run if isinstance(run, OpenedRun) else OpenedRun.at(run)
+    if opened.recipe.method in BASELINES:
+        _refuse_options("the run of a baseline", base, precision)
+        return _BaselineModel(opened)
+    return _RunModel(load_trained(opened, base, precision=precision))
+
+
+def _refuse_options(kind: str, base: str | None, precision: Precision) -> None:
+    """Raise a UserError for options that only a run with a base model has."""
+    if base is not None:
+        raise UserError(f"{kind} holds the whole model", where="--base", fix="Leave --base out.")
+    if precision != "fp32":
+        raise UserError(f"{kind} has its own precision", where=f"precision {precision}")
+
+
 def _checked(texts: str | Sequence[str]) -> list[str]:
-    """The texts, each of which is one. What callers hand over is often a column with holes, hence the plain words."""
+    """The texts as a list. Callers often pass a column with missing values, hence the plain messages."""
     if isinstance(texts, str):
         texts = [texts]
     if isinstance(texts, bytes | Mapping) or hasattr(texts, "columns") or not isinstance(texts, Iterable):
         raise UserError(
-            f"a text or a list of texts is wanted, not {type(texts).__name__}",
-            fix="Of a table or a mapping give the texts themselves, such as list(table['text']).",
+            f"expected a text or a list of texts, not {type(texts).__name__}",
+            fix="From a table or a mapping, give the texts themselves, such as list(table['text']).",
         )
     texts = list(texts)
     for number, text in enumerate(texts, start=1):
@@ -152,6 +161,6 @@ def _checked(texts: str | Sequence[str]) -> list[str]:
             raise UserError(f"not a text but {repr(text)[:40]}", where=f"text {number}")
         if not text.strip():
             raise UserError("the text is empty", where=f"text {number}")
-        if any("\ud800" <= character <= "\udfff" for character in text):
+        if has_surrogates(text):
             raise UserError("the text is not valid UTF-8", where=f"text {number}")
     return texts

@@ -1,1 +1,1 @@
-"""Statistics: arrays in, numbers out. Nothing here knows a file, a text or a model."""
+"""Statistics: arrays in, numbers out. Nothing here knows about files, texts or models."""

@@ -1,10 +1,10 @@
-"""Two methods on the same examples: how far apart they are, and whether chance explains it.
+"""Two methods on the same examples: how far apart they are, and whether chance could explain it.
 
-The predictions of S seeds of a method for N examples go in (`SeedPredictions`); an interval of each metric, and of the
-difference of two methods with its p-value, come out, over examples and seeds as `seeds.py` explains. scipy does the
-exact McNemar test, and the arithmetic of several tests is Holm's (Scandinavian Journal of Statistics 1979).
+The predictions of one method for N examples with S seeds go in (`SeedPredictions`). Out comes the interval of a metric,
+or the difference of two methods with its interval and p-value, over examples and seeds as `seeds` explains. The exact
+McNemar test is scipy's, the correction for several tests Holm's (Scandinavian Journal of Statistics 1979).
 
-With one seed only the examples' variation is covered; `in_words` says so.
+With one seed, only the variation over examples is covered.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import numpy.typing as npt
 from scipy.stats import binomtest
 from scipy.stats import t as student_t
 
-from feathertune.prediction.predictions import Predictions
 from feathertune.stats.calibration_error import calibration_residuals, ece_interval
 from feathertune.stats.intervals import (
     NO_WIDTH,
@@ -33,13 +32,10 @@ from feathertune.stats.resampling import jackknife_weights
 from feathertune.stats.seeds import SeedPredictions, collect, two_levels
 
 LEVEL = 0.05
-LOWER_IS_BETTER = ("loss", "ece")
-TITLES = {"loss": "loss", "accuracy": "accuracy", "precision": "precision", "recall": "recall", "f1": "F1"}
-TITLES |= {"roc_auc": "ROC AUC", "ece": "calibration error"}
 
 
 class McNemar(NamedTuple):
-    """Examples that only the first method has right (b), only the second (c), and the exact two-sided p-value."""
+    """Examples that only the first method gets right (b), only the second (c), and the exact two-sided p-value."""
 
     b: int
     c: int
@@ -48,16 +44,17 @@ class McNemar(NamedTuple):
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """First method less second, on the same examples.
+    """The first method minus the second, on the same examples.
 
     Attributes:
         metric: one of METRIC_NAMES.
-        difference: of the means over the seeds.
-        low, high: the 95% interval.
-        p_value: of no difference. For accuracy of one seed each McNemar's, else twice the bootstrap's smaller tail, but
-            no less than so few different answers can have; where that is 5% or more, the interval holds 0.
-        mcnemar: for each pair of runs; a method that was run once is compared with each run of the other.
-        seeds: how many runs each method has.
+        difference: between the means over the seeds.
+        low, high: its 95% interval.
+        p_value: for the hypothesis of no difference. McNemar's for accuracy with one seed each. Otherwise twice the
+            smaller tail of the bootstrap, but at least what so few differing predictions allow; where that is 5% or
+            more, the interval includes 0.
+        mcnemar: one test for each pair of runs; a method with a single run is compared with each run of the other.
+        seeds: number of runs of each method.
     """
 
     metric: str
@@ -77,13 +74,13 @@ def compare_pair(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> PairedDifference:
-    """The difference of two methods in a metric, by the paired bootstrap: both are asked on each resample.
+    """The difference of two methods in a metric, by the paired bootstrap: each resample is used for both.
 
-    Raises ValueError where they are not answers for the same examples, or where the metric is undefined (ROC AUC of
-    one class alone).
+    Raises ValueError where the predictions are not for the same examples, or where the metric is undefined (ROC AUC of
+    a single class).
     """
     if not np.array_equal(first.label_N, second.label_N):
-        raise ValueError("these are not answers for the same examples")
+        raise ValueError("these predictions are not for the same examples")
     rng = np.random.default_rng(seed)
     levels = two_levels([first, second], metric, rng, resamples)
     value = float(levels.values[0] - levels.values[1])
@@ -95,52 +92,52 @@ def compare_pair(
     below, above = (drawn_B <= 0).sum(), (drawn_B >= 0).sum()
     p_value = min(1.0, float(2 * (min(below, above) + 1) / (len(drawn_B) + 1)))
     if high - low < NO_WIDTH:
-        # The same difference everywhere: that no example tells otherwise does not mean that none would. As if one of
-        # two further ones did (Agresti & Min, Statistics in Medicine 2005).
+        # The same difference in every resample: that no example here contradicts it does not mean that none would. So
+        # count as if one of two further examples did (Agresti & Min, Statistics in Medicine 2005).
         half = Z95 / (len(first.label_N) + 2)
         low, high = value - half, value + half
-    p_value = max(p_value, least := _least_p(first, second, metric))
-    if least >= LEVEL:
+    p_value = max(p_value, smallest := _smallest_p(first, second, metric))
+    if smallest >= LEVEL:
         low, high = min(low, 0.0), max(high, 0.0)
     tests = _mcnemar_by_seed(first, second)
     if metric == "accuracy" and len(tests) == 1:
         p_value = tests[0].p
-    low, high = _possible(metric, float(low), float(high), least=-1.0)
+    low, high = _clipped(metric, float(low), float(high), lowest=-1.0)
     return PairedDifference(metric, value, low, high, p_value, tests, (first.seeds, second.seeds))
 
 
 def interval_over_seeds(
-    answers: SeedPredictions, metric: str, *, seed: int = 0, resamples: int = RESAMPLES
+    predictions: SeedPredictions, metric: str, *, seed: int = 0, resamples: int = RESAMPLES
 ) -> tuple[float | None, float | None, float | None]:
     """(value, low, high): the mean over seeds of one of METRIC_NAMES with its 95% interval over examples and seeds.
 
-    Of one seed it is `confidence_intervals`'. None where it is undefined: ROC AUC of one class alone, or an interval
-    of what no resample changes.
+    With one seed the interval is that of `confidence_intervals`. None where undefined: ROC AUC of a single class, or
+    the interval of a value that no resample changes.
     """
-    if answers.seeds == 1:
-        ones = np.ones((1, len(answers.label_N)), dtype=np.float32)
-        value = float(collect([answers], metric, [ones])[0][0, 0])
-        found = _alone(answers, metric, seed, resamples)
-        return (value if np.isfinite(value) else None, *(found or (None, None)))
+    if predictions.seeds == 1:
+        ones = np.ones((1, len(predictions.label_N)), dtype=np.float32)
+        value = float(collect([predictions], metric, [ones])[0][0, 0])
+        interval = _first_run_interval(predictions, metric, seed, resamples)
+        return (value if np.isfinite(value) else None, *(interval or (None, None)))
     if metric == "ece":
-        return _ece_over_seeds(answers, seed)
+        return _ece_over_seeds(predictions, seed)
     rng = np.random.default_rng(seed)
-    levels = two_levels([answers], metric, rng, resamples)
+    levels = two_levels([predictions], metric, rng, resamples)
     value = float(levels.values[0])
     if not np.isfinite(value):
         return None, None, None
-    left_out_G = collect([answers], metric, jackknife_weights(len(answers.label_N), rng))[0].mean(axis=1)
+    left_out_G = collect([predictions], metric, jackknife_weights(len(predictions.label_N), rng))[0].mean(axis=1)
     drawn_B, noise_B = levels.means_B[0], levels.seed_noise_B
     spread = float(np.nanvar(drawn_B))
-    share = spread / max(spread + levels.seed_variance, 1e-300)  # noise of the seeds is not skewed
-    found = bca_interval(value, drawn_B + noise_B, acceleration(left_out_G) * share**1.5)
-    if found is None:  # nothing varies, as where all is right: what a single run would say of it
-        found = _alone(answers, metric, seed, resamples)
-    return (value, None, None) if found is None else (value, *_possible(metric, *found, least=0.0))
+    share = spread / max(spread + levels.seed_variance, 1e-300)  # the seeds' noise is not skewed
+    interval = bca_interval(value, drawn_B + noise_B, acceleration(left_out_G) * share**1.5)
+    if interval is None:  # nothing varies, as where every prediction is right: take the interval of a single run
+        interval = _first_run_interval(predictions, metric, seed, resamples)
+    return (value, None, None) if interval is None else (value, *_clipped(metric, *interval, lowest=0.0))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """The p-values, adjusted so that all that are below 5% may be believed together (Holm 1979), in the same order."""
+    """The p-values, adjusted so that all those below 5% can be trusted together (Holm 1979), in the same order."""
     adjusted, largest = [0.0] * len(p_values), 0.0
     for rank, index in enumerate(np.argsort(p_values, kind="stable").tolist()):
         largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
@@ -148,66 +145,43 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def in_words(first_name: str, second_name: str, pair: PairedDifference, *, p_adjusted: float | None = None) -> str:
-    """A sentence: which is better, by how much, or that no difference was shown.
+def _ece_over_seeds(predictions: SeedPredictions, seed: int) -> tuple[float, float | None, float | None]:
+    """Mean, low and high: the average of the runs' intervals, widened by the spread between the runs.
 
-    A difference is shown where the interval does not hold 0 and the p-value is below 5%; where several pairs are
-    compared, give the one that Holm's correction made.
-    """
-    unit, scale = ("nats", 1.0) if pair.metric == "loss" else ("points", 100.0)
-    digits = 4 if pair.metric == "loss" else 1
-    low, high = scale * pair.low, scale * pair.high
-    of = "" if pair.metric == "accuracy" else f" in {TITLES[pair.metric]}"
-    note = "; one seed: the examples' variation alone" if pair.seeds == (1, 1) else ""
-    alone = (low > 0 or high < 0) and pair.p_value < LEVEL
-    if not alone or (p_adjusted is not None and p_adjusted >= LEVEL):
-        many = " once all comparisons are counted" if alone else ""
-        # + 0.0 makes no '-0.0' of what rounds to nothing
-        shown = f"{round(low, digits) + 0.0:.{digits}f} to {round(high, digits) + 0.0:.{digits}f} {unit}"
-        return f"no difference{of} was shown between {first_name} and {second_name}{many} ({shown}{note})"
-    if (low > 0) == (pair.metric in LOWER_IS_BETTER):  # the second is the better one
-        first_name, second_name = second_name, first_name
-    low, high = sorted((abs(low), abs(high)))
-    by = f"{abs(scale * pair.difference):.{digits}f} {unit} ({low:.{digits}f} to {high:.{digits}f}{note})"
-    return f"{first_name} is better than {second_name}{of} by {by}"
-
-
-def _ece_over_seeds(answers: SeedPredictions, seed: int) -> tuple[float, float | None, float | None]:
-    """Mean, low and high: the runs' own intervals, averaged, and widened by the spread between the runs.
-
-    Distances from the mean add up in squares (MOVER: Zou & Donner, Statistics in Medicine 2008).
+    The squares of the distances from the mean add up (MOVER: Zou & Donner, Statistics in Medicine 2008).
     """
     residuals_SNK = [
-        calibration_residuals(answers.label_N, probability_NC) for probability_NC in answers.probability_SNC
+        calibration_residuals(predictions.label_N, probability_NC) for probability_NC in predictions.probability_SNC
     ]
     value_S = np.array([np.abs(residuals_NK.mean(axis=0, dtype=np.float64)).sum() for residuals_NK in residuals_SNK])
     value = float(value_S.mean())
-    found = [interval for residuals_NK in residuals_SNK if (interval := ece_interval(residuals_NK, seed)) is not None]
-    if not found:
+    intervals = [pair for residuals_NK in residuals_SNK if (pair := ece_interval(residuals_NK, seed)) is not None]
+    if not intervals:
         return value, None, None
-    low, high = np.mean(found, axis=0)
-    between = float(student_t.ppf(1 - LEVEL / 2, answers.seeds - 1)) * value_S.std(ddof=1) / np.sqrt(answers.seeds)
+    low, high = np.mean(intervals, axis=0)
+    quantile, seeds = float(student_t.ppf(1 - LEVEL / 2, predictions.seeds - 1)), predictions.seeds
+    between = quantile * value_S.std(ddof=1) / np.sqrt(seeds)
     ends = float(value - np.hypot(value - low, between)), float(value + np.hypot(high - value, between))
-    return value, *_possible("ece", *ends, least=0.0)
+    return value, *_clipped("ece", *ends, lowest=0.0)
 
 
-def _least_p(first: SeedPredictions, second: SeedPredictions, metric: str) -> float:
-    """The two-sided p-value of a sign test where each example that sets the methods apart speaks for the same one.
+def _smallest_p(first: SeedPredictions, second: SeedPredictions, metric: str) -> float:
+    """The two-sided p-value of a sign test in which every example where the methods differ favours the same one.
 
-    A bootstrap cannot know it: of 4 examples of 200 that all speak for one method, 2% of resamples hold none, while
-    chance alone turns 4 coins the same way in 12.5%. More seeds are no more examples. Each class counts where a metric
-    looks at it alone (recall) or at pairs of both (ROC AUC).
+    A bootstrap cannot see this limit: if 4 of 200 examples all favour one method, 2% of resamples contain none of them,
+    while 4 coins all land the same way in 12.5% of cases. More seeds do not make more examples. Where a metric
+    looks at one class (recall), only its examples count; where it looks at pairs (ROC AUC), those of the smaller class.
     """
-    apart_N = _apart(first, second, by_class=metric not in ("loss", "ece", "roc_auc"))
-    counts_C = np.bincount(first.label_N[apart_N], minlength=first.probability_SNC.shape[2])
+    differ_N = _differ(first, second, by_class=metric not in ("loss", "ece", "roc_auc"))
+    counts_C = np.bincount(first.label_N[differ_N], minlength=first.probability_SNC.shape[2])
     count = counts_C.sum()
     if len(counts_C) == 2 and metric in ("recall", "roc_auc"):
         count = counts_C[1] if metric == "recall" else counts_C.min()
     return float(min(1.0, 2 * 0.5**count))
 
 
-def _apart(first: SeedPredictions, second: SeedPredictions, *, by_class: bool) -> npt.NDArray[np.bool_]:
-    """[N] whether the methods' answers differ, in any pair of their runs: in class, or in probability."""
+def _differ(first: SeedPredictions, second: SeedPredictions, *, by_class: bool) -> npt.NDArray[np.bool_]:
+    """[N] whether the methods' predictions differ in any pair of their runs: in class, or in probability."""
     differ_KN = [
         first.predicted(one) != second.predicted(other)
         if by_class
@@ -218,34 +192,24 @@ def _apart(first: SeedPredictions, second: SeedPredictions, *, by_class: bool) -
     return np.asarray(np.any(differ_KN, axis=0))
 
 
-def _possible(metric: str, low: float, high: float, *, least: float) -> Interval:
-    """The interval without what no rate from 0 to 1, or no difference of two, can be: t of two seeds reaches far."""
-    return (low, high) if metric == "loss" else (max(low, least), min(high, 1.0))
+def _clipped(metric: str, low: float, high: float, *, lowest: float) -> Interval:
+    """The interval clipped to `lowest` and 1, unless it is the loss's: Student's t with two seeds has long tails."""
+    return (low, high) if metric == "loss" else (max(low, lowest), min(high, 1.0))
 
 
-def _alone(answers: SeedPredictions, metric: str, seed: int, resamples: int) -> Interval | None:
+def _first_run_interval(predictions: SeedPredictions, metric: str, seed: int, resamples: int) -> Interval | None:
     """The interval of the first run's metric, over examples."""
-    count, classes = answers.probability_SNC.shape[1:]
-    predictions = Predictions.from_probabilities(
-        split="",
-        label_names=tuple(map(str, range(classes))),
-        rows=np.arange(1, count + 1),
-        texts=[""] * count,
-        labels=answers.label_N,
-        ratings=None,
-        probabilities_NC=answers.probability_SNC[0],
-        predicted_N=answers.predicted(0),
-    )
-    return confidence_intervals(predictions, seed=seed, resamples=resamples, names=(metric,))[metric]
+    arrays = predictions.label_N, predictions.predicted(0), predictions.probability_SNC[0]
+    return confidence_intervals(*arrays, seed=seed, resamples=resamples, names=(metric,))[metric]
 
 
 def _mcnemar_by_seed(first: SeedPredictions, second: SeedPredictions) -> tuple[McNemar, ...]:
-    """Run by run; none where the methods were run differently often, and neither of them once."""
+    """One test for each pair of runs; none where the methods have different numbers of runs, and neither has one."""
     if first.seeds != second.seeds and 1 not in (first.seeds, second.seeds):
         return ()
     tests = []
     for index in range(max(first.seeds, second.seeds)):
-        right, other = (answers.predicted(index % answers.seeds) == answers.label_N for answers in (first, second))
-        b, c = int((right & ~other).sum()), int((~right & other).sum())
+        right_N, other_N = (method.predicted(index % method.seeds) == method.label_N for method in (first, second))
+        b, c = int((right_N & ~other_N).sum()), int((~right_N & other_N).sum())
         tests.append(McNemar(b, c, float(binomtest(b, b + c).pvalue) if b + c else 1.0))
     return tuple(tests)

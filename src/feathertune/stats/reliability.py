@@ -1,4 +1,4 @@
-"""The points of a reliability diagram: for each bin of probabilities, what was claimed and what came true."""
+"""The points of a reliability diagram: for each bin of probabilities, the mean probability and the observed share."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from feathertune.stats.calibration_error import BINS, bin_of, claims
+from feathertune.stats.calibration_error import BINS, bin_of, confidences
 from feathertune.stats.intervals import wilson_interval
 
 
 @dataclass(frozen=True)
 class ReliabilityBin:
-    """The examples whose probability lies in [lower, upper): one point of a reliability diagram.
+    """One point of a reliability diagram: the examples whose probability lies in [lower, upper).
 
     Attributes:
-        lower, upper: the bin's ends; 1 belongs to the last.
-        count: how many examples.
+        lower, upper: the ends of the bin; a probability of 1 belongs to the last one.
+        count: number of examples.
         claimed: their mean probability.
-        observed: the share of them in which it came true, with its 95% interval `low` to `high` (Wilson's).
+        observed: the share of them for which it came true, with its 95% interval `low` to `high` (Wilson's).
     """
 
     lower: float
@@ -34,11 +34,11 @@ class ReliabilityBin:
 def reliability_bins(
     labels_N: npt.NDArray[np.int64], probabilities_NC: npt.NDArray[np.float64]
 ) -> list[ReliabilityBin]:
-    """The bins that hold an example, in order."""
-    claimed_N, true_N = claims(labels_N, probabilities_NC)
-    numbers_N, bins = bin_of(claimed_N), []
-    for number in np.unique(numbers_N).tolist():
-        inside_N = numbers_N == number
+    """The bins that contain examples, in order."""
+    claimed_N, true_N = confidences(labels_N, probabilities_NC)
+    bin_N, bins = bin_of(claimed_N), []
+    for number in np.unique(bin_N).tolist():
+        inside_N = bin_N == number
         count, true = int(inside_N.sum()), int(true_N[inside_N].sum())
         claimed = float(claimed_N[inside_N].mean())
         interval = wilson_interval(true, count)

@@ -1,4 +1,4 @@
-"""Metrics as functions of example weights: what bootstrap and jackknife are computed with, for many resamples at once.
+"""Metrics as functions of example weights, so that bootstrap and jackknife compute many resamples at once.
 
 A resample of N examples is a row of N whole numbers: how often each was drawn. [B, N] weights go in, [B] values of each
 metric come out, by matrix products and running sums.
@@ -11,7 +11,6 @@ from collections.abc import Callable, Collection, Iterator
 import numpy as np
 import numpy.typing as npt
 
-from feathertune.prediction.predictions import Predictions
 from feathertune.stats.calibration_error import calibration_residuals
 from feathertune.stats.probabilities import cross_entropy
 
@@ -22,18 +21,9 @@ Area = Callable[[Weights], Floats]
 
 METRIC_NAMES = ("loss", "accuracy", "precision", "recall", "f1", "roc_auc", "ece")
 JACKKNIFE_GROUPS = 200
-CHUNK_WEIGHTS = 1_000_000  # weights held at once: 4 MB, so that a chunk stays in the processor's cache
-MAX_POSITIVES_BY_MATMUL = 256  # up to here, of so many examples, a matrix product beats a running sum
+CHUNK_WEIGHTS = 1_000_000  # weights held at once: 4 MB, so that a chunk fits in the processor's cache
+MAX_POSITIVES_BY_MATMUL = 256  # up to here, in at most so many examples, a matrix product beats a running sum
 MAX_EXAMPLES_BY_MATMUL = 10_000
-
-
-def weighted_statistics(predictions: Predictions, names: Collection[str] = METRIC_NAMES) -> Statistics:
-    """The metrics `names` as a function of example weights: [B, N] float32 whole numbers -> {metric: [B] float64}.
-
-    A row of weights says how often each example was drawn; all ones gives the metrics of the split itself, equal to
-    scikit-learn's with `labels=range(C), zero_division=0`. NaN where undefined (ROC AUC of one class alone).
-    """
-    return statistics_of(predictions.labels, predictions.predicted, predictions.probabilities_NC, names)
 
 
 def statistics_of(
@@ -42,7 +32,11 @@ def statistics_of(
     probabilities_NC: Floats,
     names: Collection[str] = METRIC_NAMES,
 ) -> Statistics:
-    """As `weighted_statistics`, of true classes, answered classes and probabilities."""
+    """The metrics `names` as a function of example weights: [B, N] float32 whole numbers -> {metric: [B] float64}.
+
+    A row of weights says how often each example was drawn; all ones gives the metrics of the N examples themselves,
+    equal to scikit-learn's with `labels=range(C), zero_division=0`. NaN where undefined (ROC AUC of a single class).
+    """
     classes = np.arange(probabilities_NC.shape[1])
     is_true_NC = labels_N[:, None] == classes
     is_predicted_NC = predicted_N[:, None] == classes
@@ -54,11 +48,11 @@ def statistics_of(
     def statistics(weights_BN: Weights) -> dict[str, Floats]:
         """[B, N] weights -> for each of `names`, [B] values."""
         total_B = weights_BN.sum(axis=1, dtype=np.float64)
-        true_BC, said_BC, hit_BC = np.split((weights_BN @ counted).astype(np.float64), 3, axis=1)
+        true_BC, predicted_BC, hit_BC = np.split((weights_BN @ counted).astype(np.float64), 3, axis=1)
         ratios = {
-            "precision": (hit_BC, said_BC),
+            "precision": (hit_BC, predicted_BC),
             "recall": (hit_BC, true_BC),
-            "f1": (2 * hit_BC, said_BC + true_BC),
+            "f1": (2 * hit_BC, predicted_BC + true_BC),
         }
         values = {"accuracy": hit_BC.sum(axis=1) / total_B}
         for name in ratios.keys() & set(names):
@@ -76,7 +70,7 @@ def statistics_of(
 
 
 def bootstrap_weights(count: int, resamples: int, rng: np.random.Generator) -> Iterator[Weights]:
-    """Chunks [B, N] of how often each of `count` examples is drawn in `resamples` draws of `count`."""
+    """Chunks [B, N] of counts: how often each of `count` examples is drawn in each of `resamples` resamples."""
     size = max(1, CHUNK_WEIGHTS // count)
     for start in range(0, resamples, size):
         chunk = min(size, resamples - start)
@@ -86,7 +80,7 @@ def bootstrap_weights(count: int, resamples: int, rng: np.random.Generator) -> I
 
 
 def jackknife_weights(count: int, rng: np.random.Generator) -> Iterator[Weights]:
-    """Chunks [B, N] of ones with one random group of examples set to zero, each group once."""
+    """Chunks [B, N] of ones with one random group of examples set to zero, every group once."""
     if count < 2:
         yield np.ones((1, count), dtype=np.float32)
         return
@@ -107,8 +101,8 @@ def _area_functions(labels_N: npt.NDArray[np.int64], probabilities_NC: Floats) -
 def _area_function(positive_N: npt.NDArray[np.bool_], scores_N: Floats) -> Area:
     """[B, N] weights -> [B] area under the ROC curve: the share of (positive, negative) pairs in the right order.
 
-    A pair of equal scores counts half (Mann & Whitney 1947), which is what scikit-learn's trapezia give. NaN where a
-    class is missing. Few positives of few examples are compared with everyone in a matrix product; many are ranked.
+    A pair of equal scores counts half (Mann & Whitney 1947), as with scikit-learn's trapezoids. NaN where a class is
+    missing. Few positives among few examples are compared with all others in a matrix product; many are ranked.
     """
     few = positive_N.sum() <= MAX_POSITIVES_BY_MATMUL and len(positive_N) <= MAX_EXAMPLES_BY_MATMUL
     pairs = _pairs_by_product if few else _pairs_by_rank
@@ -145,11 +139,11 @@ def _pairs_by_rank(positive_N: npt.NDArray[np.bool_], scores_N: Floats) -> Area:
 
 
 def _pairs_by_product(positive_N: npt.NDArray[np.bool_], scores_N: Floats) -> Area:
-    """The same from the comparison of each of P positives with every example; five times as fast with 77 classes."""
+    """The same by comparing each of P positives with every example; five times as fast with 77 classes."""
     scores_P = scores_N[positive_N]
 
     def pairs(weights_BN: Weights) -> Floats:
-        # built anew for each chunk: of all classes together it would be N x N
+        # built for each chunk again: kept for all classes together, it would be N x N
         wins_NP = (scores_N[:, None] < scores_P).astype(np.float32)
         wins_NP += (scores_N[:, None] == scores_P) * np.float32(0.5)
         wins_NP[positive_N] = 0
@@ -160,7 +154,7 @@ def _pairs_by_product(positive_N: npt.NDArray[np.bool_], scores_N: Floats) -> Ar
 
 
 def _mean_of_defined(values: list[Floats], count: int) -> Floats:
-    """[B] means over those of the `values` that are not NaN; NaN where all are."""
+    """[B] means over the `values` that are not NaN; NaN where all are."""
     total_B, defined_B = np.zeros(count), np.zeros(count)
     for value_B in values:
         total_B += np.nan_to_num(value_B, nan=0.0)

@@ -1,57 +1,41 @@
-"""A method trained with several seeds: its answers, and how a metric varies with the examples and with the seeds.
+"""A method trained with several seeds: its predictions, and how a metric varies with examples and with seeds.
 
 Letters: S seeds, N examples, C classes, B resamples of the examples.
 
-**Two levels.** A method's value is the mean over seeds. It varies with the examples, which is what resampling them
-shows, all seeds at once on the same resample; and with the seeds. There are three to five of them, and resampling so
-few gives intervals that are too narrow (of three seeds, by a fifth for the variance alone, and further for not knowing
-it). So the seeds' level is drawn from Student's t with the seeds' own spread, as for any mean of few numbers. What the
-choice of examples adds to that spread is taken from it, since it is in the first level already:
-with V1 the variance over resamples of the mean over seeds, and V2 the mean of the seeds' own variances over resamples,
-the part of a single seed that is neither the examples' nor the seed's but both together is (V2 - V1) S / (S - 1).
+**Two levels.** A method's value is the mean over its seeds. It varies with the examples, which resampling them shows
+(all seeds at once on the same resample), and with the seeds. There are only three to five seeds, and resampling so few
+makes intervals too narrow: for three seeds by a fifth because of the variance alone, and by more because the variance
+is only estimated. So the seeds' part is drawn from Student's t with the spread of the seeds, as for any mean of few
+numbers. What the choice of examples adds to that spread is subtracted, since the first level contains it already. With
+V1 the variance over resamples of the mean over seeds, and V2 the mean over seeds of each one's variance over resamples,
+the part of a seed's variance that comes from examples and seed together is (V2 - V1) S / (S - 1).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from feathertune.prediction.predictions import Predictions
 from feathertune.stats.probabilities import decide
-from feathertune.stats.resampling import (
-    Floats,
-    Statistics,
-    Weights,
-    bootstrap_weights,
-    statistics_of,
-)
+from feathertune.stats.resampling import Floats, Statistics, Weights, bootstrap_weights, statistics_of
 
 
 @dataclass(frozen=True, eq=False)
 class SeedPredictions:
-    """The answers of one method for one split's N examples, S times trained.
+    """The predictions for N examples by one method, trained with S seeds.
 
     Attributes:
         label_N: [N] int64, the true classes.
         probability_SNC: [S, N, C] float64, by seed.
-        predicted_SN: [S, N] int64, the classes decided on; None where `decide` decides at 0.5.
+        predicted_SN: [S, N] int64, the predicted classes; None where they follow by `decide` at 0.5.
     """
 
     label_N: npt.NDArray[np.int64]
     probability_SNC: npt.NDArray[np.float64]
     predicted_SN: npt.NDArray[np.int64] | None = None
-
-    @classmethod
-    def of(cls, predictions: Sequence[Predictions]) -> SeedPredictions:
-        """Those of one method's runs, one for each seed, on the same split."""
-        first = predictions[0]
-        if not all(np.array_equal(first.labels, other.labels) for other in predictions):
-            raise ValueError("these are not answers for the same examples")
-        probability_SNC = np.stack([one.probabilities_NC for one in predictions])
-        return cls(first.labels, probability_SNC, np.stack([one.predicted for one in predictions]))
 
     @property
     def seeds(self) -> int:
@@ -59,7 +43,7 @@ class SeedPredictions:
         return len(self.probability_SNC)
 
     def predicted(self, seed: int) -> npt.NDArray[np.int64]:
-        """[N]: the classes that the run number `seed` decided on."""
+        """[N]: the classes predicted by run number `seed`."""
         return decide(self.probability_SNC[seed]) if self.predicted_SN is None else self.predicted_SN[seed]
 
     def statistics(self, names: Collection[str]) -> list[Statistics]:
@@ -72,13 +56,13 @@ class SeedPredictions:
 
 @dataclass(frozen=True, eq=False)
 class Levels:
-    """What two-level intervals are made of.
+    """What two-level intervals are computed from.
 
     Attributes:
         values: each method's mean over its seeds.
         means_B: for each method, [B] means over its seeds on each resample of the examples.
-        seed_noise_B: [B] what other seeds would have added to it (of all methods together).
-        seed_variance: of that.
+        seed_noise_B: [B] draws of what other seeds would have added, for all methods together.
+        seed_variance: the variance of that.
     """
 
     values: list[float]
@@ -90,24 +74,24 @@ class Levels:
 def two_levels(methods: list[SeedPredictions], metric: str, rng: np.random.Generator, resamples: int) -> Levels:
     """The examples' level by resampling, the seeds' level by Student's t: see above."""
     count = len(methods[0].label_N)
-    itself = collect(methods, metric, [np.ones((1, count), dtype=np.float32)])
+    estimates = collect(methods, metric, [np.ones((1, count), dtype=np.float32)])
     drawn = collect(methods, metric, bootstrap_weights(count, resamples, rng))
     parts = [
         (_seed_variance(values_1S[0], drawn_BS), len(values_1S[0]) - 1)
-        for values_1S, drawn_BS in zip(itself, drawn, strict=True)
+        for values_1S, drawn_BS in zip(estimates, drawn, strict=True)
     ]
     variance = sum(part for part, _ in parts)
     noise_B = np.zeros(resamples)
     if variance > 0:
-        # Welch and Satterthwaite: the degrees of freedom of a sum of variances that are estimated each by itself
+        # Welch-Satterthwaite: the degrees of freedom of a sum of variances, each estimated separately
         freedom = variance**2 / sum(part**2 / degrees for part, degrees in parts if part > 0)
         noise_B = np.sqrt(variance) * rng.standard_t(freedom, size=resamples)
     means_B = [drawn_BS.mean(axis=1) for drawn_BS in drawn]
-    return Levels([float(values_1S.mean()) for values_1S in itself], means_B, noise_B, variance)
+    return Levels([float(values_1S.mean()) for values_1S in estimates], means_B, noise_B, variance)
 
 
 def _seed_variance(value_S: Floats, drawn_BS: Floats) -> float:
-    """Of the mean over seeds, what the seeds contribute to its variance; 0 of a single one, of which it is unknown."""
+    """The seeds' share of the variance of the mean over seeds; 0 for a single seed, where it is unknown."""
     seeds = len(value_S)
     if seeds == 1:
         return 0.0

@@ -1,1 +1,1 @@
-"""The machine: atomic files, spooled bytes, processor and memory."""
+"""The system: atomic files, spooled bytes, processor and memory."""

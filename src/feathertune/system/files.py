@@ -1,4 +1,4 @@
-"""Writing files so that a crash leaves the old one or the new one, never half of either."""
+"""Files: written so that a crash leaves the old file or the new one and never a part; checksums, safe paths."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from feathertune.errors import UserError
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success it is flushed to disk and renamed to `path`.
+    """Yield a temporary path next to `path`; on success, flush it to disk and rename it to `path`.
 
-    On an exception the temporary file is removed and `path` is as it was.
+    On an exception the temporary file is removed and `path` stays as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
@@ -26,9 +26,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        with temporary.open("r+b") as file:  # writable: Windows flushes no other
+        with temporary.open("r+b") as file:  # writable, since Windows flushes no other files
             os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~file_mask())  # mkstemp makes it private; a run folder is meant to be shared
+        temporary.chmod(0o666 & ~file_mask())  # mkstemp creates private files, but run folders are shared
         temporary.replace(path)
         fsync_folder(path.parent)
     finally:
@@ -47,7 +47,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file. Raises UserError where it is missing or is not JSON."""
+    """Read a JSON file. Raises UserError if it is missing or not JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -57,7 +57,7 @@ def read_json(path: Path) -> Any:
 
 
 def fsync_folder(folder: Path) -> None:
-    """Flush a folder's entries to disk, so that a rename survives a power cut (a no-op where unsupported)."""
+    """Flush a folder's entries to disk, so that a rename survives a power cut, if the system supports it."""
     try:
         descriptor = os.open(folder, os.O_RDONLY)
     except OSError:
@@ -77,7 +77,7 @@ def sha256(path: Path) -> str:
 
 
 def expanded(path: str) -> Path:
-    """The path with a leading ~ or ~name expanded where there is such a person."""
+    """The path with a leading ~ or ~name expanded, if there is such a user."""
     try:
         return Path(path).expanduser()
     except RuntimeError:
@@ -85,7 +85,7 @@ def expanded(path: str) -> Path:
 
 
 def contained_path(folder: Path, name: str) -> Path:
-    """`folder / name`, refused (UserError) where it would lie outside `folder`, links followed."""
+    """`folder / name` with links resolved. Raises UserError if it lies outside `folder`."""
     path = (folder / name).resolve()
     if not path.is_relative_to(folder.resolve()):
         raise UserError(f"the path {name!r} leads out of {folder}", fix="Name a file inside the folder.")
@@ -93,7 +93,7 @@ def contained_path(folder: Path, name: str) -> Path:
 
 
 def file_mask() -> int:
-    """The permissions that this process takes from each new file."""
+    """The umask of this process: the permissions that new files do not get."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

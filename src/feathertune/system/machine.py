@@ -1,4 +1,4 @@
-"""What a run was made on: versions, processor, threads, memory."""
+"""The machine that a run is made on: versions, processor, threads, memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PACKAGES = ("feathertune", "torch", "transformers", "accelerate", "tokenizers",
 
 
 def describe_environment(command: str | None) -> dict[str, Any]:
-    """JSON-ready: who reads a result can see what it was measured on, and by which command, if it was one."""
+    """What results were measured on: versions, machine and the command line, None from Python. JSON-ready."""
     import torch
 
     return {
@@ -35,14 +35,14 @@ def describe_environment(command: str | None) -> dict[str, Any]:
 
 
 def default_device() -> torch.device:
-    """The GPU where there is one, else the CPU."""
+    """The GPU if there is one, else the CPU."""
     import torch
 
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def peak_memory_mib() -> float:
-    """The largest memory this process (or, with CUDA, its tensors on the device) has held so far, in MiB."""
+    """The peak memory of this process so far, or with CUDA that of its tensors on the device, in MiB."""
     import torch
 
     if torch.cuda.is_available():

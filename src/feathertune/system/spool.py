@@ -1,8 +1,8 @@
-"""Bytes that are written once and then only read: few stay in memory, many lie in a file that nobody else sees.
+"""Bytes that are written once and then only read: small ones stay in memory, large ones go to a temporary file.
 
-The file is a temporary one without a name, in the system's folder for such files (TMPDIR). It is mapped, not read: the
-system fetches what is looked at and may drop it again, so that memory need not grow with the data. It vanishes with
-the last array that looks into it, and with the process in any case.
+The file has no name and lies in the system's folder for temporary files (TMPDIR). It is memory-mapped: the system loads
+the pages that are used and may drop them again, so memory does not grow with the data. The file is gone with the last
+array that uses it, or with the process.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ MAX_IN_MEMORY = 8 * 2**20  # bytes
 
 
 class Spool(io.RawIOBase):
-    """A file object to write to; `finish` hands back all that was written, as a read-only buffer."""
+    """A file object to write to; `finish` returns everything written, as a read-only buffer."""
 
-    def __init__(self, most_in_memory: int | None = None) -> None:
+    def __init__(self, max_in_memory: int | None = None) -> None:
         super().__init__()
-        self._most = MAX_IN_MEMORY if most_in_memory is None else most_in_memory
-        self._file = tempfile.SpooledTemporaryFile(max_size=self._most)  # noqa: SIM115  # closed by `close`
+        self._max = MAX_IN_MEMORY if max_in_memory is None else max_in_memory
+        self._file = tempfile.SpooledTemporaryFile(max_size=self._max)  # noqa: SIM115  # closed by `close`
         self._size = 0
 
     def writable(self) -> bool:
-        """Yes: that is what it is for."""
+        """True."""
         return True
 
     def write(self, data: ReadableBuffer, /) -> int:
-        """Append `data`. Raises OSError where the disk is full."""
+        """Append `data`. Raises OSError if the disk is full."""
         count = self._file.write(data)
         self._size += count
         return count
@@ -40,7 +40,7 @@ class Spool(io.RawIOBase):
     def finish(self) -> bytes | mmap.mmap:
         """Everything written so far. Nothing can be written afterwards."""
         self._file.flush()
-        if self._size <= self._most:
+        if self._size <= self._max:
             self._file.seek(0)
             content: bytes | mmap.mmap = self._file.read()
         else:
@@ -49,6 +49,6 @@ class Spool(io.RawIOBase):
         return content
 
     def close(self) -> None:
-        """Let go of the file; what `finish` gave stays."""
+        """Close the file; the buffer that `finish` returned stays valid."""
         self._file.close()
         super().close()

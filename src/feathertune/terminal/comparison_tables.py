@@ -1,38 +1,40 @@
-"""comparison.json's content for people: two rich tables for the terminal, and the same with sentences as Markdown."""
+"""A comparison on the terminal: tables of metrics and costs, then the results in sentences."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Group
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from feathertune.terminal.run_tables import DASH, escaped, markdown_row
+from feathertune.folders.comparison import Comparison, Estimate, MethodResult
 from feathertune.wording.duration import duration
+from feathertune.wording.metrics import TITLES
+from feathertune.wording.numbers import DASH, count, number, percent
+from feathertune.wording.size import size
 from feathertune.wording.visible import visible
 
-_RATES = {"precision": "precision", "recall": "recall", "f1": "F1", "roc_auc": "ROC\nAUC", "ece": "calib.\nerror"}
-_ROWS = {"majority": "majority", "bag_of_words": "bag of words", "head": "head alone", "full": "full", "lora": "LoRA"}
-_ROWS |= {"qat": "LoRA + QAT"}
+_RATES = ("precision", "recall", "f1", "roc_auc", "ece")
+# short names: the tables are at most 100 columns wide
+_METHODS = {"majority": "majority", "full": "full"}
+_METRICS = TITLES | {"ece": "calib. error"}
 
 
 @dataclass(frozen=True)
 class Grid:
-    """One table: a title, the columns' headers, rows of as many cells; the first column is words."""
+    """One table: a title, the headers of the columns, and rows with a cell for each; the first column holds names."""
 
     title: str
     headers: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
 
-def comparison_table(comparison: Mapping[str, Any]) -> Group:
-    """Tables of at most 100 columns, then what they show in sentences: where there is LoRA, what it shows of LoRA."""
-    parts: list[Any] = []
+def comparison_table(comparison: Comparison) -> Group:
+    """Tables of at most 100 columns, then their results in sentences: those about LoRA if it was compared."""
+    parts: list[RenderableType] = []
     for grid in grids(comparison):
         table = Table(title=Text(grid.title), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
         for column, header in enumerate(grid.headers):
@@ -40,81 +42,54 @@ def comparison_table(comparison: Mapping[str, Any]) -> Group:
         for row in grid.rows:
             table.add_row(*(Text(cell) for cell in row))
         parts.append(table)
-    own = [sentence for sentence in comparison["sentences"] if re.search(r"LoRA(?! \+)", sentence)]
-    lines = [*(own or comparison["sentences"]), *(f"note: {note}" for note in comparison["notes"])]
+    about_lora = [sentence for sentence in comparison.sentences if re.search(r"LoRA(?! \+)", sentence)]
+    lines = [*(about_lora or comparison.sentences), *(f"note: {note}" for note in comparison.notes)]
     return Group(*parts, *(Text(visible(line)) for line in lines))
 
 
-def comparison_markdown(comparison: Mapping[str, Any]) -> str:
-    """The whole of comparison.md."""
-    parts = ["# Comparison", _paragraph(comparison["budget"])]
-    for grid in grids(comparison):
-        lines = [
-            markdown_row(grid.headers),
-            "| :-- |" + " --: |" * (len(grid.headers) - 1),
-            *map(markdown_row, grid.rows),
-        ]
-        parts += [f"## {escaped(grid.title)}", "\n".join(lines)]
-    parts += ["## What it shows", "\n".join(f"* {escaped(sentence)}" for sentence in comparison["sentences"])]
-    parts.append(
-        "Figures are means over seeds with 95% intervals over examples and seeds; pairs are compared on the same "
-        "examples, and a difference counts as shown only after Holm's correction for the number of pairs. Costs are "
-        "medians over seeds; memory is the peak of a run's whole process, Python and its libraries included. Latency "
-        "is the median of single texts. The artefact is what training left; deployed, it may need the base beside it."
-    )
-    parts += [f"*{escaped(note)}*" for note in comparison["notes"]]
-    return "\n\n".join(parts) + "\n"
-
-
-def grids(comparison: Mapping[str, Any]) -> list[Grid]:
-    """For each split the metrics of each method; then what each costs."""
-    seeds = len(comparison["seeds"])
-    found = []
-    for split, count in comparison["splits"].items():
-        title = f"{split}, {count:,} examples, {seeds} seed{'s' if seeds > 1 else ''}"
-        headers = ("", "accuracy\nbefore", "\nafter", "95% interval\n(after)", *_RATES.values())
-        found.append(Grid(title, headers, tuple(_metrics_row(method, split) for method in comparison["methods"])))
+def grids(comparison: Comparison) -> list[Grid]:
+    """For each split the metrics of every method; then the costs of every method."""
+    result = []
+    for split, examples in comparison.splits.items():
+        title = f"{split}, {count(examples, 'example')}, {count(len(comparison.seeds), 'seed')}"
+        rates = (_METRICS[name].replace(" ", "\n") for name in _RATES)
+        headers = ("", "accuracy\nbefore", "\nafter", "95% interval\n(after)", *rates)
+        result.append(Grid(title, headers, tuple(_metrics_row(method, split) for method in comparison.methods)))
     headers = ("", "training", "examples/s", "trained", "peak MiB", "artefact", "deployed", "latency")
-    found.append(Grid("Costs", headers, tuple(map(_costs_row, comparison["methods"]))))
-    return found
+    result.append(Grid("Costs", headers, tuple(map(_costs_row, comparison.methods))))
+    return result
 
 
-def _metrics_row(method: Mapping[str, Any], split: str) -> tuple[str, ...]:
-    after, before = method["metrics"][split], method["before"].get(split)
-    accuracy = after["accuracy"]
-    interval = DASH if accuracy["low"] is None else f"{100 * accuracy['low']:.1f} to {accuracy['high']:.1%}"
+def _metrics_row(method: MethodResult, split: str) -> tuple[str, ...]:
+    after, before = method.metrics[split], method.before.get(split)
     return (
-        _ROWS[method["method"]],
-        DASH if before is None else _rate(before["accuracy"]),
-        _rate(accuracy),
-        interval,
-        *(_rate(after[metric]) for metric in _RATES),
+        _title(method),
+        DASH if before is None else percent(before["accuracy"].value),
+        percent(after["accuracy"].value),
+        _interval(after["accuracy"]),
+        *(percent(after[metric].value) for metric in _RATES),
     )
 
 
-def _rate(value: Mapping[str, float | None]) -> str:
-    return DASH if value["value"] is None else f"{value['value']:.1%}"
+def _interval(estimate: Estimate) -> str:
+    if estimate.interval is None:
+        return DASH
+    low, high = estimate.interval
+    return f"{100 * low:.1f} to {high:.1%}"
 
 
-def _costs_row(method: Mapping[str, Any]) -> tuple[str, ...]:
-    speed = method["train_examples_per_second"]
+def _costs_row(method: MethodResult) -> tuple[str, ...]:
     return (
-        _ROWS[method["method"]],
-        duration(method["train_seconds"]),
-        DASH if speed is None else f"{speed:,.0f}",
-        f"{method['trainable_parameters']:,}",
-        f"{method['peak_memory_mib']:,.0f}",
-        _size(method["artefact_bytes"]),
-        _size(method["deployed_bytes"]),
-        f"{method['latency_ms']:.2f} ms",
+        _title(method),
+        DASH if method.train_seconds is None else duration(method.train_seconds),
+        number(method.train_examples_per_second),
+        number(method.trainable_parameters),
+        number(method.peak_memory_mib),
+        DASH if method.artefact_bytes is None else size(method.artefact_bytes),
+        DASH if method.deployed_bytes is None else size(method.deployed_bytes),
+        DASH if method.latency_ms is None else f"{method.latency_ms:.2f} ms",
     )
 
 
-def _size(number: int) -> str:
-    if number < 2**20:
-        return f"{number / 2**10:,.1f} KiB"
-    return f"{number / 2**20:,.1f} MiB"
-
-
-def _paragraph(sentences: list[str]) -> str:
-    return " ".join(escaped(sentence) for sentence in sentences)
+def _title(method: MethodResult) -> str:
+    return _METHODS.get(method.method, visible(method.title))

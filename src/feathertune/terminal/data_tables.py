@@ -9,34 +9,31 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from feathertune.data.statistics import (
-    _number,
-)
+from feathertune.data.statistics import format_rating
+from feathertune.folders.inputs import BadRows, DataRecord, RepeatedText, ShownExample, SplitRecord, Spread
 from feathertune.wording.visible import visible
 
-_SHOWN_CHARACTERS = 160
+MAX_CHARACTERS = 160  # of a text in a table
+MAX_ROWS = 30
+MAX_BAD_ROWS = 10
 
 
-_SHOWN_ROWS = 30
-
-
-def render(description: Mapping[str, Any]) -> Group:
-    """The tables of a `describe` result, at most 100 columns wide. Texts are shown as they are, never as markup."""
-    parts: list[RenderableType] = [Text(f"{visible(description['source'])}  {_origin(description['origin'])}", "bold")]
-    splits = description["splits"]
-    parts.append(_summary_table(splits))
-    parts.append(_count_table("label", {name: split["labels"] for name, split in splits.items()}))
-    parts += _rating_tables(splits)
-    parts += [_examples_table(name, split["examples"]) for name, split in splits.items()]
-    for name, split in splits.items():
-        if split["duplicates"]:
-            title = f"{name}: {split['duplicates']} duplicates, {split['conflicts']} texts with different labels"
-            parts.append(_repeated_table(title, split["duplicate_examples"]))
-    for leak in description["leaks"]:
-        first, second = leak["splits"]
-        parts.append(_repeated_table(f"{leak['count']} rows of {second} are also in {first}", leak["examples"]))
-    parts += _bad_rows(description["bad_rows"])
-    parts += [Text(f"Note: {visible(note)}") for note in description["notes"]]
+def render(data: DataRecord) -> Group:
+    """The tables of a dataset. Texts are printed as they are, never as markup."""
+    parts: list[RenderableType] = [Text(f"{visible(data.source)}  {_origin(data.origin)}", "bold")]
+    parts.append(_summary_table(data.splits))
+    parts.append(_count_table("label", {name: split.labels for name, split in data.splits.items()}))
+    parts += _rating_tables(data.splits)
+    parts += [_examples_table(name, split.examples) for name, split in data.splits.items()]
+    for name, split in data.splits.items():
+        if split.duplicates:
+            title = f"{name}: {split.duplicates} duplicates, {split.conflicts} texts with different labels"
+            parts.append(_repeated_table(title, split.duplicate_examples))
+    for leak in data.leaks:
+        first, second = leak.splits
+        parts.append(_repeated_table(f"{leak.count} rows of {second} are also in {first}", leak.examples))
+    parts += _bad_rows(data.bad_rows)
+    parts += [Text(f"Note: {visible(note)}") for note in data.notes]
     return Group(*parts)
 
 
@@ -46,20 +43,21 @@ def _origin(origin: Mapping[str, Any]) -> str:
     return "(" + ", ".join(f"{visible(name)} sha256 {digest[:12]}" for name, digest in origin["files"].items()) + ")"
 
 
-def _summary_table(splits: Mapping[str, Any]) -> Table:
+def _summary_table(splits: Mapping[str, SplitRecord]) -> Table:
     table = Table(title="Splits", title_justify="left", width=None)
     for heading in ("split", "examples", "", "min", "median", "p95", "max", "duplicates", "conflicts"):
         table.add_column(heading, justify="left" if heading in ("split", "") else "right")
     for name, split in splits.items():
-        head, tail = [name, f"{split['count']:,}"], [f"{split['duplicates']:,}", f"{split['conflicts']:,}"]
-        table.add_row(*head, "characters", *_spread_cells(split["characters"]), *tail)
-        if split["tokens"] is not None:
-            table.add_row("", "", "tokens", *_spread_cells(split["tokens"]), "", "")
+        head, tail = [name, f"{split.count:,}"], [f"{split.duplicates:,}", f"{split.conflicts:,}"]
+        table.add_row(*head, "characters", *_spread_cells(split.characters), *tail)
+        if split.tokens is not None:
+            table.add_row("", "", "tokens", *_spread_cells(split.tokens), "", "")
     return table
 
 
-def _spread_cells(spread: Mapping[str, float]) -> list[str]:
-    return [f"{round(spread[key], 1):,g}" if spread[key] < 1e5 else f"{spread[key]:,.0f}" for key in spread]
+def _spread_cells(spread: Spread) -> list[str]:
+    values = (spread.min, spread.median, spread.p95, spread.max)
+    return [f"{round(value, 1):,g}" if value < 1e5 else f"{value:,.0f}" for value in values]
 
 
 def _count_table(heading: str, counts: Mapping[str, Mapping[str, int]]) -> Table:
@@ -71,21 +69,22 @@ def _count_table(heading: str, counts: Mapping[str, Mapping[str, int]]) -> Table
     values = dict.fromkeys(value for split in counts.values() for value in split)
     if heading == "rating":
         values = dict.fromkeys(sorted(values, key=float))
-    for value in list(values)[:_SHOWN_ROWS]:
+    for value in list(values)[:MAX_ROWS]:
         cells = []
         for split in counts.values():
             count = split.get(value, 0)
             cells.append(f"{count:,} ({count / max(sum(split.values()), 1):.1%})")
         table.add_row(_cell(value), *cells)
-    if len(values) > _SHOWN_ROWS:
-        table.caption = f"and {len(values) - _SHOWN_ROWS:,} more"
+    if len(values) > MAX_ROWS:
+        table.caption = f"and {len(values) - MAX_ROWS:,} more"
     return table
 
 
-def _rating_tables(splits: Mapping[str, Any]) -> list[RenderableType]:
-    ratings = {name: split["ratings"] for name, split in splits.items() if split["ratings"] is not None}
-    histograms = {name: item["histogram"] for name, item in ratings.items() if "histogram" in item}
-    quantiles = {name: item["quantiles"] for name, item in ratings.items() if "quantiles" in item}
+def _rating_tables(splits: Mapping[str, SplitRecord]) -> list[RenderableType]:
+    """A histogram of the ratings if there are few values, else their quantiles."""
+    ratings = {name: split.ratings for name, split in splits.items() if split.ratings is not None}
+    histograms = {name: rating.histogram for name, rating in ratings.items() if rating.histogram is not None}
+    quantiles = {name: rating.quantiles for name, rating in ratings.items() if rating.quantiles is not None}
     tables: list[RenderableType] = [_count_table("rating", histograms)] if histograms else []
     if quantiles:
         table = Table(title="Quantiles of the rating", title_justify="left")
@@ -97,18 +96,18 @@ def _rating_tables(splits: Mapping[str, Any]) -> list[RenderableType]:
     return tables
 
 
-def _examples_table(name: str, examples: Sequence[Mapping[str, Any]]) -> Table:
+def _examples_table(name: str, examples: Sequence[ShownExample]) -> Table:
     table = _wide_table(f"Examples of {name}")
-    for example in examples[:_SHOWN_ROWS]:
-        rating = "" if example["rating"] is None else f" ({_number(example['rating'])})"
-        table.add_row(_cell(example["place"]), _cell(example["label"] + rating), _cell(example["text"]))
+    for example in examples[:MAX_ROWS]:
+        rating = "" if example.rating is None else f" ({format_rating(example.rating)})"
+        table.add_row(_cell(example.place), _cell(example.label + rating), _cell(example.text))
     return table
 
 
-def _repeated_table(title: str, examples: Sequence[Mapping[str, Any]]) -> Table:
+def _repeated_table(title: str, repeated: Sequence[RepeatedText]) -> Table:
     table = _wide_table(title)
-    for item in examples:
-        table.add_row(_cell(", ".join(item["places"])), _cell(", ".join(item["labels"])), _cell(item["text"]))
+    for one in repeated:
+        table.add_row(_cell(", ".join(one.places)), _cell(", ".join(one.labels)), _cell(one.text))
     return table
 
 
@@ -120,17 +119,17 @@ def _wide_table(title: str) -> Table:
     return table
 
 
-def _bad_rows(bad_rows: Mapping[str, Any]) -> list[RenderableType]:
-    if not bad_rows["count"]:
+def _bad_rows(bad_rows: BadRows) -> list[RenderableType]:
+    if not bad_rows.count:
         return []
-    listed = bad_rows["listed"]
-    lines = [Text(f"{bad_rows['count']:,} bad rows were left out:", "bold")]
-    lines += [Text(visible(f"  {bad['place']}: {bad['reason']}")) for bad in listed[:10]]
-    if bad_rows["count"] > 10:
-        lines.append(Text(f"  and {bad_rows['count'] - 10:,} more"))
+    lines = [Text(f"{bad_rows.count:,} bad rows were left out:", "bold")]
+    lines += [Text(visible(f"  {row.place}: {row.reason}")) for row in bad_rows.listed[:MAX_BAD_ROWS]]
+    if bad_rows.count > MAX_BAD_ROWS:
+        lines.append(Text(f"  and {bad_rows.count - MAX_BAD_ROWS:,} more"))
     return [*lines]
 
 
 def _cell(text: str) -> Text:
-    shown = visible(text[: _SHOWN_CHARACTERS + 1])
-    return Text(shown if len(shown) <= _SHOWN_CHARACTERS else shown[: _SHOWN_CHARACTERS - 1] + "…")
+    """A text in at most MAX_CHARACTERS."""
+    written = visible(text[: MAX_CHARACTERS + 1])
+    return Text(written if len(written) <= MAX_CHARACTERS else written[: MAX_CHARACTERS - 1] + "…")

@@ -1,4 +1,4 @@
-"""A model drawn as a tree: shapes, parameter counts, adapted layers marked, equal layers folded into one line."""
+"""A model as a tree: shapes, parameter counts, which layers are adapted; equal layers share one line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from feathertune.model.classifier import PackedClassifier
 
 
 def draw_model(classifier: PackedClassifier) -> Tree:
-    """The tree to print."""
+    """The tree of the classifier's modules, for rich."""
     model = classifier.model
     root = Tree(_line(type(model).__name__, model, kind=model.config.model_type))
     _grow(root, model)
@@ -19,7 +19,7 @@ def draw_model(classifier: PackedClassifier) -> Tree:
 
 
 def _grow(tree: Tree, module: nn.Module) -> None:
-    children = [(name, child) for name, child in module.named_children() if not _is_plumbing(child)]
+    children = [(name, child) for name, child in module.named_children() if not _has_no_parameters(child)]
     position = 0
     while position < len(children):
         name, child = children[position]
@@ -58,8 +58,8 @@ def _shape(module: nn.Module) -> str:
     return " x ".join(map(str, weight.shape)) if weight is not None else ""
 
 
-def _is_plumbing(module: nn.Module) -> bool:
-    """Dropout, activations, rotary tables: nothing to learn, nothing to see."""
+def _has_no_parameters(module: nn.Module) -> bool:
+    """Whether it is dropout, an activation, a rotary table or the like, which the tree leaves out."""
     return next(module.parameters(), None) is None
 
 

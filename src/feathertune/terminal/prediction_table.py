@@ -1,4 +1,4 @@
-"""Predictions as a table for a person."""
+"""Predictions as a table."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from rich.table import Table
 from rich.text import Text
 
 from feathertune.serving.predictor import Prediction
+from feathertune.wording.numbers import percent
 from feathertune.wording.visible import visible
 
 
 def predictions_table(rows: Iterable[tuple[int, Prediction]], label_names: tuple[str, ...]) -> Table:
-    """One line a text: the text, its label, and each label's probability in percent."""
+    """One line for each text: the text, the predicted label, and the probability of each label in percent."""
     table = Table()
     table.add_column("text", overflow="fold", ratio=1)
     table.add_column("label")
     for name in label_names:
         table.add_column(Text(visible(name)), justify="right")
     for _, prediction in rows:
-        shares = [f"{prediction.probabilities[name]:.1%}" for name in label_names]
+        shares = [percent(prediction.probabilities[name]) for name in label_names]
         table.add_row(Text(visible(prediction.text)), Text(visible(prediction.label)), *shares)
     return table

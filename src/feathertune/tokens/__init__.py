@@ -1,1 +1,1 @@
-"""Texts to packed token batches: no padding, ever."""
+"""From texts to packed batches of tokens, without padding."""

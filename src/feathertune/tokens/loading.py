@@ -1,4 +1,4 @@
-"""Loading a tokenizer from the files of a base model, or from a run folder that keeps a copy."""
+"""Loading a tokenizer from the files of a base model, or from the copy in a run folder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from feathertune.errors import UserError, in_short
 
 
 def load_tokenizer(folder: Path, gguf_file: str | None = None) -> Any:
-    """The fast tokenizer in `folder` (or inside its GGUF file). Never runs code from the folder.
+    """The fast tokenizer in `folder`, or in its GGUF file. Code in the folder is never run.
 
     Raises:
         UserError: there is no tokenizer, or only a slow (Python) one.
@@ -21,23 +21,23 @@ def load_tokenizer(folder: Path, gguf_file: str | None = None) -> Any:
     options = {} if gguf_file is None else {"gguf_file": gguf_file}
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True, **options)
-    except Exception as error:  # the tokenizers library raises Exception itself for a broken tokenizer.json
+    except Exception as error:  # tokenizers raises plain Exceptions for a broken tokenizer.json
         raise UserError(
             f"cannot load a tokenizer: {in_short(error)}",
             where=str(folder),
-            fix="The model's folder needs tokenizer.json beside the weights.",
+            fix="The model's folder must contain tokenizer.json.",
         ) from None
     if not tokenizer.is_fast:
         raise UserError(
-            "the model has no fast tokenizer", where=str(folder), fix="Convert it: its folder needs tokenizer.json."
+            "the model has no fast tokenizer", where=str(folder), fix="Convert it, so that there is a tokenizer.json."
         )
     return tokenizer
 
 
 def load_counter(folder: Path, gguf_file: str | None = None) -> Tokenizer:
-    """What counts tokens as `load_tokenizer`'s would: tokenizer.json alone, where there is one.
+    """A tokenizer for counting tokens, loaded from tokenizer.json alone if there is one.
 
-    That takes a fraction of a second; transformers imports torch first. Raises UserError as `load_tokenizer` does.
+    That takes a fraction of a second; `load_tokenizer` imports transformers and torch. Raises the same UserErrors.
     """
     path = folder / "tokenizer.json"
     if gguf_file is not None or not path.is_file():
@@ -45,5 +45,5 @@ def load_counter(folder: Path, gguf_file: str | None = None) -> Tokenizer:
         return tokenizer
     try:
         return Tokenizer.from_file(str(path))
-    except Exception as error:  # the tokenizers library raises Exception itself
+    except Exception as error:  # tokenizers raises plain Exceptions
         raise UserError(f"cannot load a tokenizer: {in_short(error)}", where=str(folder)) from None

@@ -1,4 +1,4 @@
-"""In which order examples are seen: a pure function of seed and epoch, so that a resumed run sees the same."""
+"""The order of examples: a pure function of seed and epoch, so that a resumed run continues with the same order."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import numpy.typing as npt
 
 from feathertune.tokens.tokenized import TokenizedTexts
 
-_SORTED_TOKENS = 16  # texts are sorted by their first tokens: where they differ late, little is lost
+_SORTED_TOKENS = 16  # sorting by the first tokens only; later differences matter little
 
 
 def training_steps(
     num_examples: int, step_size: int, *, seed: int, epoch: int, world_size: int = 1
 ) -> list[npt.NDArray[np.int64]]:
-    """The examples of each optimizer step of one epoch: indices [<= step_size], every example once, freshly shuffled.
+    """The examples of each optimizer step of one epoch: indices [<= step_size], each example once, in random order.
 
-    A last step with fewer examples than processes is filled up from the epoch's beginning, since a process without
-    an example would leave the others waiting for its gradient.
+    A last step with fewer examples than processes is filled with examples from the beginning of the epoch: a process
+    without an example would leave the others waiting for its gradient.
     """
     order = np.random.default_rng([seed, epoch]).permutation(num_examples).astype(np.int64)
     steps = [order[begin : begin + step_size] for begin in range(0, num_examples, step_size)]
@@ -36,11 +36,11 @@ def prediction_batches(
     alphabetical: bool,
     length_class: int | None = None,
 ) -> Iterator[npt.NDArray[np.int64]]:
-    """Batches of `indices` of at most `token_budget` tokens (or one text), shortest texts first.
+    """Batches of `indices` with at most `token_budget` tokens (or a single text), shortest texts first.
 
-    Neighbours of like length keep attention's padded square small. With `alphabetical`, texts that begin alike are
-    neighbours too, as far as their lengths are alike (up to 16 tokens, 32, 64, ...), so that they can share tokens.
-    With `length_class`, lengths in one batch are the same when rounded up to a multiple of that.
+    Texts of similar length in one batch keep attention's padded matrices small. With `alphabetical`, texts of similar
+    length (up to 16 tokens, 32, 64, ...) are also sorted by their beginnings, so that they can share tokens. With
+    `length_class`, all lengths in a batch are equal when rounded up to a multiple of it.
     """
     lengths = texts.lengths[indices]
     if length_class is None:
@@ -50,8 +50,8 @@ def prediction_batches(
     order = _by_class_and_alphabet(texts, indices, classes) if alphabetical else np.argsort(lengths, kind="stable")
     begin, tokens = 0, 0
     for position, length in enumerate(lengths[order].tolist()):
-        other = length_class is not None and position and classes[order[position]] != classes[order[position - 1]]
-        if tokens and (tokens + length > token_budget or other):
+        new_class = length_class is not None and position and classes[order[position]] != classes[order[position - 1]]
+        if tokens and (tokens + length > token_budget or new_class):
             yield indices[order[begin:position]]
             begin, tokens = position, 0
         tokens += length
@@ -59,8 +59,8 @@ def prediction_batches(
         yield indices[order[begin:]]
 
 
-def distinct(texts: TokenizedTexts) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Which texts to compute: (one index of each different text, for every text which of those it is)."""
+def unique_texts(texts: TokenizedTexts) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """(the index of one copy of each different text, for every text its number among these)."""
     first_of: dict[bytes, int] = {}
     which = np.fromiter(
         (first_of.setdefault(texts[index].tobytes(), len(first_of)) for index in range(len(texts))),
@@ -73,9 +73,9 @@ def distinct(texts: TokenizedTexts) -> tuple[npt.NDArray[np.int64], npt.NDArray[
 def _by_class_and_alphabet(
     texts: TokenizedTexts, indices: npt.NDArray[np.int64], classes_N: npt.NDArray[Any]
 ) -> npt.NDArray[np.int64]:
-    """[N] int64: an order by length class, and in each by the first tokens."""
+    """[N] int64: the order by length class, then by the first tokens."""
     lengths_N, slots_L = texts.lengths[indices], np.arange(_SORTED_TOKENS)
     real_NL = slots_L < lengths_N[:, None]
-    places_NL = np.minimum(texts.offsets[indices][:, None] + slots_L, len(texts.ids) - 1)
-    tokens_NL = np.where(real_NL, texts.ids[places_NL], -1)
+    positions_NL = np.minimum(texts.offsets[indices][:, None] + slots_L, len(texts.ids) - 1)
+    tokens_NL = np.where(real_NL, texts.ids[positions_NL], -1)
     return np.lexsort((*tokens_NL.T[::-1], classes_N)).astype(np.int64)

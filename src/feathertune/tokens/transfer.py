@@ -1,4 +1,4 @@
-"""Moving a batch to the device that computes: one copy for all its tensors, which nobody waits for."""
+"""Moving a batch to its device: one asynchronous copy for all of its tensors."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from torch import Tensor
 
 
 def to_device(tensors: Sequence[Tensor], device: torch.device) -> list[Tensor]:
-    """The tensors on `device`; to a CUDA device by one copy from page-locked memory that the host does not wait for."""
+    """The tensors on `device`; to a CUDA device with one asynchronous copy from page-locked memory."""
     return in_one_copy(tensors, device) if device.type == "cuda" else [tensor.to(device) for tensor in tensors]
 
 
 def in_one_copy(tensors: Sequence[Tensor], device: torch.device) -> list[Tensor]:
-    """The tensors, all of one dtype, as views of one tensor on `device`.
+    """The tensors, all of the same dtype, as views of one tensor on `device`.
 
-    torch keeps page-locked memory until the copy from it is done, so that it may be let go of at once.
+    torch keeps the page-locked memory alive until the copy is complete.
     """
     flat = torch.cat([tensor.flatten() for tensor in tensors])
     flat = (flat.pin_memory() if device.type == "cuda" else flat).to(device, non_blocking=True)

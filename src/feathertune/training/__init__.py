@@ -1,1 +1,1 @@
-"""Training: one short loop for every method, exact to repeat and to resume."""
+"""Training: one loop for all methods, reproducible bit for bit and resumable at any step."""

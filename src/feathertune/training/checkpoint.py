@@ -1,10 +1,10 @@
-"""Checkpoints: everything a run needs to go on as if it had never stopped. Tensors in safetensors, the rest in JSON.
+"""Checkpoints: everything a run needs to continue as if it had never stopped. Tensors in safetensors, the rest in JSON.
 
 ```
 checkpoints/best-epoch-N.safetensors  the trained weights of the best epoch so far, N being state.json's best_epoch
 checkpoints/step-NNNNNN/weights.safetensors, optimizer.safetensors, state.json
 ```
-Random numbers need no place here: order and dropout are functions of seed, epoch and step.
+Random states are not stored: order and dropout are functions of seed, epoch and step.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ class Progress:
     Attributes:
         step: optimizer steps done.
         epoch: epochs done.
-        steps_in_epoch: steps done of the epoch under way.
-        loss_sum, examples: of the epoch under way, for its mean training loss.
+        steps_in_epoch: steps done in the current epoch.
+        loss_sum, examples: of the current epoch, for its mean training loss.
         best_epoch, best_value, best_loss: the best epoch so far, its value of the recipe's metric and its validation
-            loss, which decides between equals (0 and None before the first).
+            loss, which breaks ties (0 and None before the first).
         plateau: state of the plateau schedule.
-        train_seconds, examples_seen: of training steps alone, over all sessions of this run.
+        train_seconds, examples_seen: of training steps only, over all sessions of this run.
     """
 
     step: int = 0
@@ -58,7 +58,7 @@ class Progress:
 def save_checkpoint(
     folder: Path, weights: dict[str, torch.Tensor], optimizer: Any, progress: Progress, fingerprint: str
 ) -> None:
-    """Write `folder/step-NNNNNN` (under a temporary name, then renamed); remove the others, half-written ones too."""
+    """Write `folder/step-NNNNNN` (temporary name, then a rename); remove the others, half-written ones too."""
     from safetensors.torch import save_file
 
     final = folder / f"step-{progress.step:06d}"
@@ -82,15 +82,15 @@ def save_checkpoint(
 
 def latest_checkpoint(folder: Path) -> Path | None:
     """The checkpoint with the most steps, or None."""
-    found = [path for path in folder.glob("step-*") if (path / "state.json").is_file()]
-    return max(found, key=lambda path: int(path.name.removeprefix("step-")), default=None)
+    complete = [path for path in folder.glob("step-*") if (path / "state.json").is_file()]
+    return max(complete, key=lambda path: int(path.name.removeprefix("step-")), default=None)
 
 
 def load_checkpoint(checkpoint: Path, weights: dict[str, torch.Tensor], optimizer: Any, fingerprint: str) -> Progress:
-    """Put a checkpoint's weights and optimizer state in place and return how far it had come.
+    """Load a checkpoint's weights and optimizer state in place and return its progress.
 
     Raises:
-        UserError: it belongs to another recipe or other data.
+        UserError: it belongs to another recipe or to other data.
     """
     from safetensors.torch import load_file
 
@@ -108,7 +108,7 @@ def load_checkpoint(checkpoint: Path, weights: dict[str, torch.Tensor], optimize
 
 
 def check_fingerprint(checkpoint: Path, fingerprint: str) -> None:
-    """Raise UserError unless the checkpoint was made with the recipe, data and base that `fingerprint` stands for."""
+    """Raise UserError unless the checkpoint was made with the recipe, data and base behind `fingerprint`."""
     if read_json(checkpoint / "state.json")["fingerprint"] != fingerprint:
         raise UserError(
             "the checkpoint was made with another recipe, other data or another base model",

@@ -1,7 +1,7 @@
-"""The training loop: epochs of packed steps, evaluated, the best one kept. One loop for every method.
+"""The training loop: epochs of packed steps, each evaluated, the best one kept. One loop for every method.
 
-Exact to repeat: the examples of a step depend on seed and epoch alone, dropout on seed and step alone, so the same
-seed gives the same weights bit for bit on the same machine, resumed or not.
+Reproducible: the examples of a step depend only on seed and epoch, dropout only on seed and step. The same seed gives
+the same weights bit for bit on the same machine, resumed or not.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import torch
 from torch.nn import functional as F
 
 from feathertune.errors import UserError
+from feathertune.folders.metrics import Metrics
 from feathertune.kernels.dropout import seed_dropout
 from feathertune.model.adapt import trainable_state
 from feathertune.model.classifier import PackedClassifier
@@ -34,11 +35,11 @@ from feathertune.training.reporter import Reporter
 
 @dataclass(frozen=True)
 class Teacher:
-    """SeedPredictions to learn from beside the targets (Hinton et al. 2015, arXiv:1503.02531).
+    """Predictions to learn from in addition to the targets (Hinton et al. 2015, arXiv:1503.02531).
 
     Attributes:
         logits_NC: [N, C] float32, of another model for the same texts.
-        weight: of these answers in the loss; the targets have the rest.
+        weight: the share of the distillation loss; the targets have the rest.
         temperature: what both models' logits are divided by.
     """
 
@@ -47,21 +48,21 @@ class Teacher:
     temperature: float
 
     def loss(self, logits_BC: torch.Tensor, indices_B: npt.NDArray[np.int64]) -> torch.Tensor:
-        """Mean divergence of the teacher's answers from `logits_BC`, in nats, times the temperature squared."""
+        """Mean KL divergence of `logits_BC` from the teacher, in nats, times the temperature squared."""
         (teacher_BC,) = to_device([torch.from_numpy(self.logits_NC[indices_B])], logits_BC.device)
-        one, other = (F.log_softmax(x / self.temperature, dim=1) for x in (logits_BC, teacher_BC))
-        return F.kl_div(one, other, reduction="batchmean", log_target=True) * self.temperature**2
+        student, teacher = (F.log_softmax(x / self.temperature, dim=1) for x in (logits_BC, teacher_BC))
+        return F.kl_div(student, teacher, reduction="batchmean", log_target=True) * self.temperature**2
 
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """N tokenized texts, their targets, and where each came from.
+    """N tokenized texts, their targets, and their rows in the source.
 
     Attributes:
         texts: the N texts.
         targets: [N] int64 classes, or [N, C] float32 probabilities (soft labels).
         rows: [N] int64 source rows, to name an example in an error.
-        teacher: answers to learn from as well.
+        teacher: predictions to learn from as well.
     """
 
     texts: TokenizedTexts
@@ -72,7 +73,7 @@ class TrainingSet:
 
 @dataclass(frozen=True)
 class LoopSettings:
-    """Plain numbers of one training run; see the recipe's `training` section for their meaning."""
+    """The numbers of one training; the recipe's `training` section explains them."""
 
     epochs: int
     batch_size: int
@@ -90,7 +91,7 @@ class LoopSettings:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What training left: how far it came, and whether it stopped before its last epoch."""
+    """The end of a training: its progress, and whether it stopped before its last epoch."""
 
     progress: Progress
     stopped_early: bool
@@ -100,27 +101,27 @@ def train_loop(
     classifier: PackedClassifier,
     optimizer: torch.optim.Optimizer,
     data: TrainingSet,
-    evaluate: Callable[[], dict[str, Any]],
+    evaluate: Callable[[], Metrics],
     settings: LoopSettings,
-    places: TrainingPaths,
+    paths: TrainingPaths,
     reporter: Reporter,
     accelerator: Any,
     *,
     resume: bool = False,
 ) -> Outcome:
-    """Train `classifier` in place and leave it with the weights of its best epoch.
+    """Train `classifier` in place; it ends with the weights of its best epoch.
 
     Args:
-        evaluate: gives the validation metrics of the classifier as it is, `settings.best_metric` among them.
+        evaluate: returns the validation metrics of the current classifier.
         accelerator: accelerate's `Accelerator`; it places the model and averages gradients over processes.
-        resume: go on from the latest checkpoint where there is one.
+        resume: continue from the latest checkpoint, if there is one.
 
     Raises:
-        UserError: a loss or gradient that is not finite (before the update), a checkpoint of another run.
+        UserError: a loss or gradient is not finite (before the update), or the checkpoint is another run's.
     """
     model, optimizer = accelerator.prepare(classifier, optimizer)
     recorder = Recorder(
-        places, trainable_state(classifier), optimizer, settings.checkpoint_seconds, accelerator.is_main_process
+        paths, trainable_state(classifier), optimizer, settings.checkpoint_seconds, accelerator.is_main_process
     )
     progress = recorder.begin(resume=resume)
     step_size = settings.batch_size * settings.gradient_accumulation_steps * accelerator.num_processes
@@ -138,11 +139,11 @@ def train_loop(
             )
             steps = steps[: progress.steps_in_epoch + stepper.total_steps - progress.step]
             for step in steps[progress.steps_in_epoch :]:
-                done = stepper.take(step, progress)
-                progress = done.progress
-                reporter.step(progress.step, done.loss, done.examples_per_second)
-                # The epoch's end has a checkpoint of its own, which must not replace one of its last step.
-                recorder.after_step(progress, done.log_entry(steps_per_epoch), may_save=step is not steps[-1])
+                result = stepper.take(step, progress)
+                progress = result.progress
+                reporter.step(progress.step, result.loss, result.examples_per_second)
+                # The end of the epoch saves its own checkpoint, which must not replace one of the last step.
+                recorder.after_step(progress, result.log_entry(steps_per_epoch), may_save=step is not steps[-1])
             validation = evaluate()
             train_loss = progress.loss_sum / progress.examples
             progress, best = _end_epoch(progress, validation, settings.best_metric)
@@ -152,13 +153,13 @@ def train_loop(
         reporter.stop()
     accelerator.wait_for_everyone()
     recorder.restore_best(progress)
-    accelerator.free_memory()  # which holds the model and the optimizer as long as it lives
+    accelerator.free_memory()  # otherwise it keeps the model and the optimizer alive
     return Outcome(progress, stopped_early=progress.step < stepper.total_steps)
 
 
 @dataclass(frozen=True)
-class _Step:
-    """One optimizer step, done."""
+class _StepResult:
+    """The result of one optimizer step."""
 
     progress: Progress
     loss: float
@@ -191,13 +192,13 @@ class _Stepper:
 
     @property
     def total_steps(self) -> int:
-        """Optimizer steps of the whole run. Where `max_steps` ends it within an epoch, that is its last."""
+        """Optimizer steps of the whole training, at most `max_steps`."""
         steps, limit = self.steps_per_epoch * self.settings.epochs, self.settings.max_steps
         return steps if limit is None else min(steps, limit)
 
-    def take(self, step_examples: npt.NDArray[np.int64], progress: Progress) -> _Step:
-        """Train on the examples of one step, of which every process takes its share."""
-        began = time.perf_counter()
+    def take(self, step_examples: npt.NDArray[np.int64], progress: Progress) -> _StepResult:
+        """Train on the examples of one step; every process takes its share."""
+        start = time.perf_counter()
         settings, rank, world = self.settings, self.accelerator.process_index, self.accelerator.num_processes
         self.model.train()
         seed_dropout(_step_seed(settings.seed, progress.step, rank))
@@ -207,27 +208,27 @@ class _Stepper:
         if settings.schedule == "plateau":
             factor *= progress.plateau.factor
         rate = set_learning_rate(self.optimizer, factor)
-        mine = step_examples[rank::world]
-        shares = [mine[begin : begin + settings.batch_size] for begin in range(0, len(mine), settings.batch_size)]
+        own_examples, size = step_examples[rank::world], settings.batch_size
+        micro_batches = [own_examples[begin : begin + size] for begin in range(0, len(own_examples), size)]
         losses = []
-        for indices_B in shares:
-            # Processes may have different numbers of micro-batches, so they meet once a step, at their last ones.
-            with nullcontext() if indices_B is shares[-1] else self.accelerator.no_sync(self.model):
+        for indices_B in micro_batches:
+            # Processes may have different numbers of micro-batches, so they synchronize once per step, at the last.
+            with nullcontext() if indices_B is micro_batches[-1] else self.accelerator.no_sync(self.model):
                 loss = self._loss(indices_B)
                 losses.append(loss.detach())
-                # Processes' gradients are averaged, so a share's mean is weighted up to its part of the step's mean.
+                # Gradients are averaged over processes, so a micro-batch counts with its share of the step.
                 self.accelerator.backward(loss * (len(indices_B) * world / len(step_examples)))
         limit = math.inf if settings.max_grad_norm is None else settings.max_grad_norm
         norm_tensor = self.accelerator.clip_grad_norm_(self.model.parameters(), limit)
-        # The one place in a step where the host waits for the device; what it reads decides whether to update.
+        # The only place in a step where the host waits for the device; the values decide whether to update.
         *values, norm = torch.stack([*losses, norm_tensor]).tolist()
-        for value, indices_B in zip(values, shares, strict=True):
+        for value, indices_B in zip(values, micro_batches, strict=True):
             self._require_finite(value, "loss", progress.step + 1, indices_B)
-        loss_sum = sum((value * len(indices_B) for value, indices_B in zip(values, shares, strict=True)), 0.0)
-        self._require_finite(norm, "gradient", progress.step + 1, mine)
+        loss_sum = sum((value * len(indices_B) for value, indices_B in zip(values, micro_batches, strict=True)), 0.0)
+        self._require_finite(norm, "gradient", progress.step + 1, own_examples)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        seconds = time.perf_counter() - began
+        seconds = time.perf_counter() - start
         if world > 1:
             loss_sum = self.accelerator.reduce(torch.tensor(loss_sum, device=self.accelerator.device)).item()
         after = replace(
@@ -239,10 +240,10 @@ class _Stepper:
             train_seconds=progress.train_seconds + seconds,
             examples_seen=progress.examples_seen + len(step_examples),
         )
-        return _Step(after, loss_sum / len(step_examples), rate, norm, after.examples_seen / after.train_seconds)
+        return _StepResult(after, loss_sum / len(step_examples), rate, norm, after.examples_seen / after.train_seconds)
 
     def _loss(self, indices_B: npt.NDArray[np.int64]) -> torch.Tensor:
-        """Mean cross-entropy, in nats, of one micro-batch against its classes or its soft labels; and the teacher's."""
+        """Mean cross-entropy of a micro-batch in nats, against classes or soft labels, plus the teacher's part."""
         batch = pack(
             self.data.texts, indices_B, share_prefixes=self.settings.share_prefixes, multiple=TOKEN_MULTIPLE
         ).to(self.accelerator.device)
@@ -259,21 +260,21 @@ class _Stepper:
             raise UserError(
                 f"the {what} became {value} at step {step}; the weights were not updated",
                 where=f"train rows {rows}",
-                fix="Lower training.learning_rate, or look at these rows for broken texts.",
+                fix="Lower training.learning_rate, or check these rows for broken texts.",
             )
 
 
 def _step_seed(seed: int, step: int, rank: int) -> int:
-    """One seed for each step and process, far apart, so that dropout does not depend on what came before."""
+    """One well-separated seed per step and process, so that dropout does not depend on earlier steps."""
     return int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
-def _end_epoch(progress: Progress, validation: dict[str, Any], best_metric: str) -> tuple[Progress, bool]:
-    """Count the epoch, and say whether it is the best so far: by the metric, and where that is equal, by the loss.
+def _end_epoch(progress: Progress, validation: Metrics, best_metric: str) -> tuple[Progress, bool]:
+    """Count the epoch, and return whether it is the best so far: by the metric, ties broken by the loss.
 
-    Where a small validation split is soon all right, the first epoch to have it so is much less sure than later ones.
+    On a small validation split that is soon perfect, the first perfect epoch is far less confident than later ones.
     """
-    value, loss = validation[best_metric], float(validation["loss"])
+    value, loss = validation.value(best_metric), validation.loss
     best = progress.best_loss is None or (_score(value, best_metric), -loss) > (
         _score(progress.best_value, best_metric),
         -progress.best_loss,
@@ -289,14 +290,14 @@ def _end_epoch(progress: Progress, validation: dict[str, Any], best_metric: str)
             best_epoch=epoch if best else progress.best_epoch,
             best_value=value if best else progress.best_value,
             best_loss=loss if best else progress.best_loss,
-            plateau=progress.plateau.after(validation["loss"]),
+            plateau=progress.plateau.after(loss),
         ),
         best,
     )
 
 
 def _score(value: float | None, metric: str) -> float:
-    """The more the better; an undefined metric is the least."""
+    """Higher is better; an undefined metric is the lowest."""
     if value is None:
         return -math.inf
     return -value if metric == "loss" else value
@@ -307,13 +308,13 @@ def _out_of_patience(progress: Progress, settings: LoopSettings) -> bool:
     return patience is not None and progress.epoch - progress.best_epoch >= patience and progress.epoch > 0
 
 
-def _epoch_entry(progress: Progress, train_loss: float, validation: dict[str, Any]) -> dict[str, Any]:
+def _epoch_entry(progress: Progress, train_loss: float, validation: Metrics) -> dict[str, Any]:
     names = ("loss", "accuracy", "precision", "recall", "f1", "roc_auc")
     return {
         "event": "epoch",
         "epoch": progress.epoch,
         "step": progress.step,
         "train_loss": train_loss,
-        "validation": {name: validation[name] for name in names},
+        "validation": {name: validation.value(name) for name in names},
         "seconds": progress.train_seconds,
     }

@@ -1,4 +1,4 @@
-"""AdamW, what it decays, and how the learning rate goes over the steps."""
+"""AdamW, weight decay, and the learning-rate schedule."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ ScheduleKind = Literal["linear", "cosine", "constant", "plateau"]
 def build_optimizer(
     classifier: PackedClassifier, *, learning_rate: float, head_learning_rate: float | None, weight_decay: float
 ) -> torch.optim.AdamW:
-    """AdamW (Loshchilov & Hutter 2019) over what is trained; biases and norms (1-D tensors) are not decayed.
+    """AdamW (Loshchilov & Hutter 2019) over the trainable parameters; biases and norms (1-D tensors) are not decayed.
 
-    Each parameter group carries its own `peak_learning_rate`, which `set_learning_rate` scales.
+    Each parameter group has its own `peak_learning_rate`, which `set_learning_rate` scales.
     """
     head = set(head_parameters(classifier.model, classifier.family))
     groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
@@ -33,7 +33,7 @@ def build_optimizer(
             {"params": parameters, "lr": rate, "weight_decay": decay, "peak_learning_rate": rate}
             for (rate, decay), parameters in groups.items()
         ],
-        fused=True,  # one pass over each tensor, instead of ten operators
+        fused=True,  # one pass over each tensor instead of ten operators
     )
 
 
@@ -45,7 +45,7 @@ def set_learning_rate(optimizer: Any, factor: float) -> float:
 
 
 def schedule_factor(kind: ScheduleKind, step: int, total_steps: int, warmup_steps: int) -> float:
-    """The factor on the peak rate for the 0-based `step`: linear warm-up, then decay towards 0 (or none).
+    """The factor on the peak rate at the 0-based `step`: linear warm-up, then decay to 0 (or none).
 
     `linear` and `cosine` reach 0 one step after the last, so the last step still learns.
     """
@@ -59,9 +59,9 @@ def schedule_factor(kind: ScheduleKind, step: int, total_steps: int, warmup_step
 
 @dataclass(frozen=True)
 class Plateau:
-    """Halves the rate when the validation loss has not fallen for `patience` epochs in a row.
+    """Halves the rate when the validation loss has not improved for `patience` epochs in a row.
 
-    A value, not a mutable scheduler: `after` gives the next one, and it goes into a checkpoint as plain numbers.
+    An immutable value: `after` returns the next one, and checkpoints store it as plain numbers.
     """
 
     factor: float = 1.0

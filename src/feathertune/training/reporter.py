@@ -1,31 +1,33 @@
-"""Telling a person how training goes: a live bar on a terminal, plain lines elsewhere. Always on stderr."""
+"""Reporting the progress of a run. `terminal.progress` shows it to a person."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
+
+from feathertune.folders.metrics import Metrics
 
 
 class Reporter(Protocol):
-    """What a run tells while it goes on. What `epoch` raises ends the run: the epoch is recorded by then."""
+    """Reports the progress of a run. An exception raised by `epoch` ends the run; the epoch is recorded by then."""
 
     def say(self, line: str) -> None:
-        """Something worth knowing, in one line."""
+        """Report one line of information."""
 
     def start(self, total_steps: int, done_steps: int) -> None:
-        """Training begins, or goes on after `done_steps`."""
+        """Training starts, or continues after `done_steps`."""
 
     def step(self, step: int, loss: float, examples_per_second: float) -> None:
-        """An optimizer step is done."""
+        """An optimizer step is finished."""
 
-    def epoch(self, epoch: int, train_loss: float, validation: dict[str, Any], best: bool) -> None:
-        """An epoch is done and evaluated."""
+    def epoch(self, epoch: int, train_loss: float, validation: Metrics, best: bool) -> None:
+        """An epoch is finished and evaluated."""
 
     def stop(self) -> None:
-        """Training is over, or broke off."""
+        """Training ended, or was interrupted."""
 
 
 class SilentReporter:
-    """Says nothing: for library use and for processes other than the first."""
+    """Reports nothing: for library use and for processes other than the first."""
 
     def say(self, line: str) -> None:
         """Nothing."""
@@ -36,7 +38,7 @@ class SilentReporter:
     def step(self, step: int, loss: float, examples_per_second: float) -> None:
         """Nothing."""
 
-    def epoch(self, epoch: int, train_loss: float, validation: dict[str, Any], best: bool) -> None:
+    def epoch(self, epoch: int, train_loss: float, validation: Metrics, best: bool) -> None:
         """Nothing."""
 
     def stop(self) -> None:

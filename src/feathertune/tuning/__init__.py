@@ -1,1 +1,1 @@
-"""Searching for a better recipe: a `search` section -> trials, each a run judged on validation -> the best recipe."""
+"""Searching for a better recipe: a `search` section -> trials, compared on validation -> the best recipe."""

@@ -1,4 +1,4 @@
-"""What is searched: the recipe's `search` section, checked against the recipe, and its values for one trial."""
+"""The search space: the recipe's `search` section, checked against the recipe, and the values of one trial."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from feathertune.recipe.schema import Recipe, SearchRange
 
 Space = Mapping[str, SearchRange | tuple[Any, ...]]
 
-# What a trial may change: how the model is trained. What it is judged by stays as it is: data, seed and metric; and it
-# trains once, since it is judged by epochs.
+# Trials may change how the model is trained, but not what they are compared by: data, seed and metric. They train one
+# model each, because they are compared epoch by epoch.
 SEARCHED = ("model.", "lora.", "training.", "quantize.", "method", "data.label.soft", "data.label.raters")
 KEPT = ("training.seed", "training.best_metric", "lora.members")
 
 
 class Suggests(Protocol):
-    """Optuna's trial, as far as it is needed here."""
+    """The part of Optuna's trial that is needed here."""
 
     def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int:
-        """A whole number from low to high."""
+        """A whole number from `low` to `high`."""
 
     def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
-        """A number from low to high."""
+        """A number from `low` to `high`."""
 
     def suggest_categorical(self, name: str, choices: list[Any]) -> Any:
         """One of the choices."""
@@ -36,7 +36,7 @@ def check_space(recipe: Recipe) -> Space:
     """The search section of a recipe.
 
     Raises:
-        UserError: there is none, a key may not be searched, or a recipe with one of the values would not be valid.
+        UserError: there is none, a key must not be searched, or one of the values would make the recipe invalid.
     """
     if not recipe.search:
         raise UserError(
@@ -45,14 +45,14 @@ def check_space(recipe: Recipe) -> Space:
         )
     if recipe.lora.members > 1:
         raise UserError(
-            f"lora.members={recipe.lora.members}: trials are compared epoch by epoch, which takes one training each",
-            fix="Tune with lora.members=1, and set it in the recipe that was found.",
+            f"lora.members={recipe.lora.members}: trials are compared epoch by epoch, so each trains one model",
+            fix="Tune with lora.members=1, then set lora.members in best.yaml.",
         )
     for key, values in recipe.search.items():
         if not key.startswith(SEARCHED) or key in KEPT:
             raise UserError(
-                f"search: {key} says what trials are judged by, or is no key, so it cannot be searched",
-                fix=f"Search keys that begin with {', '.join(SEARCHED)}; not {' or '.join(KEPT)}.",
+                f"search: {key} determines what trials are compared by, or is not a key, so it cannot be searched",
+                fix=f"Search keys that begin with {', '.join(SEARCHED)}, except {' and '.join(KEPT)}.",
             )
         for value in _examples(values):
             trial_recipe(recipe, {key: value})
@@ -65,14 +65,14 @@ def suggest(trial: Suggests, space: Space) -> dict[str, Any]:
 
 
 def trial_recipe(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
-    """The recipe with these values, which never reads the test split. Raises UserError where it is not valid."""
+    """The recipe with these values and without the test split. Raises UserError if it is not valid."""
     plain = recipe.model_copy(update={"search": None, "compare": None})
     changes = ["data.test=false", *(f"{key}={json.dumps(value)}" for key, value in values.items())]
     return parse_recipe(dump_recipe(plain), changes, where="search")
 
 
 def _examples(values: SearchRange | tuple[Any, ...]) -> tuple[Any, ...]:
-    """All choices; or the ends of a range, and where it is not of whole numbers one that is none."""
+    """All choices; or the ends of a range, and a number that is not whole unless the range is of whole numbers."""
     if not isinstance(values, SearchRange):
         return values
     ends = (values.low, values.high)
@@ -90,5 +90,5 @@ def _suggest_one(trial: Suggests, key: str, values: SearchRange | tuple[Any, ...
         return trial.suggest_float(key, values.low, values.high, log=values.log)
     if all(value is None or isinstance(value, bool | int | float | str) for value in values):
         return trial.suggest_categorical(key, list(values))
-    # Optuna's choices are scalars: lists, as of layer names, are named by their JSON
+    # Optuna's choices must be scalars: lists, such as layer names, are written as JSON
     return json.loads(trial.suggest_categorical(key, [json.dumps(value) for value in values]))

@@ -1,27 +1,29 @@
-"""Optuna's study in a SQLite file: what it has tried, what it proposes next, and what it makes of it.
+"""Optuna's study in a SQLite file: its trials, its proposals, and the importance of each key.
 
-The one module that knows Optuna.
+Except for `tuning.tune`, no other module uses Optuna.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from feathertune.errors import UserError
+from feathertune.folders.metrics import Metrics
+from feathertune.folders.search import Trial
+from feathertune.recipe.old_names import new_key
 from feathertune.training.reporter import Reporter
 
 if TYPE_CHECKING:
     import optuna
 
-STARTED_WITH = 5  # trials that none is stopped before: a median of fewer says little
-INTERRUPTED, WHY = "interrupted", "reason"
+UNPRUNED_TRIALS = 5  # pruning begins after these: a median of fewer is not reliable
+INTERRUPTED, REASON = "interrupted", "reason"
 _STUDY = "feathertune"
 
 
 def require_optuna() -> None:
-    """Raise a UserError where the extra `tune` is not installed."""
+    """Raise a UserError if the extra `tune` is not installed."""
     try:
         import optuna
     except ImportError:
@@ -30,11 +32,11 @@ def require_optuna() -> None:
 
 
 def open_study(path: Path, *, maximize: bool, seed: int) -> optuna.Study:
-    """The study in the file `path`, made where there is none.
+    """The study in the file `path`; the file is created if it does not exist.
 
-    Proposals come from TPE (Bergstra et al. 2011), seeded by `seed` and how many trials there are: a resumed study
-    does not propose its first points again. A trial is stopped at an epoch where its best one so far is worse than
-    the median of the finished trials at that epoch.
+    Proposals come from TPE (Bergstra et al. 2011), seeded by `seed` and the number of trials, so that a resumed study
+    does not repeat its first proposals. A trial is pruned at an epoch if its best epoch so far is worse than the median
+    of the finished trials at that epoch.
     """
     import optuna
 
@@ -42,93 +44,96 @@ def open_study(path: Path, *, maximize: bool, seed: int) -> optuna.Study:
         study_name=_STUDY,
         storage=f"sqlite:///{path}",
         direction="maximize" if maximize else "minimize",
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=STARTED_WITH),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=UNPRUNED_TRIALS),
         load_if_exists=True,
     )
     study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.trials))
     return study
 
 
-def give_up_interrupted(study: optuna.Study) -> list[tuple[int, bool]]:
-    """End the trials that a kill left open, and put what they tried first in the queue, unless that is its second time.
+def close_interrupted(study: optuna.Study) -> list[tuple[int, bool]]:
+    """Close the trials that were left running when the process ended, and queue their values to be tried once more.
 
-    What was killed twice with the same values, as for want of memory, would end every call. Returns the numbers of the
-    trials, and whether each is tried again.
+    Values that were interrupted twice are not queued: if they run out of memory, for example, no search could pass
+    them. Returns (number, whether it is tried again) for each trial.
     """
     import optuna
 
-    found = []
-    killed = [trial["params"] for trial in describe_trials(study) if trial["state"] == INTERRUPTED]
+    closed = []
+    killed = [trial.params for trial in describe_trials(study) if trial.state == INTERRUPTED]
     for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
         study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-        again = trial.params not in killed
-        if again and trial.params:
-            study.enqueue_trial(trial.params)
-        found.append((trial.number, again))
-    return found
+        params = _params(trial)
+        again = params not in killed
+        if again and params:
+            study.enqueue_trial(params)
+        closed.append((trial.number, again))
+    return closed
 
 
 def count_done(study: optuna.Study) -> int:
-    """Trials that came to an end of their own: finished, stopped early, or diverged."""
-    return sum(trial["state"] != INTERRUPTED for trial in describe_trials(study))
+    """The number of trials that were not interrupted: complete, pruned or failed."""
+    return sum(trial.state != INTERRUPTED for trial in describe_trials(study))
 
 
-def describe_trials(study: optuna.Study) -> list[dict[str, Any]]:
-    """JSON-ready: number, state, value, params, epochs (epoch -> value), seconds, reason.
-
-    `state` is complete, pruned, failed (it diverged) or interrupted; `reason` says why, where it is not complete.
-    `seconds` is the whole trial's, with loading and evaluating.
-    """
+def describe_trials(study: optuna.Study) -> list[Trial]:
+    """The trials that have begun, in order, without their run folders."""
     import optuna
 
-    found = []
+    trials = []
     for trial in study.get_trials(deepcopy=False):
         state = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}.get(trial.state.name)
-        if trial.state == optuna.trial.TrialState.FAIL and WHY not in trial.user_attrs:
+        if trial.state == optuna.trial.TrialState.FAIL and REASON not in trial.user_attrs:
             state = INTERRUPTED
         if state is None:  # waiting in the queue
             continue
-        found.append(
-            {
-                "number": trial.number,
-                "state": state,
-                "value": trial.value if state == "complete" else None,
-                "params": dict(trial.params),
-                "epochs": {str(epoch): value for epoch, value in sorted(trial.intermediate_values.items())},
-                "seconds": None if trial.duration is None else trial.duration.total_seconds(),
-                "reason": trial.user_attrs.get(WHY),
-            }
+        trials.append(
+            Trial(
+                number=trial.number,
+                state=state,
+                value=trial.value if state == "complete" else None,
+                params=_params(trial),
+                epochs={str(epoch): value for epoch, value in sorted(trial.intermediate_values.items())},
+                seconds=None if trial.duration is None else trial.duration.total_seconds(),
+                reason=trial.user_attrs.get(REASON),
+            )
         )
-    return found
+    return trials
 
 
 def importances(study: optuna.Study) -> dict[str, float]:
-    """Each key's share of what the value varies by among the complete trials, by fANOVA (Hutter et al. 2014).
+    """Key -> the share of the variation between complete trials that it explains, by fANOVA (Hutter et al. 2014).
 
-    Empty where there are too few trials to tell, or all came to the same.
+    Empty if fewer than two trials differ in value or in settings. Keys that some trials lack, because an earlier
+    version called them otherwise, are left out.
     """
     import optuna
 
     complete = study.get_trials(states=(optuna.trial.TrialState.COMPLETE,), deepcopy=False)
     if len({trial.value for trial in complete}) < 2 or not any(
-        len({str(trial.params[key]) for trial in complete}) > 1 for key in complete[0].params
+        len({str(trial.params.get(key)) for trial in complete}) > 1 for key in complete[0].params
     ):
         return {}
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
-    found = optuna.importance.get_param_importances(study, evaluator=evaluator)
-    return {key: float(share) for key, share in found.items()}
+    shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
+    return {key: float(share) for key, share in shares.items()}
 
 
-class StoppingReporter:
-    """Tells Optuna each epoch's value, and raises its TrialPruned where it says to stop; else passes on.
+def _params(trial: optuna.trial.FrozenTrial) -> dict[str, Any]:
+    """Key -> value. Studies of earlier versions have keys by their old names."""
+    return {new_key(key): value for key, value in trial.params.items()}
+
+
+class PruningReporter:
+    """Passes everything on, reports the metric of each epoch to Optuna, and raises TrialPruned to stop the trial.
 
     Attributes:
-        started: whether training has begun, so that an error is the trial's and not the whole search's.
+        started: whether training has begun: errors before that concern every trial, later ones only this trial.
     """
 
     def __init__(self, trial: optuna.Trial, metric: str, inner: Reporter) -> None:
         self._trial, self._metric, self._inner = trial, metric, inner
-        self._epochs = 0  # of all trainings of the run together: qat has two
+        self._epochs = 0  # of all trainings of the run together: QAT has two
         self.started = False
 
     def say(self, line: str) -> None:
@@ -144,13 +149,13 @@ class StoppingReporter:
         """Pass on."""
         self._inner.step(step, loss, examples_per_second)
 
-    def epoch(self, epoch: int, train_loss: float, validation: Mapping[str, Any], best: bool) -> None:
-        """Pass on, report, and stop the trial if it should be."""
+    def epoch(self, epoch: int, train_loss: float, validation: Metrics, best: bool) -> None:
+        """Pass on, report the metric, and stop the trial if it should be pruned."""
         import optuna
 
-        self._inner.epoch(epoch, train_loss, dict(validation), best)
+        self._inner.epoch(epoch, train_loss, validation, best)
         self._epochs += 1
-        value = validation[self._metric]
+        value = validation.value(self._metric)
         if value is None:
             raise UserError(f"{self._metric} is undefined on validation", where="training.best_metric")
         self._trial.report(value, self._epochs)

@@ -25,7 +25,7 @@ def markdown_table(headers: Iterable[str], rows: Iterable[Iterable[str]]) -> str
     return "\n".join([markdown_row(heads), rule, *map(markdown_row, rows)])
 
 
-def fenced(language: str, text: str) -> str:
+def fenced(text: str, language: str = "") -> str:
     """A fenced code block, its fence longer than any run of backticks in it."""
     fence = "```"
     while fence in text:

@@ -1,15 +1,14 @@
-"""What a comparison's pictures put where: each method at its cost, with an axis that can be read."""
+"""The figures of a comparison: each method at its cost, with an axis that can be read."""
 
 from itertools import pairwise
-from typing import Any
 
 import pytest
 from matplotlib.figure import Figure
 
+from feathertune.folders.comparison import Estimate, MethodResult
 from feathertune.report.figures.comparison import (
     cost_figure,
     costing,
-    size,
     steps_aside,
 )
 from feathertune.report.figures.svg import WIDTH
@@ -17,11 +16,16 @@ from feathertune.report.figures.svg import WIDTH
 MIB = 2**20
 
 
-def method(name: str, artefact: int, deployed: int | None, accuracy: float = 0.8) -> dict[str, Any]:
-    rates = {"accuracy": {"value": accuracy, "low": accuracy - 0.02, "high": accuracy + 0.02}}
-    return {
-        "method": name, "metrics": {"test": rates}, "artefact_bytes": artefact, "deployed_bytes": deployed,
-    }  # fmt: skip
+def method(name: str, artefact: int, deployed: int | None, accuracy: float = 0.8) -> MethodResult:
+    estimate = Estimate(value=accuracy, low=accuracy - 0.02, high=accuracy + 0.02)
+    return MethodResult(
+        method=name,
+        name=name,
+        seeds=(0,),
+        metrics={"test": {"accuracy": estimate}},
+        artefact_bytes=artefact,
+        deployed_bytes=deployed,
+    )
 
 
 ADAPTER = method("lora", 20_000, 87 * MIB + 20_000, 0.81)
@@ -30,7 +34,7 @@ INTEGERS = method("qat", 24 * MIB, 24 * MIB, 0.8)
 
 
 def places(figure: Figure) -> dict[str, tuple[float, float]]:
-    """Name -> the cost and the accuracy in percent at which a method's mark is."""
+    """Name -> the cost and the accuracy in percent at which a method is drawn."""
     lines = [line for line in figure.axes[0].lines if line.get_linestyle() == "None"]
     return {str(line.get_label()): (float(line.get_xdata()[0]), float(line.get_ydata()[0])) for line in lines}
 
@@ -38,16 +42,16 @@ def places(figure: Figure) -> dict[str, tuple[float, float]]:
 def test_an_adapter_is_as_large_as_what_has_to_be_shipped_with_it() -> None:
     figure = cost_figure([ADAPTER, WHOLE, INTEGERS], "test", "deployed_bytes")
     assert places(figure) == {
-        "lora": (87 * MIB + 20_000, 81.0),
-        "full": (87 * MIB, 82.0),
-        "qat": (24 * MIB, 80.0),
+        "LoRA": (87 * MIB + 20_000, 81.0),
+        "full fine-tuning": (87 * MIB, 82.0),
+        "LoRA + QAT": (24 * MIB, 80.0),
     }
-    assert figure.axes[0].get_xlabel() == "Size of all that has to be shipped, logarithmic"
+    assert figure.axes[0].get_xlabel() == "Deployed size (log scale)"
 
 
-def test_where_it_is_not_known_what_is_shipped_the_artefact_is_drawn() -> None:
+def test_the_artefact_is_drawn_if_the_deployed_size_is_not_known() -> None:
     old = method("old", 5 * MIB, None)
-    without = {key: value for key, value in old.items() if key != "deployed_bytes"} | {"method": "older"}
+    without = MethodResult(method="older", name="older", seeds=(0,), metrics=old.metrics, artefact_bytes=5 * MIB)
     unknown = method("unknown", 0, None)
     assert [spent for _, spent in costing([old, without, unknown, ADAPTER], "deployed_bytes")] == [
         5 * MIB,
@@ -67,7 +71,7 @@ def test_methods_of_almost_one_size_stand_side_by_side() -> None:
 
 
 @pytest.mark.parametrize("methods", [[ADAPTER], [WHOLE, ADAPTER], [WHOLE, INTEGERS], [method("one", 1, 1), WHOLE]])
-def test_the_axis_has_two_marks_or_more_and_holds_every_method(methods: list[dict[str, Any]]) -> None:
+def test_the_axis_has_at_least_two_ticks_and_holds_every_method(methods: list[MethodResult]) -> None:
     figure = cost_figure(methods, "test", "deployed_bytes")
     figure.canvas.draw()
     axes = figure.axes[0]
@@ -81,22 +85,11 @@ def test_the_axis_has_two_marks_or_more_and_holds_every_method(methods: list[dic
 
 
 @pytest.mark.parametrize("most", [0.5, 90, 900, 40_000])
-def test_what_is_written_at_the_marks_does_not_overlap(most: float) -> None:
-    seconds = [method(str(place), 1, 1) | {"train_seconds": most / 50**place} for place in range(4)]
+def test_the_labels_of_the_ticks_do_not_overlap(most: float) -> None:
+    seconds = [method(str(place), 1, 1).model_copy(update={"train_seconds": most / 50**place}) for place in range(4)]
     figure = cost_figure(seconds, "test", "train_seconds")
     figure.set_size_inches(WIDTH, 3.4)  # as on the page
     figure.canvas.draw()
     boxes = [label.get_window_extent() for label in figure.axes[0].get_xticklabels()]
     assert len(boxes) >= 2
     assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
-
-
-def test_bytes_are_written_as_people_say_them() -> None:
-    assert [size(count) for count in (88, 20_000, 2.6 * MIB, 1000 * MIB, 1023.5 * MIB, 2**30)] == [
-        "88 B",
-        "19.5 KiB",
-        "2.6 MiB",
-        "1000 MiB",
-        "1024 MiB",
-        "1 GiB",
-    ]

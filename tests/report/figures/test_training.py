@@ -5,12 +5,11 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from feathertune.report.facts import RunFacts
+from changed_runs import read_facts
 from feathertune.report.figures.canvas import drawable_name
 from feathertune.report.figures.training import confusion_figure, loss_figure, smooth
 from feathertune.report.history import History, Step
 from feathertune.report.pictures import run_pictures, write_figures
-from feathertune.system.files import read_json
 from made_up import made_up_run
 
 OF_A_RUN = {"accuracy", "loss", "metrics", "confusion", "roc", "precision-recall", "reliability"}
@@ -26,7 +25,7 @@ OF_A_RUN = {"accuracy", "loss", "metrics", "confusion", "roc", "precision-recall
 )
 def test_all_pictures_are_drawn(tmp_path: Path, epochs: int, names: list[str]) -> None:
     run = made_up_run(tmp_path, epochs=epochs, names=names)
-    paths = write_figures(run_pictures(RunFacts(run, read_json(run.summary))), run.figures)
+    paths = write_figures(run_pictures(read_facts(run.path)), run.figures)
     of_errors = {"rating"} if len(names) == 2 else set()  # and its texts are all of one length
     assert {path.stem for path in paths} == OF_A_RUN | of_errors
     for path in paths:
@@ -40,10 +39,10 @@ def test_what_a_run_does_not_have_is_not_drawn(tmp_path: Path) -> None:
     run = made_up_run(tmp_path, epochs=1)
     shutil.rmtree(tmp_path / "predictions")
     run.errors("validation").unlink()
-    pictures = run_pictures(RunFacts(run, read_json(run.summary)))
+    pictures = run_pictures(read_facts(run.path))
     assert list(pictures) == ["accuracy", "loss", "metrics", "confusion"]
     run.metrics.write_text("", encoding="utf-8")
-    assert list(run_pictures(RunFacts(run, read_json(run.summary)))) == ["accuracy", "confusion"]
+    assert list(run_pictures(read_facts(run.path))) == ["accuracy", "confusion"]
 
 
 def test_a_run_that_diverged_can_be_drawn() -> None:

@@ -1,8 +1,8 @@
-"""What all pictures share: paper size, type, grid and legend, the PNG file, names that the fonts can draw.
+"""What all figures share: size, type, grid and legend, the PNG file, names that the fonts can draw.
 
-The pictures are meant for a paper: 200 dpi, labelled axes, a legend beside the data and not on it. Each line has its
-own colour, its own dashes and its own marker, so that they read in grey. Matplotlib's objects are used directly, with
-the Agg canvas: no display and no pyplot.
+The figures are fit for print: 200 dpi, labelled axes, a legend that covers no data. Lines differ in dashes and markers
+too, and so can be told apart without colour. Matplotlib's objects are used directly, with the Agg canvas: no display
+and no pyplot.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from feathertune.system.files import atomic_path
 DPI = 200
 SIZE = (6.0, 3.8)  # inches
 MAX_NAME = 24
-# after Matplotlib's own DejaVu Sans; those that are installed lend the characters that it lacks
+# for characters that Matplotlib's own DejaVu Sans lacks; those that are installed are used
 MORE_FONTS = (
     "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans CJK KR", "Noto Sans SC", "Noto Sans JP", "Noto Sans KR",
     "Source Han Sans SC", "WenQuanYi Zen Hei", "PingFang SC", "Hiragino Sans", "Apple SD Gothic Neo",
@@ -36,7 +36,7 @@ MORE_FONTS = (
 
 @dataclass(frozen=True)
 class Picture:
-    """A drawn figure, the name of its file, and a caption in plain words."""
+    """A figure, the name of its file, and its caption."""
 
     name: str
     figure: Figure
@@ -44,14 +44,14 @@ class Picture:
 
 
 def canvas(size: tuple[float, float] = SIZE) -> tuple[Figure, Axes]:
-    """A figure of `size` inches and its one pair of axes."""
+    """A figure of `size` inches with a single pair of axes."""
     figure = Figure(figsize=size, dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     return figure, figure.add_subplot()
 
 
 def finish(figure: Figure, axes: Axes, *, legend: bool = True, columns: int = 3) -> Figure:
-    """The grid behind the data, and the legend above the axes, where it covers none."""
+    """Draw the grid behind the data, and the legend above the axes."""
     axes.grid(visible=True, color=HAIRLINE, linewidth=0.6)
     axes.set_axisbelow(True)
     for side in ("top", "right"):
@@ -62,7 +62,7 @@ def finish(figure: Figure, axes: Axes, *, legend: bool = True, columns: int = 3)
 
 
 def plain(figure: Figure) -> Figure:
-    """The figure, none of its texts a formula ('$' is a dollar), in fonts that have the characters."""
+    """Set all texts in fonts that have their characters, and none as a formula: '$' is a dollar sign."""
     for text in figure.findobj(Text):
         text.set_parse_math(False)
         text.set_fontfamily(list(families()))
@@ -79,7 +79,7 @@ def save_png(figure: Figure, path: Path) -> Path:
 
 
 def drawable_name(name: str, index: int) -> str:
-    """`name` on one line, shortened, with nothing that the fonts lack: 'class 3' where that leaves nothing of it."""
+    """`name` on one line, shortened, without characters that the fonts lack: 'class 3' if nothing remains."""
     line = " ".join(name.split())
     kept = "".join(character for character in line if _drawable(character)).strip()
     if kept != line:
@@ -88,13 +88,13 @@ def drawable_name(name: str, index: int) -> str:
 
 
 def _drawable(character: str) -> bool:
-    """Whether the fonts have it, and it acts on nothing, as marks of direction do."""
+    """Whether the fonts have the character, and it is no control character, such as a mark of direction."""
     return ord(character) in _characters() and not unicodedata.category(character).startswith("C")
 
 
 @cache
 def families() -> tuple[str, ...]:
-    """DejaVu Sans, which comes with Matplotlib, and those of MORE_FONTS that this machine has."""
+    """DejaVu Sans, which comes with Matplotlib, and those of MORE_FONTS that are installed."""
     installed = set(font_manager.get_font_names())
     return ("DejaVu Sans", *(name for name in MORE_FONTS if name in installed))
 

@@ -1,7 +1,7 @@
-"""The colours of the pictures: Okabe and Ito's, safe for the colour-blind, and greys.
+"""The colours of the figures: those of Okabe and Ito, which the colour-blind can tell apart, and greys.
 
-On a page each is a class (`fill-blue`, `stroke-blue`) to which the style sheet gives one value in the light and another
-in the dark; in a PNG file it is what stands here.
+PNG files have the values below. On a page, each colour is a class (`fill-blue`, `stroke-blue`), for which the style
+sheet has one value in light mode and one in dark mode.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The pictures of one split's answers: accuracy with intervals, ROC, precision and recall, reliability."""
+"""The figures of the predictions for one split: accuracy with intervals, ROC, precision-recall, reliability."""
 
 from __future__ import annotations
 
@@ -12,20 +12,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator
 from sklearn.metrics import precision_recall_curve, roc_curve
 
+from feathertune.folders.metrics import Metrics
 from feathertune.prediction.predictions import Predictions
 from feathertune.report.figures.canvas import canvas, drawable_name, finish
-from feathertune.report.figures.colours import (
-    AMBER,
-    BLUE,
-    GREEN,
-    GREY,
-    ORANGE,
-    PURPLE,
-)
+from feathertune.report.figures.colours import AMBER, BLUE, GREEN, GREY, ORANGE, PURPLE
 from feathertune.report.figures.svg import WIDTH
 from feathertune.stats.reliability import ReliabilityBin
 
-MAX_POINTS = 400  # of a curve: more cannot be seen
+MAX_POINTS = 400  # of a curve: the eye sees no more
 LINES: tuple[tuple[str, Any], ...] = (
     (BLUE, "-"),
     (ORANGE, (0, (5, 2))),
@@ -37,30 +31,30 @@ STAGES = {
     "majority": "majority class",
     "before": "before training",
     "float": "float32",
-    "ptq": "rounded",
+    "ptq": "PTQ",
     "after": "after training",
 }
 
 
 def _title(stage: str, stages: Collection[str]) -> str:
-    """The stage's name; a run that only rounds has `float` but no `ptq`, and its last stage is no training."""
-    return "rounded" if stage == "after" and "float" in stages and "ptq" not in stages else STAGES[stage]
+    """The stage's title. In a run with `float` but no `ptq`, the last stage is PTQ and not a training."""
+    return STAGES["ptq"] if stage == "after" and "float" in stages and "ptq" not in stages else STAGES[stage]
 
 
-def accuracy_figure(stages: Mapping[str, Mapping[str, Any]]) -> Figure:
-    """The accuracy at each stage, a dot with its 95% interval, on one line each; the majority class is a line.
+def accuracy_figure(stages: Mapping[str, Metrics]) -> Figure:
+    """The accuracy at each stage, a dot with its 95% interval; the majority class is a vertical line.
 
     Args:
-        stages: of `STAGES`, what is there: the metrics of one split.
+        stages: stage -> metrics of one split; the stages are some of `STAGES`.
     """
     shown = [stage for stage in STAGES if stage in stages and stage != "majority"]
     figure, axes = canvas((WIDTH, 0.75 + 0.3 * len(shown)))
     for place, stage in enumerate(reversed(shown)):
         colour = BLUE if stage == "after" else GREY
         metrics = stages[stage]
-        interval_bar(axes, place, metrics["accuracy"], metrics.get("intervals", {}).get("accuracy"), colour)
+        interval_bar(axes, place, metrics.accuracy, metrics.interval("accuracy"), colour)
     if "majority" in stages:
-        axes.axvline(100 * stages["majority"]["accuracy"], color=ORANGE, linewidth=1.2, linestyle=(0, (5, 2)), zorder=1)
+        axes.axvline(100 * stages["majority"].accuracy, color=ORANGE, linewidth=1.2, linestyle=(0, (5, 2)), zorder=1)
     axes.set_yticks(range(len(shown)), [_title(stage, stages) for stage in reversed(shown)])
     axes.set_ylim(-0.6, len(shown) - 0.4)
     axes.margins(x=0.12)
@@ -73,7 +67,7 @@ def accuracy_figure(stages: Mapping[str, Mapping[str, Any]]) -> Figure:
 def interval_bar(
     axes: Axes, place: float, value: float, interval: Sequence[float] | None, colour: str, marker: str = "o"
 ) -> None:
-    """A dot at `value` (a share, drawn in percent) at the height `place`, with its interval and its number."""
+    """A dot at `value` (a share, drawn in percent) at the height `place`, with its interval and the number."""
     if interval is not None:
         axes.plot([100 * end for end in interval], [place, place], color=colour, linewidth=2.2, solid_capstyle="butt")
     axes.plot([100 * value], [place], color=colour, marker=marker, markersize=6.5, zorder=3)
@@ -82,34 +76,36 @@ def interval_bar(
 
 
 def roc_figure(stages: Mapping[str, Predictions]) -> Figure:
-    """The share of negatives called positive against the share of positives found, for each stage or class."""
+    """The true positive rate against the false positive rate, for each stage or class."""
     figure, axes = canvas()
-    axes.plot([0, 100], [0, 100], color=GREY, linewidth=0.9, label="guessing")
+    axes.plot([0, 100], [0, 100], color=GREY, linewidth=0.9, label="chance")
     for curve in _curves(stages):
         false_positive_P, true_positive_P, _ = roc_curve(curve.positive_N, curve.score_N)
         _draw(axes, curve, false_positive_P, true_positive_P)
-    _square(axes, "Negatives called positive (%)", "Positives found (%)")
+    _square(axes, "False positive rate (%)", "True positive rate (%)")
     return finish(figure, axes)
 
 
 def precision_recall_figure(stages: Mapping[str, Predictions]) -> Figure:
-    """The share of positives found against the share of answers 'positive' that are right."""
+    """Precision against recall, for each stage or class."""
     figure, axes = canvas()
     for curve in _curves(stages):
-        # its first points, with a threshold that few examples reach, jump between 0 and 1
+        # the points of the highest thresholds, which few examples reach, jump between 0 and 1
         precision_P, recall_P, _ = precision_recall_curve(curve.positive_N, curve.score_N)
         _draw(axes, curve, recall_P, precision_P)
     _square(axes, "Recall (%)", "Precision (%)")
     return finish(figure, axes)
 
 
-def has_curves(answers: Predictions) -> bool:
-    """Whether some class has examples on both sides, so that there is something to draw."""
-    return any(0 < (answers.labels == index).sum() < len(answers) for index in range(len(answers.label_names)))
+def has_curves(predictions: Predictions) -> bool:
+    """Whether some class has positive and negative examples; without both, the curves are undefined."""
+    return any(
+        0 < (predictions.labels == index).sum() < len(predictions) for index in range(len(predictions.label_names))
+    )
 
 
 class _Curve(NamedTuple):
-    """What a curve is drawn from: for N examples whether each is positive and its score; and how."""
+    """A curve to draw: for each of N examples whether it is positive, and its score; colour and dashes."""
 
     label: str
     positive_N: npt.NDArray[np.bool_]
@@ -118,7 +114,7 @@ class _Curve(NamedTuple):
 
 
 def _curves(stages: Mapping[str, Predictions]) -> list[_Curve]:
-    """Of two classes the positive one at each stage; of more the most frequent, each against the rest, after."""
+    """Of two classes, the positive one at each stage; of more, the most frequent ones after, each against the rest."""
     after = stages["after"]
     if len(after.label_names) == 2:
         lines = {"before": (GREY, (0, (5, 2))), "float": (GREEN, (0, (1, 1.2))), "after": (BLUE, "-")}
@@ -141,14 +137,14 @@ def _curves(stages: Mapping[str, Predictions]) -> list[_Curve]:
 
 
 def _draw(axes: Axes, curve: _Curve, across_P: npt.NDArray[np.float64], up_P: npt.NDArray[np.float64]) -> None:
-    """A curve of P shares, in percent; of its points as many as can be seen."""
+    """Draw a curve of P points, given as shares, in percent."""
     kept = _few(len(across_P))
     colour, dashes = curve.line
     axes.plot(100 * across_P[kept], 100 * up_P[kept], color=colour, ls=dashes, lw=1.6, label=curve.label)
 
 
 def _few(count: int) -> npt.NDArray[np.int64]:
-    """Indices of at most MAX_POINTS of `count` points, the first and the last among them."""
+    """Indices of at most MAX_POINTS of `count` points, including the first and the last."""
     return np.unique(np.linspace(0, count - 1, min(count, MAX_POINTS)).round().astype(np.int64))
 
 
@@ -163,19 +159,21 @@ def _square(axes: Axes, across: str, up: str) -> None:
 
 
 def reliability_figure(bins: Sequence[ReliabilityBin], positive: str | None) -> Figure:
-    """What was claimed against what came true, with 95% intervals; a dot's area grows with its examples.
+    """Observed frequency against predicted probability, with 95% intervals; the area of a dot grows with its examples.
 
     Args:
-        positive: the class whose probability is claimed, where there are two; else it is the likeliest class's.
+        positive: of two classes, the one whose probability is drawn; None for more, whose highest one is drawn.
     """
     figure, axes = canvas()
-    axes.plot([0, 100], [0, 100], color=GREY, linewidth=0.9, label="as claimed")
+    axes.plot([0, 100], [0, 100], color=GREY, linewidth=0.9, label="perfect calibration")
     most = max(one.count for one in bins)
     claimed = np.array([100 * one.claimed for one in bins])
     observed = np.array([100 * one.observed for one in bins])
     axes.vlines(claimed, [100 * one.low for one in bins], [100 * one.high for one in bins], color=BLUE, linewidth=1.1)
-    axes.plot(claimed, observed, color=BLUE, linewidth=0.8, label="what came true, with 95% intervals")
+    axes.plot(claimed, observed, color=BLUE, linewidth=0.8, label="observed, with 95% intervals")
     axes.scatter(claimed, observed, s=[10 + 60 * one.count / most for one in bins], color=BLUE, zorder=3)
-    of = "the answer" if positive is None else drawable_name(positive, 1)
-    _square(axes, f"Probability given to {of} (%)", "Share that is so (%)")
+    if positive is None:
+        _square(axes, "Confidence (%)", "Accuracy (%)")
+    else:
+        _square(axes, f"Predicted probability of {drawable_name(positive, 1)} (%)", "Observed frequency (%)")
     return finish(figure, axes)

@@ -1,8 +1,8 @@
-"""A Matplotlib figure as an inline SVG picture that follows the page: its type, its light and its dark colours.
+"""A Matplotlib figure as inline SVG in the style of the page: in its type, and in its light or dark colours.
 
-What Matplotlib writes is rewritten so that a page with a strict Content-Security-Policy can hold it: no style
-attribute and no style element; texts stay texts, in the page's own type; each colour that `CLASSES` knows becomes a
-class, whose value the style sheet decides; identifiers get the picture's name, so that pictures do not share any.
+Matplotlib's SVG is rewritten for a page with a strict Content-Security-Policy: it has no style attribute and no style
+element; texts stay texts, in the page's type; each colour of `CLASSES` becomes a class, whose value the style sheet
+defines; identifiers begin with the name of the picture, so that no two pictures share one.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from feathertune.report.figures.colours import CLASSES
 
 WIDTH = 4.9  # inches: about 350 units, so that 10 pt is readable where the picture is as wide as a phone
 _SVG, _XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
-_DROPPED = {"font", "font-family", "font-style", "font-weight"}  # the page's own
+_DROPPED = {"font", "font-family", "font-style", "font-weight"}  # the page's are used
 
 
 def inline_svg(figure: Figure, name: str, description: str) -> Markup:
-    """The figure as an <svg> element, `description` for those who cannot see it.
+    """The figure as an <svg> element, at most WIDTH inches wide.
 
     Args:
+        figure: the figure.
         name: unique on the page; letters and hyphens.
-
-    It is drawn WIDTH inches wide, with the figure's own height where it is as wide as that already.
+        description: for readers who cannot see it.
     """
     width, height = figure.get_size_inches()
     if width > WIDTH:
@@ -37,7 +37,7 @@ def inline_svg(figure: Figure, name: str, description: str) -> Markup:
     unset = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
         plain(figure).savefig(buffer, format="svg", transparent=True, metadata=unset)
-    # a file that Matplotlib has just written, in which every text is escaped
+    # Matplotlib has just written it, and has escaped every text
     root = ElementTree.fromstring(buffer.getvalue())  # noqa: S314
     return Markup(_rewritten(root, name, description))  # noqa: S704 - an XML writer has escaped every text
 
@@ -72,7 +72,7 @@ def _references(root: ElementTree.Element) -> list[str]:
 
 
 def _attributes(attributes: dict[str, str], referenced: set[str], name: str) -> dict[str, str]:
-    """An element's attributes, its style taken apart into plain ones and classes."""
+    """The attributes of an element; those of its style become plain attributes and classes."""
     result: dict[str, str] = {}
     classes = []
     declared = [item.split(":", 1) for item in attributes.pop("style", "").split(";") if ":" in item]

@@ -1,7 +1,4 @@
-"""The pictures of training: losses, scores by epoch, and the confusion matrix.
-
-Sizes, type and colours are those of `canvas` and `colours`; what a run's files have is drawn by `pictures`.
-"""
+"""The figures of a training: losses, metrics by epoch, and the confusion matrix."""
 
 from __future__ import annotations
 
@@ -15,38 +12,26 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from feathertune.report.figures.canvas import (
-    DPI,
-    canvas,
-    drawable_name,
-    finish,
-)
-from feathertune.report.figures.colours import (
-    BLACK,
-    BLUE,
-    DARK_GREY,
-    GREEN,
-    GREY,
-    LIGHT_GREY,
-    ORANGE,
-)
+from feathertune.report.figures.canvas import DPI, canvas, drawable_name, finish
+from feathertune.report.figures.colours import BLACK, BLUE, DARK_GREY, GREEN, GREY, LIGHT_GREY, ORANGE
 from feathertune.report.history import Epoch, History, Step
+from feathertune.wording.metrics import TITLES
 
 SPLIT = "validation"
-# metric -> name in the legend, colour, dashes, marker
-STYLES: dict[str, tuple[str, str, Any, str]] = {
-    "accuracy": ("accuracy", BLACK, "-", "o"),
-    "precision": ("precision", BLUE, (0, (5, 2)), "^"),
-    "recall": ("recall", ORANGE, (0, (5, 1.5, 1, 1.5)), "s"),
-    "f1": ("F1", GREEN, (0, (1, 1.2)), "D"),
+# metric -> colour, dashes, marker
+STYLES: dict[str, tuple[str, Any, str]] = {
+    "accuracy": (BLACK, "-", "o"),
+    "precision": (BLUE, (0, (5, 2)), "^"),
+    "recall": (ORANGE, (0, (5, 1.5, 1, 1.5)), "s"),
+    "f1": (GREEN, (0, (1, 1.2)), "D"),
 }
 MAX_MARKERS = 20
-MIN_STEPS_TO_SMOOTH = 20  # below, each step has a marker and there is nothing to smooth
+MIN_STEPS_TO_SMOOTH = 20  # fewer steps have a marker each instead
 MAX_CLASSES_WITH_SHARES = 30
 
 
 def loss_figure(history: History) -> Figure:
-    """Train loss of each step (light) and smoothed, and of train and validation at the end of each epoch, in nats."""
+    """The loss in nats: of each step (light), smoothed, and on train and validation at the end of each epoch."""
     figure, axes = canvas()
     if history.steps:
         _draw_steps(axes, history.steps)
@@ -59,24 +44,27 @@ def loss_figure(history: History) -> Figure:
 
 
 def metrics_figure(epochs: Sequence[Epoch], best_epoch: int | None, majority_accuracy: float | None) -> Figure:
-    """Accuracy, precision, recall and F1 on validation by epoch, in percent; the best epoch and the baseline marked."""
+    """Accuracy, precision, recall and F1 on validation by epoch, in percent; best epoch and baseline are marked."""
     figure, axes = canvas()
-    for name, (label, colour, dashes, marker) in STYLES.items():
+    for name, (colour, dashes, marker) in STYLES.items():
         values = [getattr(epoch.validation, name) for epoch in epochs]
-        _draw_epochs(axes, epochs, values, label, colour, marker, dashes=dashes)
+        _draw_epochs(axes, epochs, values, TITLES[name], colour, marker, dashes=dashes)
     if best_epoch is not None:
         axes.axvline(best_epoch, color=GREY, linewidth=5, alpha=0.3, zorder=0, label=f"best epoch ({best_epoch})")
     if majority_accuracy is not None:
         label = f"majority class, accuracy {majority_accuracy:.1%}"
         axes.axhline(majority_accuracy, color=GREY, linewidth=0.9, label=label, zorder=1)
     axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g}")
-    axes.set_ylabel(f"Score on {SPLIT} (%)")
+    axes.set_ylabel(f"Metric on {SPLIT} (%)")
     axes.set_ylim(top=min(axes.get_ylim()[1], 1.02))
     return _by_epoch(figure, axes, epochs[0].epoch, epochs[-1].epoch)
 
 
 def confusion_figure(matrix: Sequence[Sequence[int]], label_names: Sequence[str]) -> Figure:
-    """Counts and shares of the true class; [C, C], rows true, columns predicted. It grows with the classes."""
+    """The counts of a [C, C] matrix, rows true and columns predicted, and their shares of the true class.
+
+    The figure grows with the number of classes.
+    """
     counts_CC = np.asarray(matrix, dtype=np.int64)
     count = len(label_names)
     many = count > MAX_CLASSES_WITH_SHARES
@@ -100,7 +88,7 @@ def confusion_figure(matrix: Sequence[Sequence[int]], label_names: Sequence[str]
 
 
 def smooth(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """[S] -> [S]: a centred mean over about a twentieth of the values, cut off at the ends; NaN is left out."""
+    """[S] -> [S]: a centred moving average over about a twentieth of the values, fewer at the ends; NaN is left out."""
     half = max(1, len(values) // 40)
     known = np.isfinite(values)
     sums = np.r_[0.0, np.cumsum(np.where(known, values, 0.0))]
@@ -114,7 +102,7 @@ def smooth(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 def _draw_steps(axes: Axes, steps: Sequence[Step]) -> None:
     at = np.array([step.epoch for step in steps])
     losses = np.array([step.loss for step in steps])
-    losses[~np.isfinite(losses)] = np.nan  # a run that diverged: a gap says so
+    losses[~np.isfinite(losses)] = np.nan  # a gap, for a run that diverged
     marker = "." if len(steps) < MIN_STEPS_TO_SMOOTH else ""  # a line through one point is invisible
     axes.plot(at, losses, color=LIGHT_GREY, linewidth=0.7, marker=marker, label="train, each step", zorder=1)
     if len(steps) >= MIN_STEPS_TO_SMOOTH:
@@ -160,7 +148,7 @@ def _by_epoch(figure: Figure, axes: Axes, first_epoch: float, last_epoch: float)
 
 
 def _square_canvas(side: float) -> tuple[Figure, Axes, Axes]:
-    """Axes of `side` x `side` inches and a colour bar beside them; `_save` makes room for whatever is around them."""
+    """Axes of `side` x `side` inches and a colour bar next to them; `save_png` makes room for the labels."""
     figure = Figure(figsize=(side + 0.4, side), dpi=DPI)
     FigureCanvasAgg(figure)
     axes = figure.add_axes((0, 0, side / (side + 0.4), 1))
@@ -168,13 +156,13 @@ def _square_canvas(side: float) -> tuple[Figure, Axes, Axes]:
 
 
 def _readable_on(colour: tuple[float, float, float, float]) -> str:
-    """Black or white, whichever has the greater contrast with `colour` (WCAG 2: equal at a luminance of 0.179)."""
+    """Black or white: the one with more contrast to `colour` (WCAG 2: equal at a luminance of 0.179)."""
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour[:3]]
     return "black" if np.dot(linear, (0.2126, 0.7152, 0.0722)) > 0.179 else "white"
 
 
 def _name_classes(axes: Axes, label_names: Sequence[str], font_size: float, title_size: float) -> None:
-    """Class names on both axes of a confusion matrix; '$' is a dollar and not a formula."""
+    """Class names on both axes of a confusion matrix."""
     names = [drawable_name(name, index) for index, name in enumerate(label_names)]
     places = range(len(names))
     style: dict[str, Any] = {"fontsize": font_size}
@@ -187,7 +175,7 @@ def _name_classes(axes: Axes, label_names: Sequence[str], font_size: float, titl
 
 
 def _percent(share: float) -> str:
-    """A share as a percentage that never rounds to a false 0% or 100%."""
+    """A share in percent that is never rounded to 0% or 100%."""
     if 0 < share < 0.005:
         return "<1%"
     return ">99%" if 0.995 <= share < 1 else f"{share:.0%}"

@@ -1,4 +1,4 @@
-"""How a run is used: PEFT's way only where it gives the very model that was evaluated, and then by its decision."""
+"""How a run is used: with PEFT only if that loads the evaluated model, and then by its decision rule."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from changed_runs import baseline_facts, change, facts_of, nothing_trained
+from changed_runs import baseline_facts, change, facts_of, ptq_facts, read_facts
 from feathertune.folders.run import RunFolder
 from feathertune.prediction.files import read_predictions
 from feathertune.recipe.files import parse_recipe
-from feathertune.report import use
+from feathertune.report import usage
 from feathertune.report.facts import RunFacts
 from feathertune.report.provenance import Provenance
 from feathertune.report.writing import write_report
@@ -27,11 +27,11 @@ def written(facts: RunFacts) -> tuple[str, str]:
 
 
 def test_integers_have_no_peft_snippet_and_no_library(tmp_path: Path) -> None:
-    facts = nothing_trained(tmp_path)
+    facts = ptq_facts(tmp_path)
     for text in written(facts):
         assert "PeftModel" not in text
         assert "library_name" not in text
-        assert "integers in the folder quantized" in text
+        assert "integer model in the folder quantized" in text
         assert "--to onnx" in text
 
 
@@ -52,7 +52,7 @@ def test_a_baseline_exports_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")  # PEFT's
-def test_the_snippet_answers_as_was_evaluated(
+def test_the_snippet_predicts_what_was_evaluated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     base = save_tiny_base(tmp_path / "base")
@@ -68,21 +68,21 @@ def test_the_snippet_answers_as_was_evaluated(
     run = RunFolder(tmp_path / "run")
     stored = read_predictions(run.predictions("after", "validation"), "validation")
     halfway = stored.probabilities_NC[:, 1].argsort()[len(stored) // 2]
-    threshold = float(stored.probabilities_NC[halfway, 1]) - 1e-5  # with answers of both kinds
-    change(run.calibration, {"threshold": threshold})
-    monkeypatch.setattr(use, "of_base", lambda base: Provenance(str(tmp_path / "base"), None))
-    snippet = use.peft_python(RunFacts(run, {"label_names": ["no", "yes"]}), str(run.path))
+    threshold = float(stored.probabilities_NC[halfway, 1]) - 1e-5  # with predictions of both classes
+    change(run.calibration, {"temperature": 1.0, "threshold": threshold})
+    monkeypatch.setattr(usage, "of_base", lambda base: Provenance(str(tmp_path / "base"), None))
+    snippet = usage.peft_python(read_facts(run.path), str(run.path))
     assert snippet is not None
     texts = list(stored.texts)[:12]
     for text in texts:
-        exec(snippet.replace('"a text of yours"', repr(text)), {})  # noqa: S102 - our own
+        exec(snippet.replace('"your text"', repr(text)), {})  # noqa: S102 - our own
     wanted = ["yes" if stored.probabilities_NC[i, 1] >= threshold else "no" for i in range(len(texts))]
     assert capsys.readouterr().out.split() == wanted
     assert set(wanted) == {"no", "yes"}
 
 
-def test_of_three_classes_the_snippet_takes_the_likeliest(tmp_path: Path) -> None:
-    snippet = use.peft_python(facts_of(tmp_path, names=["a", "b", "c"]), "my-run")
+def test_of_three_classes_the_snippet_takes_the_most_likely(tmp_path: Path) -> None:
+    snippet = usage.peft_python(facts_of(tmp_path, names=["a", "b", "c"]), "my-run")
     assert snippet is not None
     assert snippet.endswith("print(['a', 'b', 'c'][probabilities.index(max(probabilities))])")
 
@@ -100,4 +100,4 @@ def test_a_run_made_in_python_has_no_command_line(tmp_path: Path, command: str |
 def test_a_trial_is_called_one(tmp_path: Path) -> None:
     facts = facts_of(tmp_path)
     change(facts.run.environment, {"command": "trial 3 of feathertune tune"})
-    assert use.made_by(facts) == (None, "Made as trial 3 of feathertune tune, from the recipe below.")
+    assert usage.origin(facts) == (None, "Made as trial 3 of feathertune tune, from the recipe below.")

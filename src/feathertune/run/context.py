@@ -1,0 +1,67 @@
+"""What the steps of one call to `train` share."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from feathertune.folders.run import RunFolder
+from feathertune.model.peft_files import TENSORS
+from feathertune.run.prepare import PreparedRun
+from feathertune.system.files import sha256
+from feathertune.system.machine import default_device
+from feathertune.training.reporter import Reporter
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """Where a run writes, who it reports progress to, and the processes that it runs in.
+
+    Attributes:
+        run: the run folder.
+        accelerator: accelerate's `Accelerator`.
+        reporter: receives the progress.
+        resume: whether to continue from a checkpoint.
+    """
+
+    run: RunFolder
+    accelerator: Any
+    reporter: Reporter
+    resume: bool
+
+    @property
+    def writes(self) -> bool:
+        """Whether this is the process that writes files."""
+        return bool(self.accelerator.is_main_process)
+
+    def fingerprint(self, prepared: PreparedRun) -> str:
+        """What a checkpoint must have in common with the run that resumes it."""
+        return fingerprint(prepared, self.accelerator.num_processes)
+
+
+def fingerprint(prepared: PreparedRun, num_processes: int) -> str:
+    """A hash of everything that determines the trained weights: recipe, base, data, precision, processes, start."""
+    # Without defaults, so that a key that a later version adds changes nothing.
+    recipe = prepared.recipe.model_dump_json(exclude_defaults=True)
+    origin = json.dumps(prepared.dataset.origin, sort_keys=True, default=str)
+    parts = [recipe, json.dumps(prepared.base_checksums, sort_keys=True), origin]
+    parts += [str(num_processes), prepared.precision.precision]
+    if prepared.start is not None:  # it may have been trained again, in the same folder
+        parts.append(sha256(prepared.start.adapter / TENSORS))
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def open_accelerator() -> Any:
+    """The accelerator of this process, on the device that all other commands use."""
+    from accelerate import Accelerator
+    from accelerate.utils import GradientAccumulationPlugin
+
+    # The loop accumulates gradients itself, whatever `accelerate config` says. The device is set because accelerate
+    # would choose Apple's GPU, which has no float64 and is not tested.
+    return Accelerator(
+        cpu=default_device().type == "cpu",
+        mixed_precision="no",
+        gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1),
+    )
