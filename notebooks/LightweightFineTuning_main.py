@@ -14,15 +14,15 @@
 # %% [markdown]
 # # Lightweight fine-tuning, from data to a quantized model
 #
-# *Is this a well-formed question?* A small pre-trained transformer learns to tell, with LoRA, on the machine at hand.
-# The story goes from the data to an integer model that answers: data, statistics, tokenizing, model, evaluation before,
-# LoRA, training, evaluation after, inference, quantization-aware training, the converted model, inference with it,
-# pictures. Every number below is measured by the cell above it.
+# *Is this a well-formed question?* We teach a small pre-trained transformer to classify questions, with LoRA, on an
+# ordinary machine. The steps: data, statistics, tokenization, model, evaluation before training, LoRA, training,
+# evaluation after training, inference, quantization-aware training (QAT), the converted model, inference with it,
+# figures. Every number below is measured by the cell above it.
 #
-# **One switch decides what is trained.** With `ON_THE_HUB = False` it is MiniLM (22 million parameters, by pip) on the
-# 1,980 queries that come with Feathertune: a few minutes on two cores, no network. With `True` it is GPT-2 (124
-# million) on Google's 25,100 queries, both fetched from the Hugging Face Hub, for ten epochs: take a GPU, or a long
-# while. What was executed here, and what the tests execute, is `False`.
+# **One switch selects the model and the data.** `ON_THE_HUB = False` trains MiniLM (22 million parameters, installed by
+# pip) on the 1,980 queries that come with Feathertune: a few minutes on two cores, no network. `True` trains GPT-2 (124
+# million parameters) on Google's 25,100 queries, both downloaded from the Hugging Face Hub, for ten epochs: use a GPU,
+# or be patient. This notebook was executed with `False`, as it is by the tests.
 
 # %%
 ON_THE_HUB = False
@@ -44,8 +44,8 @@ recipe = feathertune.load_recipe(NAME)
 # %% [markdown]
 # ## 1 Data
 #
-# A recipe names the data, its columns, and the rule that makes a label of the raters' mean: above 0.5 is well-formed.
-# Reading is strict: a bad row is an error that names its line; duplicates and texts that are in two splits are counted.
+# A recipe names the data, its columns, and the rule that turns the mean rating into a label: above 0.5 is well-formed.
+# A bad row is an error that names its line. Duplicates and texts that occur in two splits are counted.
 
 # %%
 print(show.data(NAME))
@@ -53,8 +53,8 @@ print(show.data(NAME))
 # %% [markdown]
 # ## 2 Statistics
 #
-# How were the texts rated? Google's were rated by five people each: where these disagree, no model can be right every
-# time. The sample's were written by hand, well-formed or not, so its ratings are 0 or 1.
+# How were the texts rated? Five people rated each of Google's queries; where they disagree, no model can always be
+# right. The queries of the sample were written as well-formed or ill-formed, so their ratings are 0 or 1.
 
 # %%
 description = feathertune.inspect_data(NAME)
@@ -63,20 +63,20 @@ histogram = description["splits"]["train"]["ratings"]["histogram"]
 figure = Figure(figsize=(5.5, 2.6), layout="constrained")
 axes = figure.add_subplot()
 axes.bar([float(rating) for rating in histogram], list(histogram.values()), width=0.06, color="#0072B2")
-axes.set_xlabel("Mean rating (1: all say well-formed)")
+axes.set_xlabel("Mean rating (1: all raters say well-formed)")
 axes.set_ylabel("Texts in train")
 figure
 
 # %%
-for split, told in description["splits"].items():
-    labels = ", ".join(f"{count:,} {label}" for label, count in told["labels"].items())
-    print(f"{split}: {told['count']:,} texts, {labels}; median {told['tokens']['median']:.0f} tokens")
+for name, split in description["splits"].items():
+    labels = ", ".join(f"{count:,} {label}" for label, count in split["labels"].items())
+    print(f"{name}: {split['count']:,} texts, {labels}; median {split['tokens']['median']:.0f} tokens")
 
 # %% [markdown]
 # ## 3 Tokenizing
 #
-# The model reads pieces of words. Texts are not padded to the longest of their batch: they are laid end to end, and
-# attention alone knows where one ends.
+# The model reads tokens, which are words or pieces of words. Texts are not padded to the longest one of their batch:
+# they are concatenated, and attention does not cross from one text to the next.
 
 # %%
 QUESTIONS = ["How do magnets work?", "how magnets does work", "what is the capital of france?", "capital france what"]
@@ -85,7 +85,7 @@ print(show.tokens(recipe.model.source, QUESTIONS))
 # %% [markdown]
 # ## 4 Model
 #
-# The base with a new classification head. Layers that LoRA adapts are marked.
+# The base model with a new classification head. The layers that LoRA adapts are marked.
 
 # %%
 print(show.model(NAME))
@@ -93,7 +93,8 @@ print(show.model(NAME))
 # %% [markdown]
 # ## 5 Evaluation before training
 #
-# The head is untrained, so this is close to guessing. It is measured all the same: without it, 'after' says little.
+# The head is untrained, so the predictions are close to chance. Without this baseline, results after training mean
+# little.
 
 # %%
 print(show.metrics(feathertune.evaluate_untrained(recipe)))
@@ -101,8 +102,8 @@ print(show.metrics(feathertune.evaluate_untrained(recipe)))
 # %% [markdown]
 # ## 6 LoRA
 #
-# The base's weights $W$ stay as they are. Beside each adapted one, two thin matrices are trained:
-# $W x + \frac{\alpha}{r} B A x$. The parameter line above says how few numbers that is.
+# The weights $W$ of the base are frozen. For each adapted one, two thin matrices $A$ and $B$ are trained:
+# $W x + \frac{\alpha}{r} B A x$. The last line of the model above shows how few parameters these have.
 
 # %%
 lora = recipe.lora
@@ -111,8 +112,8 @@ print(f"rank {lora.rank}, alpha {lora.alpha:g}, dropout {lora.dropout:g}, on {lo
 # %% [markdown]
 # ## 7 Training
 #
-# One call evaluates, trains, evaluates again, and writes everything to a run folder. `resume=True` goes on with a run
-# that was stopped, and leaves a finished one as it is, so that this cell can be run twice.
+# One call evaluates, trains, evaluates again, and writes everything to a run folder. `resume=True` continues a run that
+# was stopped and leaves a finished one as it is, so this cell can be executed twice.
 
 # %%
 summary = feathertune.train(recipe, RUNS / "lora", resume=True)
@@ -129,8 +130,8 @@ pictures["metrics"]
 # %% [markdown]
 # ## 8 Evaluation after training
 #
-# Before, after, and the majority class that any model must beat, with 95% intervals. The last line says whether the
-# improvement is shown, and it says so too where it is not.
+# The metrics before and after training with 95% intervals, next to the majority class, which any model should beat. The
+# last line states whether the gain is statistically clear.
 
 # %%
 print(show.summary(summary))
@@ -148,9 +149,9 @@ print(show.predictions(predictor.predict(QUESTIONS)))
 # %% [markdown]
 # ## 10 Quantization-aware training
 #
-# Two more epochs from the LoRA run, with the rounding of int8 weights and int8 activations in view: on the merged
-# weight $W + \frac{\alpha}{r} B A$, so that merging changes nothing. What is evaluated afterwards are the integers
-# themselves.
+# Two more epochs from the LoRA run, with fake quantization of weights and activations to int8. It quantizes the merged
+# weight $W + \frac{\alpha}{r} B A$, so that merging changes nothing. The evaluation afterwards uses the integer model
+# itself.
 
 # %%
 quantized = feathertune.load_recipe(
@@ -162,8 +163,9 @@ print(show.summary(summary_int8))
 # %% [markdown]
 # ## 11 The converted model
 #
-# The integers and their scales are a folder of their own. An export carries the same integers, and is kept only if it
-# answers the whole validation split as the run did. (ONNX needs `pip install 'feathertune[onnx]'`.)
+# The integers and their scales are in a folder of their own. An export has the same integers, and is kept only if its
+# predictions for the whole validation split agree with those of the run. (ONNX needs
+# `pip install 'feathertune[onnx]'`.)
 
 # %%
 EXPORTED = RUNS / "onnx"
@@ -178,7 +180,7 @@ for folder in (RUNS / "lora" / "adapter", RUNS / "int8" / "quantized", EXPORTED)
     print(f"{folder.relative_to(RUNS)}: {size / 2**20:.1f} MiB")
 
 # %% [markdown]
-# The adapter is the smallest, but it needs its base beside it; the other two are whole.
+# The adapter is the smallest, but it needs its base model; the other two are complete models.
 
 # %% [markdown]
 # ## 12 Inference with it
@@ -189,8 +191,8 @@ print(show.predictions(feathertune.Predictor(EXPORTED).predict(QUESTIONS)))
 # %% [markdown]
 # ## 13 Pictures
 #
-# The accuracy at every stage, the ROC curve, and whether the probabilities can be trusted. `report.html` in each run
-# folder has all of them, with what they mean.
+# The accuracy at every stage, the ROC curve, and the calibration of the probabilities. `report.html` in each run folder
+# has all figures, with captions.
 
 # %%
 pictures = show.pictures(RUNS / "int8")
@@ -203,4 +205,4 @@ pictures["roc"]
 pictures["reliability"]
 
 # %%
-print(f"the reports: {RUNS / 'lora' / 'report.html'}, {RUNS / 'int8' / 'report.html'}")
+print(f"reports: {RUNS / 'lora' / 'report.html'}, {RUNS / 'int8' / 'report.html'}")

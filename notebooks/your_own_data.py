@@ -14,8 +14,8 @@
 # %% [markdown]
 # # Your own data
 #
-# A file with a column of texts and a column of labels is all that is needed. Here it is made on the spot: put your own
-# path in its place.
+# All you need is a file with a column of texts and a column of labels. This notebook makes one up; use your own path
+# instead.
 
 # %%
 import csv
@@ -55,8 +55,8 @@ with (DATA / "train.csv").open("w", newline="") as file:
 # %% [markdown]
 # ## Look first
 #
-# Counts, lengths, labels, duplicates, and texts that leak from one split to another. There is no validation file, so a
-# tenth of train is set aside for it.
+# Counts, lengths, labels, duplicates, and texts that leak from one split into another. There is no validation file, so
+# a tenth of the training data is set aside for validation.
 
 # %%
 print(show.data(str(DATA)))
@@ -64,8 +64,8 @@ print(show.data(str(DATA)))
 # %% [markdown]
 # ## Train
 #
-# Any recipe will do; three changes point it to the data. Then the answer: is it better than before, and than always
-# saying the same?
+# Any recipe will do; three overrides point it to your data. The table shows whether the model is better than before,
+# and better than always predicting the majority class.
 
 # %%
 recipe = feathertune.load_recipe(
@@ -75,8 +75,8 @@ summary = feathertune.train(recipe, "runs/notebook/mine", resume=True)
 print(show.summary(summary))
 
 # %% [markdown]
-# With so few examples the intervals are wide: on other texts it may do far worse than here. More labelled texts in a
-# `validation.csv` are the cure.
+# With so few examples, the intervals are wide, and the model may do far worse on other texts. More labelled texts in a
+# `validation.csv` would help.
 #
 # ## Use it
 
@@ -85,4 +85,4 @@ predictor = feathertune.Predictor("runs/notebook/mine")
 print(show.predictions(predictor.predict(["My new lamp is wonderful!", "The lamp never worked."])))
 
 # %% [markdown]
-# Everything that was measured is in `runs/notebook/mine`: open its `report.html`, read its `README.md`.
+# All results are in `runs/notebook/mine`: open its `report.html` or read its `README.md`.

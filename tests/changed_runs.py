@@ -56,7 +56,7 @@ def quantized_facts(folder: Path, *overrides: str, training: dict[str, Any] | No
 def ptq_facts(folder: Path, **summary: Any) -> RunFacts:
     """A run that quantizes another one without further training."""
     numbers = {"epochs": 0, "best_epoch": 0, "train_seconds": 0.0, "train_examples_per_second": None}
-    return quantized_facts(folder, "quantize.training=ptq", **numbers, **summary)
+    return quantized_facts(folder, "quantize.training=ptq", ptq=None, **numbers, **summary)
 
 
 def baseline_facts(folder: Path) -> RunFacts:

@@ -1,4 +1,4 @@
-"""Run folders, comparisons and searches with made-up numbers, as their files would be, without a model."""
+"""The folders of runs, comparisons and searches with made-up numbers, without a model."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from feathertune.recipe.files import dump_recipe, parse_recipe
 from feathertune.stats.paired import PairedDifference
 
 NAMES = ("NEGATIVE", "POSITIVE")
-BETTER = {"validation": 0.01, "test": 0.0}  # split of a comparison -> how much better everything is than on test
-# what a text may hold: markup, long words, other directions, pictures, quotes, formulas, a book
+BETTER = {"validation": 0.01, "test": 0.0}  # split of a comparison -> how much better its metrics are than on test
+# what a text may contain: markup, long words, other directions, pictures, quotes, formulas, a book
 HOSTILE = (
     "<script>document.title='hacked'</script>",
     '"><img src=x onerror="alert(1)">',
@@ -48,22 +48,22 @@ def made_up_run(
     skill: float = 2.0,
     quantized: bool = False,
 ) -> RunFolder:
-    """A finished run folder. `skill` is how far the right class's logit lies above the others, after training."""
+    """A finished run folder. `skill` is how much higher the correct class's logit is than the others after training."""
     run = RunFolder(path)
     path.mkdir(parents=True, exist_ok=True)
     stages = ["before", *(["float", "ptq"] if quantized else []), "after"]
-    answers = {
-        stage: _answers(names, texts, count, split, 0.0 if stage == "before" else skill, seed)
+    predictions = {
+        stage: _predictions(names, texts, count, split, 0.0 if stage == "before" else skill, seed)
         for seed, stage in enumerate(stages)
     }
-    metrics = {stage: compute_metrics(said, intervals=True).to_json() for stage, said in answers.items()}
-    for stage, said in answers.items():
-        write_predictions(run.predictions(stage, split), said)  # type: ignore[arg-type]
+    metrics = {stage: compute_metrics(one, intervals=True).to_json() for stage, one in predictions.items()}
+    for stage, one in predictions.items():
+        write_predictions(run.predictions(stage, split), one)  # type: ignore[arg-type]
         _write(run.evaluation(stage, split), metrics[stage])  # type: ignore[arg-type]
-    _write(run.errors(split), analyze_errors(answers["after"]).to_json())
+    _write(run.errors(split), analyze_errors(predictions["after"]).to_json())
     _write_inputs(run, names, texts, count, epochs, method, split)
     run.metrics.write_text("".join(json.dumps(line) + "\n" for line in _events(epochs)), encoding="utf-8")
-    majority = majority_metrics(answers["after"].labels, answers["after"]).to_json()
+    majority = majority_metrics(predictions["after"].labels, predictions["after"]).to_json()
     summary: dict[str, Any] = {
         "method": method,
         "model": "gpt2",
@@ -80,7 +80,7 @@ def made_up_run(
         "peak_memory_mib": 700.5,
         "finished": "2026-11-25T07:04:10+00:00",
         "majority": {split: majority},
-        **{stage: {split: found} for stage, found in metrics.items()},
+        **{stage: {split: one} for stage, one in metrics.items()},
     }
     if quantized:
         size = {"weights": "int8", "weights_bytes": 20_000_000, "float32_bytes": 80_000_000}
@@ -91,7 +91,7 @@ def made_up_run(
 
 
 def made_up_comparison(folder: Path, names: Sequence[str] = ("LoRA", "full fine-tuning", "the majority class")) -> Path:
-    """A comparison folder: the first two methods are not shown to differ, the third is worse.
+    """A comparison folder: the first two methods do not differ significantly, the third is worse.
 
     On validation everything is a point better than on test. The first method's artefact is an adapter, the smallest,
     and the most bytes with its base; the others' artefacts are all that they need.
@@ -139,7 +139,7 @@ def made_up_comparison(folder: Path, names: Sequence[str] = ("LoRA", "full fine-
 
 
 def made_up_search(folder: Path, trials: int = 40, name: str = "training.learning_rate") -> Path:
-    """A search folder: `trials` finished ones, one that was pruned and one that failed."""
+    """A search folder: `trials` complete trials, one that was pruned and one that failed."""
     rng = np.random.default_rng(0)
     made = []
     for number in range(trials):
@@ -158,7 +158,7 @@ def made_up_search(folder: Path, trials: int = 40, name: str = "training.learnin
     return folder
 
 
-def _answers(
+def _predictions(
     names: Sequence[str], texts: Sequence[str], count: int, split: str, skill: float, seed: int
 ) -> Predictions:
     rng = np.random.default_rng(seed)
@@ -170,7 +170,7 @@ def _answers(
         writer.add(texts[index % len(texts)])
     stored = StoredTexts(writer.finish())
     ratings = None
-    if len(names) == 2:  # five raters, of whom three or more say yes where the label is positive
+    if len(names) == 2:  # of five raters, three or more say yes if the label is positive
         ratings = (np.arange(count) // 2 % 3 + 3 * labels) / 5
     return Predictions(split, tuple(names), np.arange(1, count + 1), stored, labels, ratings, logits)
 
@@ -178,7 +178,7 @@ def _answers(
 def _write_inputs(
     run: RunFolder, names: Sequence[str], texts: Sequence[str], count: int, epochs: int, method: str, split: str
 ) -> None:
-    """What a run knows before it starts."""
+    """The files that a run writes before it trains."""
     recipe = {
         "model": {"source": "gpt2"},
         "data": {"source": "my-data", "label": {"column": "label", "names": list(names)}},
@@ -245,22 +245,22 @@ def _events(epochs: int) -> list[dict[str, Any]]:
         scores = dict.fromkeys(("accuracy", "precision", "recall", "f1", "roc_auc"), rate) | {"loss": 1 - rate}
         steps = range(4 * epoch - 3, 4 * epoch + 1) if epoch else ()
         lines += [{"event": "step", "step": step, "epoch": step / 4, "loss": 1 / step} for step in steps]
-        told = {"epoch": epoch, "step": 4 * epoch, "train_loss": 1.1 - rate if epoch else None, "seconds": 1.0}
-        lines.append({"event": "epoch", "validation": scores, **told})
+        numbers = {"epoch": epoch, "step": 4 * epoch, "train_loss": 1.1 - rate if epoch else None, "seconds": 1.0}
+        lines.append({"event": "epoch", "validation": scores, **numbers})
     return lines
 
 
 def _made_up_rates(place: int, better: float) -> dict[str, dict[str, float]]:
     accuracy = 0.8 - 0.01 * place - 0.2 * (place > 1) + better
-    found = {"value": accuracy, "low": accuracy - 0.02, "high": accuracy + 0.02}
-    return dict.fromkeys(("accuracy", "precision", "recall", "f1", "roc_auc", "ece"), found)
+    estimate = {"value": accuracy, "low": accuracy - 0.02, "high": accuracy + 0.02}
+    return dict.fromkeys(("accuracy", "precision", "recall", "f1", "roc_auc", "ece"), estimate)
 
 
 def _pair(
     first: int, second: int, difference: float, p_value: float, names: Sequence[str], split: str, metric: str
 ) -> dict[str, Any]:
     low, high = difference - 0.02, difference + 0.02
-    found = PairedDifference(metric, difference, low, high, p_value, mcnemar=(), seeds=(3, 3))
+    pair = PairedDifference(metric, difference, low, high, p_value, mcnemar=(), seeds=(3, 3))
     return {
         "first": f"method{first}",
         "second": f"method{second}",
@@ -271,7 +271,7 @@ def _pair(
         "high": high,
         "p_value": p_value,
         "p_adjusted": p_value,
-        "sentence": difference_in_words(names[first], names[second], found, p_adjusted=p_value),
+        "sentence": difference_in_words(names[first], names[second], pair, p_adjusted=p_value),
     }
 
 

@@ -1,4 +1,4 @@
-"""What a notebook shows: tables that rich can print, pictures from a run's files."""
+"""`show`: tables for rich, and figures from the files of a run."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_data_model_and_tokens_of_a_recipe(recipe: Path) -> None:
     assert "\x1b" not in table
 
 
-def test_tokens_are_not_padded_even_where_the_tokenizers_file_asks_for_it(tmp_path: Path) -> None:
+def test_tokens_are_not_padded_even_if_the_tokenizers_file_turns_it_on(tmp_path: Path) -> None:
     base = save_tiny_base(tmp_path / "base")
     file = base / "tokenizer.json"
     tokenizer = Tokenizer.from_file(str(file))
@@ -72,8 +72,8 @@ def test_what_is_measured_before_training_is_what_train_measures(recipe: Path, t
         assert feathertune.evaluate_untrained(decided, split=split).to_json() == again[split]
     assert "majority" in printed(show.summary(summary))
     assert "accuracy" in printed(show.metrics(before))
-    answers = feathertune.Predictor(tmp_path / "run").predict(["the cat", "the dog"])
-    assert "the dog" in printed(show.predictions(answers))
+    predictions = feathertune.Predictor(tmp_path / "run").predict(["the cat", "the dog"])
+    assert "the dog" in printed(show.predictions(predictions))
     with pytest.raises(feathertune.UserError, match="no split 'test'"):
         feathertune.evaluate_untrained(loaded, split="test")
 

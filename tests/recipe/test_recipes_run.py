@@ -54,9 +54,9 @@ def test_a_recipe_runs(name: str, small_sample: Path, tmp_path: Path) -> None:
     overrides = [f"model.source={base}", f"data.source={small_sample}", "training.epochs=1", "model.max_length=64"]
     summary = train(load_recipe(shipped_recipes()[name], overrides), tmp_path / "run")
     assert summary["after"]["validation"]["num_examples"] == 64
-    answer = Predictor(tmp_path / "run").predict("what is the moon?")[0]
-    assert answer.label in summary["label_names"]
-    assert sum(answer.probabilities.values()) == pytest.approx(1)
+    prediction = Predictor(tmp_path / "run").predict("what is the moon?")[0]
+    assert prediction.label in summary["label_names"]
+    assert sum(prediction.probabilities.values()) == pytest.approx(1)
 
 
 @pytest.mark.parametrize("method", ["head", "lora", "full", "qat"])
@@ -68,9 +68,9 @@ def test_every_method_leaves_what_the_predictor_needs(method: str, small_sample:
     assert (run / "adapter").is_dir() == (method != "full")
     assert (run / "model").is_dir() == (method == "full")
     stored = (run / "predictions" / "after-validation.csv").read_text(encoding="utf-8").splitlines()[1].split(",")
-    answer = Predictor(run).predict(stored[1])[0]
-    assert answer.label == stored[3]
-    assert answer.probabilities["POSITIVE"] == pytest.approx(float(stored[-1]), abs=1e-6)
+    prediction = Predictor(run).predict(stored[1])[0]
+    assert prediction.label == stored[3]
+    assert prediction.probabilities["POSITIVE"] == pytest.approx(float(stored[-1]), abs=1e-6)
 
 
 @needs_google

@@ -58,9 +58,7 @@ def test_figures_that_chose_their_own_threshold_are_replaced_by_cross_fitted_one
 
 
 @pytest.mark.parametrize(("split", "epochs", "expected"), [("validation", 3, True), ("validation", 1, False)])
-def test_validation_that_chose_the_epoch_is_optimistic(
-    tmp_path: Path, split: str, epochs: int, expected: bool
-) -> None:
+def test_validation_that_chose_the_epoch_is_optimistic(tmp_path: Path, split: str, epochs: int, expected: bool) -> None:
     assert (caveat(facts_of(tmp_path, split=split, epochs=epochs)) is not None) == expected
 
 

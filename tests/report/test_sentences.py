@@ -35,7 +35,10 @@ def test_what_was_not_trained_had_no_seed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("raters", "expected"),
-    [("null", "trained on the rating itself"), ("5", "trained on the probability that 5 further raters would give this label")],
+    [
+        ("null", "trained on the rating itself"),
+        ("5", "trained on the probability that 5 further raters would give this label"),
+    ],
 )
 def test_soft_labels_are_described(tmp_path: Path, raters: str, expected: str) -> None:
     label = f"data.label={{rating: rating, at_least: 0.8, soft: true, raters: {raters}}}"

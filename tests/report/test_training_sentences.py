@@ -86,7 +86,9 @@ def test_two_trainings_are_both_described_and_cost_their_sum(tmp_path: Path) -> 
 @pytest.mark.parametrize("first", [(), ("init_from=/somewhere/first",)], ids=["its own", "init_from"])
 def test_loras_dropout_is_missing_only_if_the_recipe_has_some(tmp_path: Path, first: tuple[str, ...]) -> None:
     paragraph = {
-        rate: training_paragraph(facts_of(tmp_path / rate, f"lora.dropout={rate}", *first, method="qat", quantized=True))
+        rate: training_paragraph(
+            facts_of(tmp_path / rate, f"lora.dropout={rate}", *first, method="qat", quantized=True)
+        )
         for rate in ("0.0", "0.2")
     }
     assert "without LoRA's dropout" in paragraph["0.2"]

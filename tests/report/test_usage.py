@@ -69,7 +69,7 @@ def test_the_snippet_predicts_what_was_evaluated(
     stored = read_predictions(run.predictions("after", "validation"), "validation")
     halfway = stored.probabilities_NC[:, 1].argsort()[len(stored) // 2]
     threshold = float(stored.probabilities_NC[halfway, 1]) - 1e-5  # with predictions of both classes
-    change(run.calibration, {"temperature": 1.0, "threshold": threshold})
+    change(run.calibration, {"threshold": threshold})
     monkeypatch.setattr(usage, "of_base", lambda base: Provenance(str(tmp_path / "base"), None))
     snippet = usage.peft_python(read_facts(run.path), str(run.path))
     assert snippet is not None

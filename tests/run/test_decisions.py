@@ -69,7 +69,7 @@ def test_the_verdict_is_on_the_cross_fitted_numbers(folder: Path) -> None:
     text = "\n".join(caption(Summary.read(run.summary)))
     accuracy = Metrics.read(run.evaluation("after", "validation")).unbiased().accuracy
     assert f"validation: cross-fitted accuracy {accuracy:.1%}" in text
-    assert "validation: temperature or threshold were chosen on these very examples" in text
+    assert "validation: temperature or threshold was chosen on these very examples" in text
     assert "test: cross-fitted" not in text
 
 

@@ -18,7 +18,7 @@ from feathertune.prediction.predictions import Predictions
 from feathertune.recipe.files import parse_recipe
 from feathertune.recipe.schema import Recipe
 from feathertune.run import stages
-from feathertune.run.context import open_accelerator
+from feathertune.run.context import open_accelerator, recipe_text
 from feathertune.run.train import train
 from feathertune.system.machine import default_device
 from tiny import save_tiny_base, write_tiny_data
@@ -76,6 +76,14 @@ def test_the_metrics_of_a_stage_are_computed_once(
     summary = train(recipe(place, f"method={method}"), run.path)
     assert computed == ["validation"] * (1 if method == "majority" else 2)  # after; before and after
     assert Metrics.read(run.evaluation("after", "validation")).to_json() == summary["after"]["validation"]
+
+
+def test_runs_that_earlier_versions_interrupted_can_be_resumed(place: Path) -> None:
+    """Their checkpoints have a fingerprint with the old names of keys and values, and without defaults."""
+    changes = ("training.warmup_ratio=0.2", "training.early_stopping_patience=2", "quantize={training: ptq}")
+    text = recipe_text(recipe(place, *changes))
+    assert '"training":{"epochs":2,"warmup":0.2,"early_stopping":2,"precision":"fp32"},"quantize":' in text
+    assert text.endswith('"quantize":{"training":"none"}}')
 
 
 def test_a_finished_run_is_returned_as_it_is(place: Path) -> None:

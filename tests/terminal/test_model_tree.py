@@ -70,7 +70,7 @@ def test_layers_that_differ_are_not_folded() -> None:
     assert tree.count("LoRA r4") == 1
 
 
-def test_a_model_that_is_trained_in_full_says_so_everywhere() -> None:
+def test_a_model_that_is_trained_in_full_is_marked_everywhere() -> None:
     classifier = lively_classifier("bert")
     train_everything(classifier)
     tree = drawn(classifier)
@@ -80,13 +80,13 @@ def test_a_model_that_is_trained_in_full_says_so_everywhere() -> None:
 
 
 def test_the_same_as_data() -> None:
-    told = describe_model(gpt2_with_lora())
-    modules = {module["name"]: module for module in told["modules"]}
-    assert told["architecture"] == "GPT2ForSequenceClassification"
-    assert told["model_type"] == "gpt2"
-    assert (told["trainable_parameters"], told["total_parameters"]) == (812_544, 125_253_888)
-    assert sum(module["trainable"] for module in told["modules"]) == 812_544
-    assert sum(module["parameters"] for module in told["modules"]) + 1536 == 125_253_888  # PEFT's second head
+    description = describe_model(gpt2_with_lora())
+    modules = {module["name"]: module for module in description["modules"]}
+    assert description["architecture"] == "GPT2ForSequenceClassification"
+    assert description["model_type"] == "gpt2"
+    assert (description["trainable_parameters"], description["total_parameters"]) == (812_544, 125_253_888)
+    assert sum(module["trainable"] for module in description["modules"]) == 812_544
+    assert sum(module["parameters"] for module in description["modules"]) + 1536 == 125_253_888  # PEFT's second head
     assert modules["transformer.h.11.attn.c_attn"] == {
         "name": "transformer.h.11.attn.c_attn",
         "type": "AdaptedLinear",

@@ -1,4 +1,4 @@
-"""What a person sees while it trains: lines in a file, a bar on a terminal."""
+"""The progress of a training: lines in a file, a bar on a terminal."""
 
 import io
 from types import SimpleNamespace
@@ -14,7 +14,7 @@ from short_training import metrics
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """`clock.now`, in seconds, is what the reporter believes."""
+    """The reporter's clock: `clock.now`, in seconds."""
     clock = SimpleNamespace(now=0.0)
     monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: clock.now))
     return clock
@@ -29,7 +29,7 @@ def report_ten_steps(reporter: Reporter, clock: SimpleNamespace, done: int = 0) 
     reporter.stop()
 
 
-def test_lines_where_there_is_no_terminal(clock: SimpleNamespace) -> None:
+def test_lines_without_a_terminal(clock: SimpleNamespace) -> None:
     out = io.StringIO()
     report_ten_steps(ConsoleReporter(Console(file=out, width=40)), clock)
     lines = out.getvalue().splitlines()

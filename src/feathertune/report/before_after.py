@@ -154,7 +154,7 @@ def bias_note(metrics: Metrics) -> str | None:
     if cross_fitted is None:
         return None
     return (
-        "temperature or threshold were chosen on these very examples; cross-fitted: "
+        "temperature or threshold was chosen on these very examples; cross-fitted: "
         f"accuracy {percent(cross_fitted.accuracy)}, F1 {percent(cross_fitted.f1)}, loss {cross_fitted.loss:.4f} nats"
     )
 
@@ -173,5 +173,5 @@ def _quantization(summary: Summary) -> list[str]:
         accuracies = [
             f"{title} {percent(stages[stage].accuracy)}" for stage, title in titles.items() if stage in stages
         ]
-        lines.append(f"{split}: accuracy with {', '.join(accuracies)}")
+        lines.append(f"{split} accuracy: {', '.join(accuracies)}")
     return lines

@@ -16,6 +16,7 @@ from feathertune.report.figures.curves import (
 from feathertune.report.figures.errors import length_figure, rating_figure
 from feathertune.report.figures.training import SPLIT, confusion_figure, loss_figure, metrics_figure
 from feathertune.report.history import History
+from feathertune.report.trainings import trainings
 from feathertune.stats.reliability import reliability_bins
 
 QAT = "quantization-aware training (QAT)"
@@ -54,9 +55,9 @@ def _accuracy(facts: RunFacts) -> Picture:
 
 
 def _training(facts: RunFacts) -> list[Picture]:
-    """The pictures of the first training; with `init_from`, the only one is quantization-aware."""
-    members = facts.summary.members
-    training = "training" if facts.recipe.init_from is None else QAT
+    """The pictures of the first training, which is QAT in a run with `init_from`."""
+    members, done = facts.summary.members, trainings(facts)
+    training = QAT if done and done[0].quantized else "training"
     best = facts.summary.best_epoch
     if members:
         training, best = f"training of the first of {len(members)} adapters", members[0].best_epoch
@@ -64,7 +65,7 @@ def _training(facts: RunFacts) -> list[Picture]:
 
 
 def _qat(facts: RunFacts, history: History) -> list[Picture]:
-    """The pictures of quantization-aware training after a first training."""
+    """The pictures of QAT after a first training."""
     quantization = facts.summary.quantization
     training = None if quantization is None else quantization.training
     return _of_history(facts, history, QAT, None if training is None else training.best_epoch, "-qat")

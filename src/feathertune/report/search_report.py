@@ -18,7 +18,7 @@ from feathertune.report.pictures import write_figures
 from feathertune.system.files import write_text
 from feathertune.version import __version__
 from feathertune.wording.markdown import markdown_table
-from feathertune.wording.metrics import TITLES
+from feathertune.wording.metrics import TABLE_TITLES, TITLES
 from feathertune.wording.numbers import percent
 from feathertune.wording.visible import shown
 
@@ -108,7 +108,7 @@ def _settings(trials: Sequence[Trial]) -> list[str]:
 
 
 def _metric(search: Search) -> str:
-    return "loss (nats)" if search.metric == "loss" else TITLES.get(search.metric, search.metric)
+    return TABLE_TITLES.get(search.metric, search.metric)
 
 
 def _value(search: Search, trial: Trial) -> str:

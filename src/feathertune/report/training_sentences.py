@@ -93,7 +93,7 @@ def _first_sentence(facts: RunFacts, done: tuple[Training, ...]) -> str:
         "head": "A new classification head was trained on the frozen base",
         "full": "All weights and a new classification head were trained",
     }.get(recipe.method, adapters)
-    return f"{trained} for {settings}."
+    return f"{trained} for {settings}." if settings else f"{trained}."
 
 
 def _without_dropout(facts: RunFacts) -> str:

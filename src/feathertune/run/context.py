@@ -9,6 +9,8 @@ from typing import Any
 
 from feathertune.folders.run import RunFolder
 from feathertune.model.peft_files import TENSORS
+from feathertune.recipe.old_names import OLD_KEYS
+from feathertune.recipe.schema import Recipe
 from feathertune.run.prepare import PreparedRun
 from feathertune.system.files import sha256
 from feathertune.system.machine import default_device
@@ -43,14 +45,23 @@ class RunContext:
 
 def fingerprint(prepared: PreparedRun, num_processes: int) -> str:
     """A hash of everything that determines the trained weights: recipe, base, data, precision, processes, start."""
-    # Without defaults, so that a key that a later version adds changes nothing.
-    recipe = prepared.recipe.model_dump_json(exclude_defaults=True)
     origin = json.dumps(prepared.dataset.origin, sort_keys=True, default=str)
-    parts = [recipe, json.dumps(prepared.base_checksums, sort_keys=True), origin]
+    parts = [recipe_text(prepared.recipe), json.dumps(prepared.base_checksums, sort_keys=True), origin]
     parts += [str(num_processes), prepared.precision.precision]
     if prepared.start is not None:  # it may have been trained again, in the same folder
         parts.append(sha256(prepared.start.adapter / TENSORS))
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def recipe_text(recipe: Recipe) -> str:
+    """The recipe in a fingerprint: the same in all versions, so that a later one can resume a run.
+
+    Defaults are left out, so that new keys change nothing, and renamed keys have their old names.
+    """
+    text = recipe.model_dump_json(exclude_defaults=True)
+    for old, new in OLD_KEYS.items():
+        text = text.replace(f'"{new}":', f'"{old}":')
+    return text.replace('"training":"ptq"', '"training":"none"')
 
 
 def open_accelerator() -> Any:
