@@ -15,7 +15,8 @@ from feathertune.model.classifier import PackedClassifier
 from feathertune.model.precision import set_precision
 from feathertune.quantization.convert import fake_quantize
 from feathertune.quantization.scheme import Scheme, Width, plan_quantization
-from feathertune.training.loop import LoopSettings, TrainingSet, train_loop
+from feathertune.training.dataset import TrainingSet
+from feathertune.training.loop import LoopSettings, train_loop
 from feathertune.training.optimizer import build_optimizer
 from feathertune.training.record import TrainingPaths
 from feathertune.training.reporter import SilentReporter

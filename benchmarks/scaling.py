@@ -36,7 +36,7 @@ from generated import LABELS, MAX_LENGTH, build_model, build_tokenizer, write_da
 
 if TYPE_CHECKING:
     from feathertune.model.classifier import PackedClassifier
-    from feathertune.training.loop import TrainingSet
+    from feathertune.training.dataset import TrainingSet
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 BATCH, MIN_STEPS, ROWS_PER_STEP = 32, 30, 2_000
@@ -117,7 +117,7 @@ def warm_up(classifier: PackedClassifier, tokenizer: Any, folder: Path) -> None:
     from feathertune.prediction.inference import predict_logits
     from feathertune.recipe.schema import DataSection
     from feathertune.tokens.tokenized import tokenize
-    from feathertune.training.loop import TrainingSet
+    from feathertune.training.dataset import TrainingSet
 
     write_data(folder, WARM_UP_ROWS)
     train = load_dataset(DataSection(source=str(folder)), 0).splits["train"]
@@ -139,7 +139,7 @@ def measure(data: Path, rows: int) -> dict[str, Any]:
     from feathertune.recipe.schema import DataSection
     from feathertune.system.machine import peak_memory_mib
     from feathertune.tokens.tokenized import tokenize
-    from feathertune.training.loop import TrainingSet
+    from feathertune.training.dataset import TrainingSet
 
     tokenizer, classifier = build_tokenizer(), build_model()
     seconds: dict[str, float] = {}

@@ -21,12 +21,8 @@ from feathertune.model.adapt import (
 )
 from feathertune.model.classifier import PackedClassifier
 from feathertune.prediction.inference import predict_logits
-from feathertune.training.loop import (
-    LoopSettings,
-    Outcome,
-    TrainingSet,
-    train_loop,
-)
+from feathertune.training.dataset import TrainingSet
+from feathertune.training.loop import LoopSettings, Outcome, train_loop
 from feathertune.training.optimizer import build_optimizer
 from feathertune.training.record import TrainingPaths
 from feathertune.training.reporter import Reporter, SilentReporter

@@ -19,7 +19,7 @@ from feathertune.recipe.files import parse_recipe
 from feathertune.run.train import train
 from feathertune.tokens.batch import pack
 from feathertune.tokens.tokenized import TokenizedTexts
-from feathertune.training.loop import Teacher
+from feathertune.training.dataset import Teacher
 from lively import LABELS, adapt, largest_difference, lively_classifier
 from tiny import FAMILIES, random_texts, save_tiny_base, write_tiny_data
 

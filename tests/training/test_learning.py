@@ -10,7 +10,7 @@ from feathertune.prediction.inference import predict_split
 from feathertune.recipe.files import parse_recipe
 from feathertune.recipe.schema import Recipe
 from feathertune.run.prepare import prepare
-from feathertune.training.loop import TrainingSet
+from feathertune.training.dataset import TrainingSet
 from short_training import metrics, train
 from tiny import save_tiny_base, write_tiny_data
 

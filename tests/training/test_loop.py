@@ -21,7 +21,7 @@ from feathertune.model.classifier import PackedClassifier
 from feathertune.model.families import head_parameters
 from feathertune.prediction.inference import predict_logits
 from feathertune.tokens.order import training_steps
-from feathertune.training.loop import Teacher, TrainingSet
+from feathertune.training.dataset import Teacher, TrainingSet
 from short_training import (
     Recorder,
     log_of,

@@ -10,17 +10,15 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     ValidationError,
-    ValidationInfo,
     ValidatorFunctionWrapHandler,
     field_validator,
     model_validator,
 )
 
 from feathertune.recipe.old_names import rename_keys, renamed_value
+from feathertune.recipe.section import Section
 
 Method = Annotated[
     Literal["head", "full", "lora", "qat", "majority", "bag_of_words"],
@@ -31,27 +29,7 @@ BestMetric = Literal["accuracy", "f1", "precision", "recall", "roc_auc", "loss"]
 ThresholdMetric = Literal["accuracy", "f1", "balanced_accuracy"]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _old_keys(cls, values: Any) -> Any:
-        return rename_keys(values, cls.model_fields) if isinstance(values, Mapping) else values
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _true_is_no_number(cls, value: Any, field: ValidationInfo) -> Any:
-        """Refuse true for a number: it would count as 1, and YAML reads `yes` and `on` as true."""
-        if isinstance(value, bool):
-            annotation = cls.model_fields[str(field.field_name)].annotation
-            kinds = {getattr(kind, "__origin__", kind) for kind in (annotation, *get_args(annotation))}
-            if kinds & {int, float} and bool not in kinds:
-                raise ValueError(f"must be a number; YAML reads this as {str(value).lower()}")
-        return value
-
-
-class ModelSection(_Section):
+class ModelSection(Section):
     """The base model, and how much of a text it reads."""
 
     source: str = Field(min_length=1, description="Hub id, folder, package:NAME/path, or gguf:FILE")
@@ -73,7 +51,7 @@ class ModelSection(_Section):
         return prompt
 
 
-class LabelSection(_Section):
+class LabelSection(Section):
     """How a row gets its class: from a column of labels, or from a column of ratings and a threshold.
 
     Give exactly one of `column` and `rating`. With `rating`, give exactly one of `above` (strict) and `at_least`; the
@@ -111,7 +89,7 @@ class LabelSection(_Section):
         return self
 
 
-class DataSection(_Section):
+class DataSection(Section):
     """Where the data comes from, and which columns hold texts and labels."""
 
     source: str = Field(min_length=1, description="Hub id, folder, file, or `sample`")
@@ -126,7 +104,7 @@ class DataSection(_Section):
     test: bool = Field(default=True, description="false: do not read a test split, so that nothing can be chosen on it")
 
 
-class LoraSection(_Section):
+class LoraSection(Section):
     """Low-rank adaptation (Hu et al. 2021): W + s B A, s = alpha / rank, or alpha / sqrt(rank) with rsLoRA."""
 
     rank: int = Field(default=8, ge=1, le=1024)
@@ -150,7 +128,7 @@ class LoraSection(_Section):
             raise ValueError("give `attention`, `all-linear`, or a list of layer names") from None
 
 
-class TrainingSection(_Section):
+class TrainingSection(Section):
     """How the weights are trained. `warmup_ratio` is a share of all optimizer steps."""
 
     epochs: int = Field(default=3, ge=1, le=10_000)
@@ -178,14 +156,14 @@ class TrainingSection(_Section):
     seed: int = Field(default=0, ge=0, lt=2**32)
 
 
-class DistillSection(_Section):
+class DistillSection(Section):
     """Distillation (Hinton et al. 2015, arXiv:1503.02531): learn from the model before quantization, too."""
 
     weight: float = Field(default=0.5, gt=0, le=1, description="of the distillation loss; the labels have the rest")
     temperature: float = Field(default=2.0, gt=0)
 
 
-class QuantizeSection(_Section):
+class QuantizeSection(Section):
     """Quantization-aware training (QAT) or post-training quantization (PTQ), and to what. See docs/NUMERICS.md."""
 
     weights: Literal["int8", "int4"] = "int8"
@@ -209,7 +187,7 @@ class QuantizeSection(_Section):
         return self
 
 
-class MethodSection(_Section):
+class MethodSection(Section):
     """What is different for one method of a comparison. Data, epochs, batches and stopping are the same for all."""
 
     learning_rate: float | None = Field(default=None, gt=0, description="default: see `comparison_recipe`")
@@ -218,7 +196,7 @@ class MethodSection(_Section):
     warmup_ratio: float | None = Field(default=None, ge=0, lt=1, description="default: training.warmup_ratio")
 
 
-class CompareSection(_Section):
+class CompareSection(Section):
     """What `compare` trains, with how many seeds, and what is different for a method."""
 
     methods: Annotated[tuple[Method, ...], Field(min_length=1)] = (*BASELINES, "head", "full", "lora", "qat")
@@ -229,7 +207,7 @@ class CompareSection(_Section):
     qat: MethodSection = MethodSection()
 
 
-class SearchRange(_Section):
+class SearchRange(Section):
     """Numbers from `low` to `high`, both included; whole numbers if both ends are whole."""
 
     low: int | float
@@ -245,13 +223,13 @@ class SearchRange(_Section):
         return self
 
 
-class ThresholdChoice(_Section):
+class ThresholdChoice(Section):
     """The threshold with the best value of a metric on the validation split."""
 
     maximize: ThresholdMetric
 
 
-class EvaluationSection(_Section):
+class EvaluationSection(Section):
     """How logits become predictions. The default is the softmax and the most likely class.
 
     Temperature and threshold are chosen on validation, separately for the model of each stage, and stored with the run;
@@ -290,7 +268,7 @@ class EvaluationSection(_Section):
         return self.temperature or self.maximize is not None
 
 
-class Recipe(_Section):
+class Recipe(Section):
     """One run: a model, data, a method, and how to train."""
 
     model: ModelSection

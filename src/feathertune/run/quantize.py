@@ -20,7 +20,8 @@ from feathertune.run.context import RunContext
 from feathertune.run.prepare import PreparedRun, in_float32
 from feathertune.run.result import summarize_training
 from feathertune.run.stages import StageResult, evaluate_stage, save_weights, train_stage
-from feathertune.training.loop import Outcome, Teacher
+from feathertune.training.dataset import Teacher
+from feathertune.training.loop import Outcome
 from feathertune.training.record import TrainingPaths
 
 

@@ -25,7 +25,8 @@ from feathertune.prediction.predictions import Predictions
 from feathertune.recipe.schema import EvaluationSection
 from feathertune.run.context import RunContext
 from feathertune.run.prepare import PreparedRun
-from feathertune.training.loop import LoopSettings, Outcome, Teacher, TrainingSet, train_loop
+from feathertune.training.dataset import Teacher, TrainingSet
+from feathertune.training.loop import LoopSettings, Outcome, train_loop
 from feathertune.training.optimizer import build_optimizer
 from feathertune.training.record import TrainingPaths
 

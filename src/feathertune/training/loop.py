@@ -25,50 +25,12 @@ from feathertune.model.adapt import trainable_state
 from feathertune.model.classifier import PackedClassifier
 from feathertune.tokens.batch import TOKEN_MULTIPLE, pack
 from feathertune.tokens.order import training_steps
-from feathertune.tokens.tokenized import TokenizedTexts
 from feathertune.tokens.transfer import to_device
 from feathertune.training.checkpoint import Progress
+from feathertune.training.dataset import TrainingSet
 from feathertune.training.optimizer import ScheduleKind, schedule_factor, set_learning_rate
 from feathertune.training.record import Recorder, TrainingPaths
 from feathertune.training.reporter import Reporter
-
-
-@dataclass(frozen=True)
-class Teacher:
-    """Predictions to learn from in addition to the targets (Hinton et al. 2015, arXiv:1503.02531).
-
-    Attributes:
-        logits_NC: [N, C] float32, of another model for the same texts.
-        weight: the share of the distillation loss; the targets have the rest.
-        temperature: what both models' logits are divided by.
-    """
-
-    logits_NC: npt.NDArray[np.float32]
-    weight: float
-    temperature: float
-
-    def loss(self, logits_BC: torch.Tensor, indices_B: npt.NDArray[np.int64]) -> torch.Tensor:
-        """Mean KL divergence of `logits_BC` from the teacher, in nats, times the temperature squared."""
-        (teacher_BC,) = to_device([torch.from_numpy(self.logits_NC[indices_B])], logits_BC.device)
-        student, teacher = (F.log_softmax(x / self.temperature, dim=1) for x in (logits_BC, teacher_BC))
-        return F.kl_div(student, teacher, reduction="batchmean", log_target=True) * self.temperature**2
-
-
-@dataclass(frozen=True)
-class TrainingSet:
-    """N tokenized texts, their targets, and their rows in the source.
-
-    Attributes:
-        texts: the N texts.
-        targets: [N] int64 classes, or [N, C] float32 probabilities (soft labels).
-        rows: [N] int64 source rows, to name an example in an error.
-        teacher: predictions to learn from as well.
-    """
-
-    texts: TokenizedTexts
-    targets: npt.NDArray[np.int64] | npt.NDArray[np.float32]
-    rows: npt.NDArray[np.int64]
-    teacher: Teacher | None = None
 
 
 @dataclass(frozen=True)
