@@ -100,8 +100,8 @@ def test_tables_show_texts_as_they_are(section: DataSection) -> None:
     assert "\\x07" in output
     assert "\\u202e" in output
     assert "\x07" not in output
-    assert "1 rows of validation are also in train" in output
-    assert "1 bad rows were left out" in output
+    assert "1 row of validation also in train" in output
+    assert "1 bad row left out" in output
     assert max(map(len, output.splitlines())) <= 100
 
 

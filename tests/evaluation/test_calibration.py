@@ -92,7 +92,7 @@ def test_cross_fitted_metrics() -> None:
     assert set(content) == {"loss", "accuracy", "precision", "recall", "f1", "ece", "intervals"}
     assert content == metrics.cross_fitted.to_json()
     for name in ("loss", "accuracy", "precision", "recall", "f1", "ece"):
-        assert metrics.unbiased().value(name) == content[name]
+        assert metrics.prefer_cross_fitted().value(name) == content[name]
     assert cross_fit(overconfident(1), BOTH) is None
     assert cross_fit(overconfident(2), BOTH) is not None
 

@@ -69,7 +69,7 @@ def test_a_later_file_is_refused_with_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(UserError) as error:
         Bicycle.read(tmp_path / "a.json")
     sentence = "a later version of Feathertune wrote this file (format 4, this version reads up to 3)"
-    assert str(error.value) == f"{tmp_path / 'a.json'}: {sentence}\n  pip install -U feathertune"
+    assert str(error.value) == f"{tmp_path / 'a.json'}: {sentence}\n  Install a newer version of Feathertune."
 
 
 @pytest.mark.parametrize(

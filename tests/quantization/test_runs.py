@@ -133,7 +133,7 @@ def test_starting_from_a_run_trains_no_lora_again(runs: Runs) -> None:
     assert summary["epochs"] == 2
     assert json.loads((run / "adapter" / "adapter_config.json").read_text())["r"] == 4, "the run's rank"
     lines = introduce(prepare(runs.recipe(*QAT, f"init_from={lora}", "lora.rank=2"), torch.device("cpu")))
-    assert "note: lora.rank is that of the run to start from, 4, not 2" in lines
+    assert "note: lora.rank is 4, as in the run to start from, not 2" in lines
     assert not any("lora.rank" in line for line in introduce(prepare(runs.recipe(), torch.device("cpu"))))
 
 

@@ -56,7 +56,7 @@ def test_the_card_has_the_decision_rule(tmp_path: Path) -> None:
     errors = {"ece": {"validation": {"before": 0.1, "after": 0.05}}}
     change(facts.run.calibration, {**decision, **errors, "chosen_on": "validation"})
     text = card_of(tmp_path).text
-    assert "From a probability of 0.490, the prediction is POSITIVE." in text
+    assert "POSITIVE is predicted if its probability is at least 0.490." in text
     assert "This threshold was chosen on validation for the best F1." in text
     assert "The logits are divided by a temperature of 1.500" in text
     assert "logits[0] / 1.5).softmax(0)" in text

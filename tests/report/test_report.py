@@ -180,7 +180,7 @@ def test_a_prompt_is_shown_and_its_tokenizer_used(tmp_path: Path) -> None:
 def test_a_comparison_says_what_is_shown_and_what_is_not(pages: dict[str, Path]) -> None:
     text = Tags(pages["comparison"].read_text(encoding="utf-8")).text
     assert "LoRA has the highest accuracy: 80.0%. It is not shown to be better than full fine-tuning" in text
-    assert "LoRA took 0.52 of full fine-tuning's training time" in text
+    assert "LoRA took 0.52 times as long to train as full fine-tuning" in text
     assert "< 0.001" in text
     assert (pages["comparison"].parent / "figures" / "size.png").is_file()
 
@@ -228,6 +228,6 @@ def test_a_comparison_that_knows_no_deployed_size_says_so(tmp_path: Path) -> Non
 
 def test_a_search_shows_its_best_settings_and_warns(pages: dict[str, Path]) -> None:
     text = Tags(pages["search"].read_text(encoding="utf-8")).text
-    assert "The best of 40 settings: accuracy" in text
-    assert "expect less on new texts" in text
+    assert "The best of 40 trials: accuracy" in text
+    assert "expect a worse one on new texts" in text
     assert "1 pruned" in text

@@ -69,7 +69,7 @@ def test_a_threshold_that_the_recipe_sets_is_given(tmp_path: Path) -> None:
     assert not any("From a probability" in line for line in calibration_lines(facts))
     change(facts.run.calibration, {**PLAIN, "threshold": 0.9, "chosen_on": None})
     facts = facts_of(tmp_path)
-    sentence = "From a probability of 0.900, the prediction is POSITIVE. This threshold was set by the recipe."
+    sentence = "POSITIVE is predicted if its probability is at least 0.900. This threshold was set by the recipe."
     assert sentence in calibration_lines(facts)
 
 

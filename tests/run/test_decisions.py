@@ -67,7 +67,7 @@ def test_the_choice_is_stored_with_its_metric_and_split(folder: Path) -> None:
 def test_the_verdict_is_on_the_cross_fitted_numbers(folder: Path) -> None:
     run = RunFolder(folder / "run")
     text = "\n".join(caption(Summary.read(run.summary)))
-    accuracy = Metrics.read(run.evaluation("after", "validation")).unbiased().accuracy
+    accuracy = Metrics.read(run.evaluation("after", "validation")).prefer_cross_fitted().accuracy
     assert f"validation: cross-fitted accuracy {accuracy:.1%}" in text
     assert "validation: temperature or threshold was chosen on these very examples" in text
     assert "test: cross-fitted" not in text

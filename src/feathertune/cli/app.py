@@ -21,7 +21,7 @@ from feathertune.errors import UserError
 
 app = typer.Typer(
     name="feathertune",
-    help="Fine-tune a small transformer for text classification with LoRA, and see evidence of whether it helped.",
+    help="Fine-tune a small transformer for text classification with LoRA, and measure whether it helped.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -21,7 +21,7 @@ def compare(
     overrides: OverridesArgument = None,
     methods: Annotated[
         str | None,
-        typer.Option(help="Of majority,bag_of_words,head,full,lora,qat; default: the recipe's, or all."),
+        typer.Option(help="Some of majority,bag_of_words,head,full,lora,qat; default: the recipe's, or all."),
     ] = None,
     seeds: Annotated[int | None, typer.Option(help="How many seeds; default: the recipe's, or 3.")] = None,
     output: Annotated[Path | None, typer.Option(help="Folder of the comparison; default: runs/NAME-compare.")] = None,

@@ -13,7 +13,7 @@ from feathertune.cli.options import require_run
 def report(
     folder: Annotated[Path, typer.Argument(help="The folder of a run, a comparison or a search.")],
 ) -> None:
-    """Write the report of a finished run again.
+    """Write the report of a run, comparison or search again.
 
     It consists of report.html, README.md (the model card) and figures/, and is made from the files of the run.
     """

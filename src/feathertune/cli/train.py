@@ -29,7 +29,7 @@ def train(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Load and check everything, but train nothing.")] = False,
     print_recipe: Annotated[bool, typer.Option("--print-recipe", help="Print the complete recipe and exit.")] = False,
 ) -> None:
-    """Fine-tune as a recipe defines: evaluate, train, evaluate again.
+    """Run a recipe: evaluate, train, evaluate again.
 
     All results are in the run folder, whose path is printed at the end.
     """
@@ -66,5 +66,5 @@ def train(
         raise typer.Exit(130) from None
     if int(os.environ.get("RANK", "0")) == 0:  # under `accelerate launch`, only the first process prints
         stdout().print(before_after_table(summary))
-        typer.echo(f"run folder: {folder} (its errors: evaluation/errors-*.json)")
+        typer.echo(f"run folder: {folder} (misclassified texts: evaluation/errors-*.json)")
         typer.echo(f"report: {folder / 'report.html'}")

@@ -19,7 +19,7 @@ from feathertune.cli.options import (
 def tune(
     recipe: RecipeArgument,
     overrides: OverridesArgument = None,
-    trials: Annotated[int, typer.Option(min=1, help="Total number of trials, those of earlier calls included.")] = 20,
+    trials: Annotated[int, typer.Option(min=1, help="Total number of trials, including those of earlier calls.")] = 20,
     output: Annotated[Path | None, typer.Option(help="Folder of the search; default: runs/NAME-tune.")] = None,
 ) -> None:
     """Search for a better recipe, judged on validation alone. The same command continues an interrupted search."""

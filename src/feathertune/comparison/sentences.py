@@ -93,5 +93,7 @@ def notes(runs: Sequence[PlannedRun]) -> list[str]:
     if any(packages != versions[0] for packages in versions):
         lines.append("The runs were made with different package versions: compare times, speed and memory with care.")
     if len({run.seed for run in runs}) == 1:
-        lines.append("One seed: the intervals cover the choice of examples, not the chance in training.")
+        lines.append(
+            "Only one seed: the intervals cover the sampling of examples, not the variation between training runs."
+        )
     return lines

@@ -139,7 +139,7 @@ def _evaluated(trained: TrainedModel, split: Split) -> Predictions:
     evaluated = read_predictions(path, SPLIT, trained.decision.threshold)
     if not np.array_equal(evaluated.rows, split.rows) or list(evaluated.texts) != split.texts.to_pylist():
         raise UserError(
-            "the evaluated predictions are not of this data's rows", where=str(path), fix="Was the file changed?"
+            "the stored predictions do not match the rows of this data", where=str(path), fix="Was the file changed?"
         )
     return evaluated
 

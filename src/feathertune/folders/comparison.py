@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from feathertune.folders.record import Part, Record
+from feathertune.folders.reported import ReportedFolder
 from feathertune.folders.run import RunFolder
 from feathertune.wording.methods import TITLES
 
@@ -14,7 +15,7 @@ OLD_METHODS = {"words": "bag_of_words"}  # the name in format 1 -> the name now
 
 
 @dataclass(frozen=True)
-class ComparisonFolder:
+class ComparisonFolder(ReportedFolder):
     """Names inside the folder of a comparison.
 
     ```
@@ -22,32 +23,10 @@ class ComparisonFolder:
     ```
     """
 
-    path: Path
-
-    @property
-    def recipe(self) -> Path:
-        """The complete recipe of the comparison."""
-        return self.path / "recipe.yaml"
-
     @property
     def comparison(self) -> Path:
         """The result, written last."""
         return self.path / "comparison.json"
-
-    @property
-    def card(self) -> Path:
-        """The report as Markdown."""
-        return self.path / "README.md"
-
-    @property
-    def report(self) -> Path:
-        """The report as a single HTML page."""
-        return self.path / "report.html"
-
-    @property
-    def figures(self) -> Path:
-        """PNG pictures."""
-        return self.path / "figures"
 
     @property
     def runs(self) -> Path:

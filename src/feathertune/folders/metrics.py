@@ -82,7 +82,7 @@ class Metrics(Record):
         """The 95% interval of a metric, or None if there is none."""
         return self.intervals.get(name)
 
-    def unbiased(self) -> Metrics:
+    def prefer_cross_fitted(self) -> Metrics:
         """The metrics, with cross-fitted values for those that a choice on these very examples has biased."""
         if self.cross_fitted is None:
             return self

@@ -50,7 +50,7 @@ class Record(Part):
                 f"a later version of Feathertune wrote this file (format {number}, this version reads up to "
                 f"{cls.FORMAT})",
                 where=where,
-                fix="pip install -U feathertune",
+                fix="Install a newer version of Feathertune.",
             )
         try:
             return cls.model_validate(content if number == cls.FORMAT else cls.upgraded(content))

@@ -21,19 +21,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from feathertune.errors import UserError
+from feathertune.folders.reported import ReportedFolder
 from feathertune.folders.summary import Stage
 
 
 @dataclass(frozen=True)
-class RunFolder:
+class RunFolder(ReportedFolder):
     """Names inside a run folder. The modules that own the content read and write it."""
-
-    path: Path
-
-    @property
-    def recipe(self) -> Path:
-        """The complete recipe, defaults included."""
-        return self.path / "recipe.yaml"
 
     @property
     def environment(self) -> Path:
@@ -108,21 +102,6 @@ class RunFolder:
     def latency(self) -> Path:
         """How long one prediction takes."""
         return self.path / "latency.json"
-
-    @property
-    def figures(self) -> Path:
-        """PNG pictures."""
-        return self.path / "figures"
-
-    @property
-    def report(self) -> Path:
-        """The report: one page that needs no other file."""
-        return self.path / "report.html"
-
-    @property
-    def card(self) -> Path:
-        """The model card, with the Hub's metadata."""
-        return self.path / "README.md"
 
     def evaluation(self, stage: Stage, split: str) -> Path:
         """The metrics of a split at a stage of the run."""

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from feathertune.folders.record import Part, Record
+from feathertune.folders.reported import ReportedFolder
 from feathertune.folders.run import RunFolder
 
 
 @dataclass(frozen=True)
-class SearchFolder:
+class SearchFolder(ReportedFolder):
     """Names inside the folder of a search.
 
     ```
@@ -19,13 +20,6 @@ class SearchFolder:
     trials/trial-NNNN/ (run folders, without checkpoints)
     ```
     """
-
-    path: Path
-
-    @property
-    def recipe(self) -> Path:
-        """The complete recipe of the search."""
-        return self.path / "recipe.yaml"
 
     @property
     def study(self) -> Path:
@@ -45,21 +39,6 @@ class SearchFolder:
     def best(self) -> Path:
         """The recipe of the best trial, ready to train."""
         return self.path / "best.yaml"
-
-    @property
-    def card(self) -> Path:
-        """The report as Markdown."""
-        return self.path / "README.md"
-
-    @property
-    def report(self) -> Path:
-        """The report as a single HTML page."""
-        return self.path / "report.html"
-
-    @property
-    def figures(self) -> Path:
-        """PNG pictures."""
-        return self.path / "figures"
 
     @property
     def trials(self) -> Path:

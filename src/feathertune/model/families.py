@@ -1,6 +1,7 @@
 """The model families: how each pools a sequence, which modules are its head, and which layers are its attention.
 
-To add a family, add an entry to `FAMILIES` and its name to the parity tests. No other module knows about families.
+To add a family, add an entry to `FAMILIES` here and a tiny model to `FAMILIES` in tests/tiny.py. No other module knows
+about families.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ def predict_split(classifier: PackedClassifier, split: Split, texts: TokenizedTe
         raise UserError(
             f"the model's logits are not finite for {int(broken_N.sum())} of {len(split)} texts",
             where=split.place(int(broken_N.argmax())),
-            fix="In training this means that it diverged: lower training.learning_rate. Otherwise the weights are "
-            "damaged.",
+            fix="If this happened in training, the run diverged: lower training.learning_rate. Otherwise the "
+            "weights are damaged.",
         )
     return Predictions.of_split(split, classifier.label_names, logits_NC)

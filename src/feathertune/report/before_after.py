@@ -102,9 +102,9 @@ def verdict(split: str, after: Metrics, majority: Metrics | None = None, before:
 
     Both are taken as known, and the interval as that of the accuracy alone: a plain reading of one table.
     """
-    unbiased = after.unbiased()
-    interval = unbiased.interval("accuracy")
-    text = f"{split}: {'' if after.cross_fitted is None else 'cross-fitted '}accuracy {percent(unbiased.accuracy)}"
+    judged = after.prefer_cross_fitted()
+    interval = judged.interval("accuracy")
+    text = f"{split}: {'' if after.cross_fitted is None else 'cross-fitted '}accuracy {percent(judged.accuracy)}"
     if interval is None:
         return f"{text} (no interval was computed)"
     low, high = interval

@@ -53,7 +53,7 @@ def _results(facts: RunFacts) -> list[EvalResult]:
     results = []
     for split, metrics in facts.summary.after.items():
         for metric in METRICS:
-            value = metrics.unbiased().value(metric)
+            value = metrics.prefer_cross_fitted().value(metric)
             if value is not None:
                 results.append(
                     EvalResult(

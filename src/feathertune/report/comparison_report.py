@@ -227,4 +227,4 @@ def _cost_row(method: MethodResult) -> list[str]:
 
 def _time_ratio(comparison: Comparison) -> str | None:
     ratio = comparison.time_ratio_lora_full
-    return None if ratio is None else f"LoRA took {ratio:.2f} of full fine-tuning's training time."
+    return None if ratio is None else f"LoRA took {ratio:.2f} times as long to train as full fine-tuning."

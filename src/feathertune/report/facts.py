@@ -92,6 +92,6 @@ class RunFacts:
         path = self.run.errors(self.split)
         return ErrorAnalysis.read(path) if path.is_file() else None
 
-    def unbiased_stages(self, split: str) -> dict[str, Metrics]:
+    def cross_fitted_stages(self, split: str) -> dict[str, Metrics]:
         """Stage -> metrics, cross-fitted if temperature or threshold were chosen on these very examples."""
-        return {name: metrics.unbiased() for name, metrics in self.summary.stages(split).items()}
+        return {name: metrics.prefer_cross_fitted() for name, metrics in self.summary.stages(split).items()}

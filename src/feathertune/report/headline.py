@@ -50,7 +50,7 @@ class _Difference:
 
 def headline(facts: RunFacts) -> Headline:
     """The headline for the split that the report presents first."""
-    stages = facts.unbiased_stages(facts.split)
+    stages = facts.cross_fitted_stages(facts.split)
     after = stages["after"]
     interval = after.interval("accuracy")
     to_before, to_majority = _to_before(facts, stages), _to_majority(stages)

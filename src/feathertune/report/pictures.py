@@ -45,12 +45,12 @@ def write_figures(pictures: dict[str, Picture], folder: Path) -> list[Path]:
 
 
 def _accuracy(facts: RunFacts) -> Picture:
-    stages = facts.unbiased_stages(facts.split)
+    stages = facts.cross_fitted_stages(facts.split)
     caption = f"Accuracy on {facts.split} with 95% intervals."
     if "float" in stages:
         caption += " PTQ is post-training quantization, without further training."
     if stages["after"].cross_fitted is not None:
-        caption += " Cross-fitted: each half of the examples is decided by the choice made on the other half."
+        caption += " Cross-fitted: each half is predicted with the temperature or threshold chosen on the other half."
     return Picture("accuracy", accuracy_figure(stages), caption)
 
 

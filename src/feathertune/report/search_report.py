@@ -76,7 +76,7 @@ def _facts(folder: Path, search: Search, pictures: dict[str, Picture]) -> dict[s
         for trial in ranked[:MAX_ROWS]
     ]
     states = Counter(trial.state.lower() for trial in search.trials)
-    headline = f"The best of {len(ranked)} settings: {metric} {_value(search, best)} on {search.split}"
+    headline = f"The best of {len(ranked)} trials: {metric} {_value(search, best)} on {search.split}"
     return {
         "name": folder.resolve().name,
         "title": headline,
@@ -85,8 +85,8 @@ def _facts(folder: Path, search: Search, pictures: dict[str, Picture]) -> dict[s
         "sections": [("settings", "Settings"), ("trials", "Trials")],
         "command_path": str(folder),
         "caveat": (
-            f"It was chosen by this value, as the best of {len(ranked)}, so expect less on new texts. Train it with "
-            "other seeds and evaluate it on test before you rely on it."
+            f"It was chosen by this value, as the best of {len(ranked)}, so expect a worse one on new texts. Train it "
+            "with other seeds and evaluate it on test before you rely on it."
         ),
         "best": [(name, _setting(value)) for name, value in best.params.items()],
         "states": ", ".join(f"{times} {state}" for state, times in sorted(states.items())),

@@ -100,14 +100,14 @@ def limits(facts: RunFacts) -> list[str]:
 def _uncertainty(facts: RunFacts) -> str:
     """What the intervals cover, and what they do not since it was done only once."""
     if facts.base is None:
-        return "The intervals cover the choice of examples only."
+        return "The intervals cover only the sampling of examples."
     members = len(facts.summary.members)
     once = "One seed was trained"
     if members:
         once = f"{members} adapters with different seeds were trained and averaged once"
     elif facts.recipe.init_from is not None and not trainings(facts):
         once = "One trained model was quantized"
-    return f"{once}. The intervals cover the choice of examples, but not the variation between training runs."
+    return f"{once}. The intervals cover the sampling of examples, but not the variation between training runs."
 
 
 def calibration_lines(facts: RunFacts) -> list[str]:
@@ -137,7 +137,8 @@ def calibration_lines(facts: RunFacts) -> list[str]:
             origin = f"chosen on {calibration.chosen_on} for the best {metric}"
         name = shown(facts.summary.label_names[-1], MAX_NAME)
         lines.append(
-            f"From a probability of {calibration.threshold:.3f}, the prediction is {name}. This threshold was {origin}."
+            f"{name} is predicted if its probability is at least {calibration.threshold:.3f}. "
+            f"This threshold was {origin}."
         )
     return lines
 
@@ -173,8 +174,8 @@ def error_lines(facts: RunFacts) -> list[str]:
     if ceiling is not None:
         lines.append(
             f"Each label is the vote of {ceiling.raters} raters, and two raters agree on {percent(ceiling.two_raters)} "
-            "of the texts. Even if the share of all people who would say yes were known exactly, the expected accuracy "
-            f"on these labels would be at most {percent(ceiling.best_possible)}; that of one more rater is "
-            f"{percent(ceiling.other_rater)}."
+            "of the texts. Even a model that knew exactly what share of all people would rate a text positive "
+            f"could expect an accuracy of at most {percent(ceiling.best_possible)} on these labels; one more rater "
+            f"would reach {percent(ceiling.other_rater)}."
         )
     return lines

@@ -68,7 +68,7 @@ def load_trained(
     folder, recipe = opened.folder, opened.recipe
     if recipe.method in BASELINES:
         raise UserError(
-            f"this run is the baseline {recipe.method!r}, which is no transformer",
+            f"this run is the baseline {recipe.method!r}, which is not a transformer",
             where=str(folder.path),
             fix="`feathertune predict` predicts with it; its metrics are in its summary.json.",
         )
@@ -129,5 +129,5 @@ def _find_base(record: BaseRecord, base: str | None) -> BaseFiles:
         raise UserError(
             f"the run's base model cannot be found: {error.what}",
             where=error.where,
-            fix=(error.fix + " " if error.fix else "") + "Or give its place with --base.",
+            fix=(error.fix + " " if error.fix else "") + "Or give its location with --base.",
         ) from None

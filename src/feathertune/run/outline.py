@@ -7,6 +7,7 @@ from typing import Any
 from feathertune.recipe.schema import BASELINES, Recipe
 from feathertune.run.prepare import PreparedBaseline, PreparedRun, prepare, prepare_baseline
 from feathertune.system.machine import default_device
+from feathertune.wording.numbers import count
 
 
 def outline(recipe: Recipe) -> dict[str, Any]:
@@ -42,7 +43,7 @@ def introduce(prepared: PreparedBaseline | PreparedRun) -> list[str]:
     splits = ", ".join(f"{len(split):,} {name}" for name, split in dataset.splits.items())
     lines = [f"{splits} examples; {prepared.count}", prepared.precision.reason]
     if prepared.start is not None and prepared.lora is not None and prepared.lora.rank != recipe.lora.rank:
-        lines.append(f"note: lora.rank is that of the run to start from, {prepared.lora.rank}, not {recipe.lora.rank}")
+        lines.append(f"note: lora.rank is {prepared.lora.rank}, as in the run to start from, not {recipe.lora.rank}")
     if (members := recipe.lora.members) > 1:
         lines.append(f"{members} adapters are trained, one after the other, and averaged into a model soup")
     lines += [f"note: {note}" for note in dataset.notes]
@@ -54,19 +55,19 @@ def introduce(prepared: PreparedBaseline | PreparedRun) -> list[str]:
             "choose the threshold on validation and the epoch by roc_auc, or set data.label.raters"
         )
     lines += [
-        f"warning: {leak.rows} texts of {leak.second} are also in {leak.first}"
+        f"warning: {count(leak.rows, 'text')} of {leak.second} also found in {leak.first}"
         for leak in prepared.overlap.leaks
         if leak.rows
     ]
     lines += [
-        f"warning: {count.conflicts} texts of {name} occur with different labels"
-        for name, count in prepared.overlap.duplicates.items()
-        if count.conflicts
+        f"warning: {count(duplicates.conflicts, 'text')} of {name} with conflicting labels"
+        for name, duplicates in prepared.overlap.duplicates.items()
+        if duplicates.conflicts
     ]
     if dataset.bad_rows:
-        lines.append(f"warning: {len(dataset.bad_rows)} bad rows were left out (listed in data.json)")
+        lines.append(f"warning: {count(len(dataset.bad_rows), 'bad row')} left out (listed in data.json)")
     if truncated := sum(texts.truncated for texts in prepared.texts.values()):
-        lines.append(f"warning: {truncated} texts are longer than model.max_length and were cut")
+        lines.append(f"warning: {count(truncated, 'text')} cut at model.max_length")
     return lines
 
 
@@ -78,4 +79,4 @@ def _steps(recipe: Recipe, examples: int) -> int:
         epochs.append(quantize.epochs)
     per_epoch = -(-examples // (training.batch_size * training.gradient_accumulation_steps))
     limit = training.max_steps or per_epoch * max(epochs, default=0)
-    return sum(min(per_epoch * count, limit) for count in epochs)
+    return sum(min(per_epoch * each, limit) for each in epochs)

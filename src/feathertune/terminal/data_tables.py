@@ -11,6 +11,7 @@ from rich.text import Text
 
 from feathertune.data.statistics import format_rating
 from feathertune.folders.inputs import BadRows, DataRecord, RepeatedText, ShownExample, SplitRecord, Spread
+from feathertune.wording.numbers import count
 from feathertune.wording.visible import visible
 
 MAX_CHARACTERS = 160  # of a text in a table
@@ -27,11 +28,12 @@ def render(data: DataRecord) -> Group:
     parts += [_examples_table(name, split.examples) for name, split in data.splits.items()]
     for name, split in data.splits.items():
         if split.duplicates:
-            title = f"{name}: {split.duplicates} duplicates, {split.conflicts} texts with different labels"
+            repeated, conflicts = count(split.duplicates, "duplicate"), count(split.conflicts, "text")
+            title = f"{name}: {repeated}, {conflicts} with different labels"
             parts.append(_repeated_table(title, split.duplicate_examples))
     for leak in data.leaks:
         first, second = leak.splits
-        parts.append(_repeated_table(f"{leak.count} rows of {second} are also in {first}", leak.examples))
+        parts.append(_repeated_table(f"{count(leak.count, 'row')} of {second} also in {first}", leak.examples))
     parts += _bad_rows(data.bad_rows)
     parts += [Text(f"Note: {visible(note)}") for note in data.notes]
     return Group(*parts)
@@ -122,7 +124,7 @@ def _wide_table(title: str) -> Table:
 def _bad_rows(bad_rows: BadRows) -> list[RenderableType]:
     if not bad_rows.count:
         return []
-    lines = [Text(f"{bad_rows.count:,} bad rows were left out:", "bold")]
+    lines = [Text(f"{count(bad_rows.count, 'bad row')} left out:", "bold")]
     lines += [Text(visible(f"  {row.place}: {row.reason}")) for row in bad_rows.listed[:MAX_BAD_ROWS]]
     if bad_rows.count > MAX_BAD_ROWS:
         lines.append(Text(f"  and {bad_rows.count - MAX_BAD_ROWS:,} more"))

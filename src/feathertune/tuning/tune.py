@@ -101,7 +101,7 @@ def _try(study: optuna.Study, trial: optuna.Trial, recipe: Recipe, folder: Searc
     else:
         _check_data(run, folder)
         # a threshold or temperature chosen on validation would bias the value
-        study.tell(trial, summary.after["validation"].unbiased().value(metric))
+        study.tell(trial, summary.after["validation"].prefer_cross_fitted().value(metric))
     for checkpoints in (run.checkpoints, run.qat_checkpoints):
         shutil.rmtree(checkpoints, ignore_errors=True)
 
@@ -130,7 +130,7 @@ def _write(folder: SearchFolder, study: optuna.Study, recipe: Recipe) -> Search:
         trials=trials,
         best=None,
         importances=importances(study),
-        note=f"The best of {complete} trials on validation, so its value there is too good. No test split was read.",
+        note=f"The best of {complete} trials on validation, so its value there is optimistic. No test split was read.",
     )
     if search.ranked:
         first = search.ranked[0]

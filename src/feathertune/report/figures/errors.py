@@ -40,7 +40,7 @@ def rating_figure(groups: Sequence[RatingGroup], accuracy: float, ceiling: Ceili
             marker="_",
             label="limit by rater disagreement",
         )
-    axes.set_xlabel("Rating" if ceiling is None else "Rating (share of raters who said yes)")
+    axes.set_xlabel("Rating" if ceiling is None else "Rating (share of positive votes)")
     return _finished(figure, axes, accuracy)
 
 
