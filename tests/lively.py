@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from feathertune.model.adapt import LoraShape, add_lora, find_targets
+from feathertune.model.adapted_linear import AdaptedLinear
 from feathertune.model.base import build_random
 from feathertune.model.classifier import PackedClassifier
 from feathertune.tokens.batch import pack
@@ -86,3 +87,8 @@ MODELS: dict[str, Callable[[], PackedClassifier]] = {
     ),
     "gemma3-bidirectional": with_feature("gemma3-window", use_bidirectional_attention=True),
 }
+
+
+def adapted_names(model: torch.nn.Module) -> tuple[str, ...]:
+    """The names of the modules that have LoRA factors now."""
+    return tuple(name for name, module in model.named_modules() if isinstance(module, AdaptedLinear))

@@ -1,5 +1,6 @@
 """The names in a run folder, and which folders are finished runs."""
 
+import inspect
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from feathertune.folders.run import RunFolder, open_run
 
 def test_every_name_lies_inside_the_folder_and_is_its_own(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
-    names = [getattr(run, name) for name, value in vars(RunFolder).items() if isinstance(value, property)]
+    names = [getattr(run, name) for name, _ in inspect.getmembers(RunFolder, lambda value: isinstance(value, property))]
     names += [run.evaluation("before", "test"), run.errors("test"), run.predictions("after", "validation")]
     assert len(set(names)) == len(names) == 21
     assert all(path.is_relative_to(tmp_path) for path in names)

@@ -6,7 +6,6 @@ import torch
 from feathertune.errors import UserError
 from feathertune.model.adapt import (
     LoraShape,
-    adapted_names,
     add_lora,
     count_parameters,
     find_targets,
@@ -17,7 +16,7 @@ from feathertune.model.adapt import (
 from feathertune.model.base import build_random
 from feathertune.model.classifier import PackedClassifier
 from feathertune.model.families import head_parameters
-from lively import LABELS, adapt, largest_difference, lively_classifier, packed_logits
+from lively import LABELS, adapt, adapted_names, largest_difference, lively_classifier, packed_logits
 from tiny import FAMILIES, random_texts
 
 

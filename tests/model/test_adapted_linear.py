@@ -5,9 +5,9 @@ from torch import nn
 
 from feathertune.kernels.dropout import dropout as drop
 from feathertune.kernels.dropout import seed_dropout
-from feathertune.model.adapt import adapted_names, merge
+from feathertune.model.adapt import merge
 from feathertune.model.adapted_linear import AdaptedLinear
-from lively import adapt, largest_difference, lively_classifier, packed_logits
+from lively import adapt, adapted_names, largest_difference, lively_classifier, packed_logits
 from tiny import FAMILIES, random_texts
 
 

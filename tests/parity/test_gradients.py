@@ -11,7 +11,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from feathertune.model.adapt import (
-    adapted_names,
     train_everything,
     train_head_only,
     trainable_state,
@@ -21,7 +20,7 @@ from feathertune.model.precision import Precision, set_precision
 from feathertune.model.substitution import conv1d_names
 from feathertune.tokens.batch import TOKEN_MULTIPLE, TokenBatch, pack
 from feathertune.tokens.tokenized import TokenizedTexts
-from lively import LABELS, MODELS, adapt, lively_classifier
+from lively import LABELS, MODELS, adapt, adapted_names, lively_classifier
 from tiny import FAMILIES, random_texts, transformers_twin
 
 SHORT = random_texts([5, 1, 30, 9, 2, 17, 8])

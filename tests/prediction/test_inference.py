@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from feathertune.model.adapt import adapted_names
 from feathertune.model.classifier import PackedClassifier
 from feathertune.prediction.inference import predict_logits
 from feathertune.tokens.batch import pack
 from feathertune.tokens.tokenized import TokenizedTexts
-from lively import MODELS, adapt, largest_difference, lively_classifier
+from lively import MODELS, adapt, adapted_names, largest_difference, lively_classifier
 from tiny import token_rows
 
 # Texts that begin alike, end alike, occur twice, are prefixes of others, and are longer than 128 tokens.

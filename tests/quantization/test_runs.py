@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from feathertune.errors import UserError
-from feathertune.model.adapt import adapted_names
 from feathertune.prediction.files import read_predictions
 from feathertune.quantization.fake import FakeQuantizedLinear
 from feathertune.quantization.integer import IntegerLinear
@@ -23,6 +22,7 @@ from feathertune.run.outline import introduce
 from feathertune.run.prepare import prepare
 from feathertune.run.train import train
 from feathertune.serving.predictor import Predictor
+from lively import adapted_names
 from tiny import save_tiny_base, write_tiny_data
 
 

@@ -59,3 +59,16 @@ def test_a_key_given_twice_is_refused() -> None:
     assert "r.yaml:7: the key 'maximize'" in refusal(BASE + "search:\n  a: [1, {maximize: f1, maximize: accuracy}]")
     override = "data.label={column: x, column: y}"
     assert refusal(BASE, override) == f"the override {override!r}: the key 'column' is given twice"
+    assert "r.yaml:7: the key 'a\"b'" in refusal(BASE + "search:\n  {'a\"b': [1], 'a\"b': [2]}")
+
+
+def test_a_key_given_twice_beside_a_merge_is_refused() -> None:
+    merging = BASE + "training:\n  <<: {epochs: 1}\n  batch_size: 2\n"
+    assert parse(merging).training.epochs == 1
+    assert parse(merging + "  epochs: 5\n").training.epochs == 5, "a key of the mapping itself replaces a merged one"
+    assert "r.yaml:9: the key 'batch_size' is given twice" in refusal(merging + "  batch_size: 5\n")
+
+
+def test_an_anchor_given_twice_is_refused() -> None:
+    refused = refusal(BASE + "lora: &x {rank: 4}\ntraining: &x {epochs: 1}\n")
+    assert refused == "r.yaml:7: not valid YAML: an anchor is given twice"

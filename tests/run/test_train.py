@@ -84,6 +84,10 @@ def test_runs_that_earlier_versions_interrupted_can_be_resumed(place: Path) -> N
     text = recipe_text(recipe(place, *changes))
     assert '"training":{"epochs":2,"warmup":0.2,"early_stopping":2,"precision":"fp32"},"quantize":' in text
     assert text.endswith('"quantize":{"training":"none"}}')
+    searched = recipe(place, "compare.methods=[bag_of_words, lora]", "search={training.warmup_ratio: [0, 0.1]}")
+    text = recipe_text(searched)
+    assert '"methods":["words","lora"]' in text
+    assert '"search":{"training.warmup":[0,0.1]}' in text
 
 
 def test_a_finished_run_is_returned_as_it_is(place: Path) -> None:

@@ -69,6 +69,7 @@ def run_comparison(
         raise
     comparison = collect(runs)
     comparison.write(folder.comparison)
+    (folder.path / "comparison.md").unlink(missing_ok=True)  # an earlier version's, now out of date
     write_comparison_report(folder.path)
     return comparison
 

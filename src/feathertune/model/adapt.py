@@ -102,11 +102,6 @@ def _mergeable(classifier: PackedClassifier) -> list[tuple[str, MergeableLinear]
     return [(name, module) for name, module in classifier.model.named_modules() if isinstance(module, MergeableLinear)]
 
 
-def adapted_names(model: nn.Module) -> tuple[str, ...]:
-    """The names of the layers that are currently adapted."""
-    return tuple(name for name, module in model.named_modules() if isinstance(module, AdaptedLinear))
-
-
 def trainable_state(classifier: PackedClassifier) -> dict[str, torch.Tensor]:
     """Name -> parameter, for all trainable parameters. They are not copied."""
     return {name: p for name, p in classifier.model.named_parameters() if p.requires_grad}

@@ -12,7 +12,7 @@ import warnings
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.constructor import ConstructorError, DuplicateKeyError, SafeConstructor
+from ruamel.yaml.constructor import ConstructorError, SafeConstructor
 from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
 from ruamel.yaml.nodes import MappingNode, ScalarNode
 from ruamel.yaml.representer import SafeRepresenter
@@ -52,15 +52,18 @@ def load_yaml(text: str, where: str) -> Any:
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", ReusedAnchorWarning)
             return yaml.load(text)
-    except DuplicateKeyError as error:
-        line, key = error.problem_mark.line, error.problem.split('"')[1]
-        place = f"{where}:{line + 1}" if "\n" in text else where
-        raise UserError(f"the key {key!r} is given twice", where=place) from None
+    except _RepeatedKeyError as error:
+        place = f"{where}:{error.line}" if "\n" in text else where
+        raise UserError(f"the key {error.key!r} is given twice", where=place) from None
+    except ReusedAnchorWarning as warning:
+        lines = re.findall(r"line (\d+)", str(warning))
+        place = f"{where}:{lines[-1]}" if lines else where
+        raise UserError("not valid YAML: an anchor is given twice", where=place) from None
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"{where}:{mark.line + 1}" if mark is not None else where
         raise UserError(f"not valid YAML: {error.problem or error.context}", where=place) from None
-    except (YAMLError, ReusedAnchorWarning) as error:
+    except YAMLError as error:
         raise UserError(f"not valid YAML: {error}", where=where) from None
     except RecursionError:
         raise UserError("not valid YAML: nested too deeply", where=where) from None
@@ -84,6 +87,14 @@ class _Resolver(VersionedResolver):
         return _RULES
 
 
+class _RepeatedKeyError(Exception):
+    """A mapping has a key twice; `line` (1-based) is that of the second one."""
+
+    def __init__(self, key: str, line: int) -> None:
+        self.key, self.line = key, line
+        super().__init__(key)
+
+
 class _Constructor(SafeConstructor):
     """Makes plain values, and remembers the lines of keys."""
 
@@ -94,9 +105,15 @@ class _Constructor(SafeConstructor):
         data.lines = {str(key.value): key.start_mark.line + 1 for key, _ in node.value}
 
     def construct_mapping(self, node: MappingNode, deep: bool = False) -> Any:
-        for key, _ in node.value if isinstance(node, MappingNode) else ():
+        seen = set()
+        # ruamel.yaml itself checks no mapping with a merge key; what was merged already comes first and may be repeated
+        own = node.value[len(getattr(node, "merge", None) or ()) :] if isinstance(node, MappingNode) else ()
+        for key, _ in own:
             if not isinstance(key, ScalarNode):
                 raise ConstructorError(None, None, "a key must be plain text", key.start_mark)
+            if key.value in seen:
+                raise _RepeatedKeyError(key.value, key.start_mark.line + 1)
+            seen.add(key.value)
         return super().construct_mapping(node, deep=deep)
 
 

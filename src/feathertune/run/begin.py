@@ -25,7 +25,7 @@ def begin(context: RunContext, prepared: Prepared, command: str | None) -> None:
     if context.writes and not continues:
         write_inputs(run, prepared, command)
     context.accelerator.wait_for_everyone()
-    if started and not continues:
+    if started and not continues and isinstance(prepared, PreparedRun):  # a baseline has no checkpoints
         reporter.say(f"no checkpoint in {run.path}: starting from the beginning")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,7 +61,9 @@ def recipe_text(recipe: Recipe) -> str:
     """
     text = recipe.model_dump_json(exclude_defaults=True)
     for old, new in OLD_KEYS.items():
-        text = text.replace(f'"{new}":', f'"{old}":')
+        text = text.replace(f'"{new}":', f'"{old}":').replace(f'.{new}":', f'.{old}":')  # sections; dotted in search
+    methods = re.compile(r'"methods":\[[^\]]*\]')
+    text = methods.sub(lambda found: found[0].replace('"bag_of_words"', '"words"'), text)
     return text.replace('"training":"ptq"', '"training":"none"')
 
 

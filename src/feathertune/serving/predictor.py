@@ -91,7 +91,8 @@ class Predictor:
         self, run: str | Path | OpenedRun | TrainedModel, *, base: str | None = None, precision: Precision = "fp32"
     ) -> None:
         """Open a run folder or an export folder. See `load_trained` for the options and the errors."""
-        self._model = _open(Path(run) if isinstance(run, str) else run, base, precision)
+        opened = run if isinstance(run, OpenedRun | TrainedModel) else Path(run)
+        self._model = _open(opened, base, precision)
 
     @property
     def label_names(self) -> tuple[str, ...]:

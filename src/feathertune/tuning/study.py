@@ -104,19 +104,21 @@ def describe_trials(study: optuna.Study) -> list[Trial]:
 def importances(study: optuna.Study) -> dict[str, float]:
     """Key -> the share of the variation between complete trials that it explains, by fANOVA (Hutter et al. 2014).
 
-    Empty if fewer than two trials differ in value or in settings. Keys that some trials lack, because an earlier
-    version called them otherwise, are left out.
+    Empty if fewer than two trials differ in value or in settings, or if an earlier version made some of them with other
+    names of keys: Optuna would consider only the keys that all trials share.
     """
     import optuna
 
     complete = study.get_trials(states=(optuna.trial.TrialState.COMPLETE,), deepcopy=False)
+    if len({frozenset(trial.params) for trial in complete}) > 1:
+        return {}
     if len({trial.value for trial in complete}) < 2 or not any(
         len({str(trial.params.get(key)) for trial in complete}) > 1 for key in complete[0].params
     ):
         return {}
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
     shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
-    return {key: float(share) for key, share in shares.items()}
+    return {new_key(key): float(share) for key, share in shares.items()}
 
 
 def _params(trial: optuna.trial.FrozenTrial) -> dict[str, Any]:
