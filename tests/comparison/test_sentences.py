@@ -45,7 +45,7 @@ def test_different_machines_and_a_single_seed_are_noted(tmp_path: Path) -> None:
         )
 
     assert noted(0, 1) == ""
-    assert noted(0, 0).startswith("One seed")
+    assert noted(0, 0).startswith("Only one seed")
     text = folders[1].environment.read_text(encoding="utf-8")
     folders[1].environment.write_text(text.replace("a processor", "another"), encoding="utf-8")
     assert noted(0, 1).startswith("The runs were made on different machines")
