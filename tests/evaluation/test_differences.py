@@ -34,11 +34,13 @@ def difference(low: float, value: float, high: float, **others: object) -> Paire
 def test_sentences() -> None:
     better = difference(0.038, 0.051, 0.064)
     assert (
-        difference_in_words("LoRA", "the head alone", better)
-        == "LoRA is better than the head alone by 5.1 points (3.8 to 6.4)"
+        difference_in_words("LoRA", "head-only training", better)
+        == "LoRA is better than head-only training by 5.1 points (3.8 to 6.4)"
     )
     worse = difference(-0.064, -0.051, -0.038)
-    assert difference_in_words("the head alone", "LoRA", worse) == difference_in_words("LoRA", "the head alone", better)
+    assert difference_in_words("head-only training", "LoRA", worse) == difference_in_words(
+        "LoRA", "head-only training", better
+    )
     none = difference(-0.004, 0.003, 0.010)
     assert difference_in_words("A", "B", none) == "no difference was shown between A and B (-0.4 to 1.0 points)"
     many = difference_in_words("A", "B", better, p_adjusted=0.06)

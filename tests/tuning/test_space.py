@@ -67,10 +67,10 @@ def test_a_trial_never_reads_the_test_split() -> None:
 @pytest.mark.parametrize(
     ("search", "message"),
     [
-        ("{data.source: [d, e]}", "data.source determines what trials are compared by"),
-        ("{data.test: [true]}", "data.test determines what trials are compared by"),
-        ("{data.label.above: [0.5, 0.8]}", "data.label.above determines what trials are compared by"),
-        ("{training.seed: [0, 1]}", "training.seed determines what trials are compared by"),
+        ("{data.source: [d, e]}", "data.source cannot be searched"),
+        ("{data.test: [true]}", "data.test cannot be searched"),
+        ("{data.label.above: [0.5, 0.8]}", "data.label.above cannot be searched"),
+        ("{training.seed: [0, 1]}", "training.seed cannot be searched"),
         ("{training.best_metric: [f1, accuracy]}", "training.best_metric determines what"),
         ("{lora.rnk: [4]}", "did you mean 'rank'"),
         ("{lora.rank: [0, 4]}", "lora.rank"),

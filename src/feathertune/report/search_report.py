@@ -51,7 +51,7 @@ def search_pictures(search: Search) -> dict[str, Picture]:
     if search.importances:
         caption = "How much of the variation between trials each setting explains."
         pictures.append(Picture("importance", importance_figure(search.importances), caption))
-    caption = "Each line is a trial, through its settings to its value: the best one orange, the best tenth blue."
+    caption = "Each line runs through a trial's settings to its value. The best is orange, the best tenth blue."
     pictures.append(Picture("parallel", parallel_figure(ranked, metric, best_tenth), caption))
     figure = trials_figure(in_order, metric, larger_is_better=search.maximized)
     pictures.append(Picture("trials", figure, "The value of each complete trial, and the best so far."))

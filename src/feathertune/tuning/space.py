@@ -51,7 +51,7 @@ def check_space(recipe: Recipe) -> Space:
     for key, values in recipe.search.items():
         if not key.startswith(SEARCHED) or key in KEPT:
             raise UserError(
-                f"search: {key} determines what trials are compared by, or is not a key, so it cannot be searched",
+                f"search: {key} cannot be searched: it is no recipe key, or trials would no longer be comparable",
                 fix=f"Search keys that begin with {', '.join(SEARCHED)}, except {' and '.join(KEPT)}.",
             )
         for value in _examples(values):

@@ -10,4 +10,4 @@ TITLES = {
     "lora": "LoRA",
     "qat": "LoRA + QAT",
 }
-NAMES = TITLES | {"majority": "the majority class", "bag_of_words": "the bag of words", "head": "the head alone"}
+NAMES = TITLES | {"majority": "the majority class", "bag_of_words": "the bag of words", "head": "head-only training"}
