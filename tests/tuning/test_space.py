@@ -71,7 +71,7 @@ def test_a_trial_never_reads_the_test_split() -> None:
         ("{data.test: [true]}", "data.test cannot be searched"),
         ("{data.label.above: [0.5, 0.8]}", "data.label.above cannot be searched"),
         ("{training.seed: [0, 1]}", "training.seed cannot be searched"),
-        ("{training.best_metric: [f1, accuracy]}", "training.best_metric determines what"),
+        ("{training.best_metric: [f1, accuracy]}", "training.best_metric cannot be searched"),
         ("{lora.rnk: [4]}", "did you mean 'rank'"),
         ("{lora.rank: [0, 4]}", "lora.rank"),
         ("{lora.rank: {low: 4, high: 16.0}}", "lora.rank"),
