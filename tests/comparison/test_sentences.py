@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from feathertune.comparison.plan import PlannedRun
-from feathertune.comparison.sentences import budget, notes
+from feathertune.comparison.sentences import budget, left_out_notes, notes
+from feathertune.folders.comparison import MethodResult
 from feathertune.recipe.files import load_recipe, parse_recipe
 from made_up import made_up_run
 
@@ -51,3 +52,13 @@ def test_different_machines_and_a_single_seed_are_noted(tmp_path: Path) -> None:
     assert noted(0, 1).startswith("The runs were made on different machines")
     folders[1].environment.write_text(text.replace("2.13.0", "2.14.0"), encoding="utf-8")
     assert noted(0, 1).startswith("The runs were made with different package versions")
+
+
+def test_classes_that_macro_averages_leave_out_are_noted() -> None:
+    def result(name: str, *absent: int) -> MethodResult:
+        return MethodResult(method="lora", name=name, seeds=(0, 1), metrics={}, absent_classes={"test": absent})
+
+    assert left_out_notes([result("LoRA", 0, 0), result("the majority class", 0, 0)], 9) == []
+    (note,) = left_out_notes([result("LoRA", 1, 2), result("the majority class", 4, 4)], 9)
+    assert note.startswith("test: macro averages leave out classes that are in neither labels nor predictions")
+    assert note.endswith("of 9 classes: LoRA 1.5, the majority class 4.")

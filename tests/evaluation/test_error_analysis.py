@@ -105,3 +105,16 @@ def test_without_ratings_or_a_second_class_parts_are_empty() -> None:
     content = analyze_errors(some_predictions(labels=np.zeros(400, dtype=np.int64))).to_json()
     assert (content["by_rating"], content["ceiling"], content["likely_label_errors"]) == (None, None, [])
     json.dumps(content, allow_nan=False)
+
+
+def test_classes_without_examples_do_not_disturb_the_analysis() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.repeat([1, 4], 30)
+    logits_NC = rng.normal(size=(60, 6)).astype(np.float32)
+    logits_NC[np.arange(60), labels] += 3
+    logits_NC[0] = 8 * np.eye(6)[4]  # labelled 1, surely 4
+    names = tuple("abcdef")
+    some = Predictions("test", names, np.arange(1, 61), ["text"] * 60, labels, None, logits_NC)
+    analysis = analyze_errors(some)
+    assert analysis.likely_label_errors[0].row == 1
+    assert analysis.likely_label_errors[0].suggested == "e"

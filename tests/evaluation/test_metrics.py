@@ -5,6 +5,7 @@ import pytest
 from sklearn.metrics import f1_score, log_loss, precision_score, recall_score, roc_auc_score
 
 from feathertune.evaluation.metrics import compute_metrics, majority_metrics
+from feathertune.folders.metrics import Metrics
 from feathertune.prediction.predictions import Predictions
 
 
@@ -60,11 +61,49 @@ def test_a_single_class_has_no_roc_auc_and_gives_no_warning(label: int) -> None:
     assert metrics.precision == metrics.recall == metrics.f1 == 0.0
 
 
-def test_a_class_without_examples_counts_as_zero_in_macro_and_not_at_all_in_roc_auc() -> None:
+def test_a_class_in_neither_labels_nor_predictions_does_not_count() -> None:
     some = predictions([0, 0, 1, 1], np.array([[2.0, 0, 0], [2, 0, 0], [0, 2, 0], [0, 2, 0]]))
     metrics = compute_metrics(some)
-    assert metrics.f1 == pytest.approx(2 / 3)
-    assert metrics.roc_auc == 1.0
+    assert (metrics.precision, metrics.recall, metrics.f1, metrics.roc_auc) == (1.0, 1.0, 1.0, 1.0)
+    assert metrics.absent_classes == 1
+    assert [metrics.occurs(name) for name in metrics.label_names] == [True, True, False]
+
+
+def test_a_class_that_is_only_predicted_counts() -> None:
+    metrics = compute_metrics(predictions([0, 0, 1, 1], np.array([[2.0, 0, 0], [2, 0, 0], [0, 2, 0], [0, 0, 2]])))
+    assert metrics.f1 == pytest.approx((1 + 2 / 3 + 0) / 3)
+    assert metrics.absent_classes == 0
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_macro_averages_are_those_of_scikit_learn_whatever_classes_are_absent(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    classes = int(rng.integers(3, 12))
+    occurring = rng.choice(classes, size=int(rng.integers(1, classes)), replace=False)
+    count = int(rng.integers(1, 30))
+    labels = rng.choice(occurring, size=count)
+    logits = rng.normal(size=(count, classes))
+    logits[np.arange(count), labels] += 4.0  # classes without examples are predicted now and then
+    some = predictions(labels.tolist(), logits)
+    metrics = compute_metrics(some)
+    averages = {"average": "macro", "zero_division": 0.0}
+    assert metrics.precision == pytest.approx(precision_score(some.labels, some.predicted, **averages), abs=1e-12)
+    assert metrics.recall == pytest.approx(recall_score(some.labels, some.predicted, **averages), abs=1e-12)
+    assert metrics.f1 == pytest.approx(f1_score(some.labels, some.predicted, **averages), abs=1e-12)
+    assert metrics.absent_classes == classes - len(set(some.labels) | set(some.predicted))
+    for name in ("precision", "recall", "f1"):
+        if (interval := metrics.interval(name)) is not None:
+            assert interval[0] <= metrics.value(name) <= interval[1]
+
+
+def test_two_classes_leave_none_out() -> None:
+    assert compute_metrics(predictions([0] * 5, np.tile([1.0, 0.0], (5, 1)))).absent_classes == 0
+
+
+def test_a_file_of_an_earlier_version_counted_every_class() -> None:
+    content = compute_metrics(random_predictions(20, 5)).to_json()
+    del content["absent_classes"]
+    assert Metrics.of({"format": 2, **content}, where="metrics.json").absent_classes == 0
 
 
 def test_perfect_and_constant_scores() -> None:

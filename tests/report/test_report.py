@@ -17,6 +17,7 @@ from feathertune.errors import UserError
 from feathertune.recipe.files import dump_recipe, load_recipe
 from feathertune.report.writing import write_report
 from feathertune.system.files import read_json, write_json
+from feathertune.wording.numbers import DASH
 from made_up import HOSTILE, HOSTILE_NAMES, made_up_comparison, made_up_run, made_up_search
 
 # what HTML a report may have: nothing that runs, loads or embeds
@@ -231,3 +232,20 @@ def test_a_search_shows_its_best_settings_and_warns(pages: dict[str, Path]) -> N
     assert "The best of 40 trials: accuracy" in text
     assert "expect a worse one on new texts" in text
     assert "1 pruned" in text
+
+
+def test_classes_left_out_of_averages_are_counted_on_the_page_and_the_card(tmp_path: Path) -> None:
+    run = made_up_run(tmp_path / "run", names=("cat", "dog", "nowhere"))
+    summary = read_json(run.summary)
+    for stage in ("before", "after"):
+        metrics = summary[stage]["validation"]
+        metrics["absent_classes"] = 1
+        metrics["confusion_matrix"] = [[9, 1, 0], [2, 8, 0], [0, 0, 0]]
+        metrics["per_class"]["nowhere"] = {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 0}
+    write_json(run.summary, summary)
+    page = page_of(run.path)
+    numbers = r"1 of 3 \(majority class 0, before 1, after 1\); ROC AUC leaves out classes without examples: 1 of 3"
+    assert re.search(rf"Macro averages leave out classes that are in neither labels nor predictions: {numbers}\.", page)
+    cells = rf'<td class="n">{DASH}</td>' * 3 + r'<td class="n">0</td>'
+    assert re.search(rf"nowhere</bdi></th>{cells}|nowhere</th>{cells}", page)
+    assert re.search(numbers, run.card.read_text(encoding="utf-8").replace("\\", ""))

@@ -1,15 +1,19 @@
 """Refused before a run starts: models whose predictions would depend on the library or on the other texts."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from feathertune.comparison.compare import compare
 from feathertune.errors import UserError
 from feathertune.recipe.files import parse_recipe
 from feathertune.run.prepare import PreparedRun, prepare
+from feathertune.run.train import train
+from feathertune.tuning.tune import tune
 from tiny import save_tiny_base, write_tiny_data
 
 LONGROPE = {
@@ -71,3 +75,27 @@ def test_a_text_longer_than_the_positions_is_refused(tmp_path: Path) -> None:
     base = save_tiny_base(tmp_path / "base", "gpt2")
     with pytest.raises(UserError, match=r"model.max_length: 301 tokens are more than the model's 300 positions"):
         prepared(tmp_path, base, "model.max_length=301")
+
+
+@pytest.mark.parametrize("command", ["train", "baseline", "tune", "compare"])
+def test_a_metric_that_validation_leaves_undefined_is_refused_before_anything_is_written(
+    command: str, tmp_path: Path
+) -> None:
+    write_tiny_data(tmp_path / "data", train=24, validation=1)  # its only label is no
+    text = f"""
+    model: {{source: '{save_tiny_base(tmp_path / "base")}'}}
+    data: {{source: '{tmp_path / "data"}', label: {{column: label, names: ['no', 'yes']}}}}
+    training: {{precision: fp32, best_metric: roc_auc}}
+    """
+    output = tmp_path / "output"
+    changes = {"baseline": ["method=majority"], "tune": ["search={lora.rank: [2, 4]}"]}.get(command, [])
+    recipe = parse_recipe(text, changes, where="here")
+    if command == "tune":
+        pytest.importorskip("optuna", reason="the extra `tune` is not installed")
+    run = {
+        "tune": partial(tune, trials=1),
+        "compare": partial(compare, methods=["majority", "lora"], seeds=1),
+    }.get(command, train)
+    with pytest.raises(UserError, match="roc_auc is undefined on validation"):
+        run(recipe, output)
+    assert not output.exists()

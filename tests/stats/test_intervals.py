@@ -143,3 +143,15 @@ def test_wilsons_intervals_contain_accuracy_and_f1_in_95_of_100() -> None:
 def test_intervals_of_macro_averages_cover_too() -> None:
     shares = covered_shares(classes=4, size=80, draws=200, seed=4, resamples=600)
     assert all(0.90 <= share <= 0.99 for share in shares), shares
+
+
+def test_a_resample_averages_over_the_classes_that_occur_in_it_as_scikit_learn_does() -> None:
+    rng = np.random.default_rng(0)
+    some = random_predictions(rng, 30, 12)
+    weights_BN = rng.multinomial(30, np.full(30, 1 / 30), size=50).astype(np.float32)
+    values = statistics(some)(weights_BN)["f1"]
+    drawn = [np.repeat(np.arange(30), weights_N.astype(int)) for weights_N in weights_BN]
+    expected = [f1_score(some.labels[one], some.predicted[one], average="macro", zero_division=0.0) for one in drawn]
+    assert values == pytest.approx(expected)
+    fewer = [len(set(some.labels[one]) | set(some.predicted[one])) < 12 for one in drawn]
+    assert any(fewer), "a case in which it matters"

@@ -1,6 +1,7 @@
 """The tables of a run on the terminal and in Markdown, and the verdict."""
 
 import io
+import re
 from typing import Any
 
 import numpy as np
@@ -173,3 +174,24 @@ def test_one_evaluation_has_every_metric_and_every_class() -> None:
     assert f"accuracy │ {metrics.accuracy:.1%}" in text
     assert "NEGATIVE" in text
     assert "cross-fitted: accuracy 50.0%, F1 50.0%, loss 0.5000 nats" in text
+
+
+def test_classes_that_macro_averages_leave_out_are_counted_and_have_no_scores() -> None:
+    labels, names = np.array([0, 0, 1, 1]), ("one", "two", "only predicted", "nowhere")
+    logits_NC = np.eye(4, dtype=np.float32)[[0, 0, 1, 2]] * 5
+    some = Predictions("validation", names, np.arange(1, 5), ["text"] * 4, labels, None, logits_NC)
+    content = summary(names=names)
+    content |= {"after": {"validation": compute_metrics(some).to_json()}, "before": {}}
+    content["majority"] = {"validation": majority_metrics(labels, some).to_json()}
+    note = (
+        "validation: macro averages leave out classes that are in neither labels nor predictions: 1 of 4 (majority "
+        "class 2, after 1); ROC AUC leaves out classes without examples: 2 of 4"
+    )
+    assert note in caption(typed(content))
+    output = io.StringIO()
+    Console(file=output, width=100).print(metrics_table(compute_metrics(some)))
+    shown = " ".join(output.getvalue().split())
+    assert "leave out classes that are in neither labels nor predictions: 1 of 4; ROC AUC" in shown
+    assert re.search(r"nowhere\W+0 examples\W+neither in labels nor in predictions", shown)
+    assert re.search(r"only predicted\W+0 examples\W+precision 0.0%", shown)
+    assert not any("leave out" in line for line in caption(typed(summary(names=("a", "b", "c")))))

@@ -16,7 +16,14 @@ import numpy as np
 
 from feathertune.comparison.costs import artefact_bytes, deployed_bytes, latency_ms
 from feathertune.comparison.plan import PlannedRun
-from feathertune.comparison.sentences import budget, learning_rate, lora_and_full_seconds, notes, sentences
+from feathertune.comparison.sentences import (
+    budget,
+    learning_rate,
+    left_out_notes,
+    lora_and_full_seconds,
+    notes,
+    sentences,
+)
 from feathertune.errors import UserError
 from feathertune.evaluation.calibration import cross_fit, read_decision
 from feathertune.evaluation.differences import difference_in_words, seed_predictions
@@ -59,6 +66,7 @@ def collect(runs: Sequence[PlannedRun]) -> Comparison:
             learning_rate=learning_rate(method_runs[0].recipe),
             metrics={split: _estimates(after[split][method]) for split in splits},
             before={split: _estimates(before[split][method]) for split in splits if method in before[split]},
+            absent_classes={split: _absent_classes(after[split][method].cross_fitted) for split in splits},
             **_costs(method, by_method, splits[0]),
         )
         for method, method_runs in by_method.items()
@@ -73,7 +81,7 @@ def collect(runs: Sequence[PlannedRun]) -> Comparison:
         pairs=tuple(pairs),
         sentences=tuple(sentences(pairs, methods, splits)),
         time_ratio_lora_full=_time_ratio(methods),
-        notes=tuple(notes(runs)),
+        notes=(*notes(runs), *left_out_notes(methods, len(summary.label_names))),
     )
 
 
@@ -136,6 +144,16 @@ def _estimates(predictions: _MethodPredictions) -> dict[str, Estimate]:
         by_seed = tuple(one if np.isfinite(one) else None for one in values)
         result[metric] = Estimate(value=value, low=low, high=high, by_seed=by_seed)
     return result
+
+
+def _absent_classes(predictions: SeedPredictions) -> tuple[int, ...]:
+    """For each seed, how many classes are neither in truth nor in predictions; with two classes none is left out."""
+    classes = predictions.probability_SNC.shape[2]
+    if classes == 2:
+        return (0,) * predictions.seeds
+    return tuple(
+        classes - len(np.union1d(predictions.label_N, predictions.predicted(seed))) for seed in range(predictions.seeds)
+    )
 
 
 class _Costs(TypedDict):

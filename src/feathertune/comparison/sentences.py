@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from statistics import mean
 
 from feathertune.comparison.plan import PlannedRun
 from feathertune.folders.comparison import MethodResult, PairResult
@@ -80,6 +81,20 @@ def lora_and_full_seconds(methods: Sequence[MethodResult]) -> tuple[float, float
     seconds = {method.method: method.train_seconds for method in methods}
     lora, full = seconds.get("lora"), seconds.get("full")
     return None if lora is None or full is None else (lora, full)
+
+
+def left_out_notes(methods: Sequence[MethodResult], classes: int) -> list[str]:
+    """For each split, how many of its classes the methods' macro averages leave out; for several seeds the mean."""
+    lines = []
+    for split in methods[0].absent_classes:
+        means = {method.name: mean(method.absent_classes[split]) for method in methods}
+        if any(means.values()):
+            listed = ", ".join(f"{name} {value:.3g}" for name, value in means.items())
+            lines.append(
+                f"{split}: macro averages leave out classes that are in neither labels nor predictions, of {classes} "
+                f"classes: {listed}."
+            )
+    return lines
 
 
 def notes(runs: Sequence[PlannedRun]) -> list[str]:

@@ -6,6 +6,7 @@ that as well.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TypedDict
@@ -143,9 +144,11 @@ def likely_label_errors(predictions: Predictions) -> list[LabelError]:
         return []
     from cleanlab.filter import find_label_issues
 
-    issues = find_label_issues(
-        predictions.labels, probabilities_NC, return_indices_ranked_by="self_confidence", n_jobs=1
-    )
+    with warnings.catch_warnings():  # it warns of every class with fewer than two examples
+        warnings.filterwarnings("ignore", message="May not flag all label issues", category=UserWarning)
+        issues = find_label_issues(
+            predictions.labels, probabilities_NC, return_indices_ranked_by="self_confidence", n_jobs=1
+        )
     suggested_N = probabilities_NC.argmax(axis=1)
     return [
         LabelError(

@@ -1,7 +1,9 @@
 """How good predictions are: `Predictions` -> `Metrics`, by scikit-learn, also for the trivial baseline to beat.
 
 With two classes the last name is the positive one, and precision, recall and F1 are its own; with more classes they are
-macro averages over all C names. A ratio without a denominator is 0 (scikit-learn's `zero_division=0`).
+macro averages over the classes that occur in truth or predictions, which is scikit-learn's default (`labels=None`). A
+class in neither has no scores: counted as 0, it would lower the average of a perfect model. A ratio without a
+denominator is 0 (scikit-learn's `zero_division=0`).
 """
 
 from __future__ import annotations
@@ -34,8 +36,10 @@ def compute_metrics(predictions: Predictions, *, intervals: bool = True, seed: i
     probabilities_NC = predictions.probabilities_NC
     classes = range(len(names))
     per_class_4C = precision_recall_fscore_support(labels_N, predicted_N, labels=classes, zero_division=0.0)
+    matrix_CC = confusion_matrix(labels_N, predicted_N, labels=classes)
     binary = len(names) == 2
-    precision, recall, f1 = (float(scores[1] if binary else scores.mean()) for scores in per_class_4C[:3])
+    counted_C = (matrix_CC.sum(axis=0) + matrix_CC.sum(axis=1)) > 0
+    precision, recall, f1 = (float(scores[1] if binary else scores[counted_C].mean()) for scores in per_class_4C[:3])
     return Metrics(
         split=predictions.split,
         num_examples=len(predictions),
@@ -52,7 +56,8 @@ def compute_metrics(predictions: Predictions, *, intervals: bool = True, seed: i
         averaging="binary" if binary else "macro",
         positive_label=names[1] if binary else None,
         per_class={name: _class_scores(per_class_4C, index) for index, name in enumerate(names)},
-        confusion_matrix=tuple(map(tuple, confusion_matrix(labels_N, predicted_N, labels=classes).tolist())),
+        absent_classes=0 if binary else int((~counted_C).sum()),
+        confusion_matrix=tuple(map(tuple, matrix_CC.tolist())),
         label_names=names,
         intervals=confidence_intervals(labels_N, predicted_N, probabilities_NC, seed=seed) if intervals else {},
         cross_fitted=_cross_fitted(predictions.cross_fitted, intervals=intervals, seed=seed),

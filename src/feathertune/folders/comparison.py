@@ -63,6 +63,8 @@ Estimates = dict[str, dict[str, Estimate]]  # split -> metric -> estimate
 class MethodResult(Part):
     """One method of a comparison: its metrics after training (`metrics`) and before, and its costs.
 
+    `absent_classes` has for each split and seed how many classes its macro averages after training leave out.
+
     Costs are medians over seeds; peak_memory_mib is that of a run's whole process, latency_ms and bytes are those of
     the first seed's artefact. None where a cost does not exist, as the speed of a method that trains nothing.
     """
@@ -74,6 +76,7 @@ class MethodResult(Part):
     learning_rate: float | None = None
     metrics: Estimates
     before: Estimates = {}
+    absent_classes: dict[str, tuple[int, ...]] = {}
     train_seconds: float | None = None
     train_examples_per_second: float | None = None
     best_epochs: tuple[int | None, ...] = ()

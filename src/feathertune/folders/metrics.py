@@ -38,13 +38,16 @@ class Metrics(Record):
         num_examples: N.
         loss: mean cross-entropy in nats.
         accuracy: share of correct predictions.
-        precision, recall, f1: of the positive class (`averaging` binary) or the mean over classes (macro).
+        precision, recall, f1: of the positive class (`averaging` binary) or the mean over the classes that occur in
+            truth or predictions (macro).
         roc_auc: of the positive class, or the mean over the classes, each against the rest, that have examples on
             both sides; None where only one class is present.
         ece: expected calibration error (see `stats.calibration`), a difference of shares.
         temperature: the logits were divided by it; 1 is the model as it is.
         threshold: the positive class is predicted where its probability >= this; None for more than two classes.
         averaging: binary or macro.
+        absent_classes: how many of the C classes occur in neither, and so are left out of the macro averages. 0 in
+            files of earlier versions, which counted such classes as 0.
         positive_label: the last name where there are two, else None.
         per_class: label name -> its scores.
         confusion_matrix: C rows (true) of C columns (predicted), counts.
@@ -66,6 +69,7 @@ class Metrics(Record):
     temperature: float = 1.0
     threshold: float | None = None
     averaging: Literal["binary", "macro"]
+    absent_classes: int = 0
     positive_label: str | None
     per_class: dict[str, ClassScores]
     confusion_matrix: tuple[tuple[int, ...], ...]
@@ -88,6 +92,11 @@ class Metrics(Record):
             return self
         own = {name: getattr(self.cross_fitted, name) for name in CrossFittedMetrics.model_fields}
         return self.model_copy(update=own)
+
+    def occurs(self, label: str) -> bool:
+        """Whether a class occurs in truth or predictions: one that does not has no scores."""
+        index = self.label_names.index(label)
+        return sum(self.confusion_matrix[index]) + sum(row[index] for row in self.confusion_matrix) > 0
 
     @property
     def majority_label(self) -> str:

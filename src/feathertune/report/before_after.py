@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from feathertune.folders.metrics import Interval, Metrics
@@ -16,6 +16,7 @@ from feathertune.wording.size import size
 from feathertune.wording.visible import shortened
 
 HEADS = ("majority\nclass", "before", "after", "change", "95% interval\n(after)")  # of `Row.cells`
+STAGE_NAMES = {"majority": "majority class", "before": "before", "float": "float32", "ptq": "PTQ", "after": "after"}
 MAX_NAME = 40
 MAX_NAME_IN_TITLE = 14
 
@@ -136,7 +137,12 @@ def caption(summary: Summary) -> list[str]:
     if best := [f"{training.best_epoch} of {training.epochs}" for training in trainings if training.best_epoch]:
         costs.append(f"best epoch {', then '.join(best)}")
     lines.append(", ".join(costs))
-    notes = [f"{split}: {note}" for split, after in summary.after.items() if (note := bias_note(after))]
+    notes = [
+        f"{split}: {note}"
+        for split, after in summary.after.items()
+        for note in (bias_note(after), left_out_note(summary.stages(split)))
+        if note
+    ]
     return [*lines, *_quantization(summary), *notes, *(table.verdict for table in split_tables(summary))]
 
 
@@ -157,6 +163,24 @@ def bias_note(metrics: Metrics) -> str | None:
         "temperature or threshold was chosen on these very examples; cross-fitted: "
         f"accuracy {percent(cross_fitted.accuracy)}, F1 {percent(cross_fitted.f1)}, loss {cross_fitted.loss:.4f} nats"
     )
+
+
+def left_out_note(stages: Mapping[str, Metrics]) -> str | None:
+    """Which averages over classes are of fewer than all classes, at each stage of one split; None if none are."""
+    last = list(stages.values())[-1]
+    if last.averaging != "macro":
+        return None
+    classes, parts = len(last.label_names), []
+    left_out = {STAGE_NAMES[stage]: metrics.absent_classes for stage, metrics in stages.items()}
+    if any(left_out.values()):
+        numbers = f"{last.absent_classes} of {classes}"
+        if len(set(left_out.values())) > 1:
+            numbers += f" ({', '.join(f'{name} {number}' for name, number in left_out.items())})"
+        parts.append(f"macro averages leave out classes that are in neither labels nor predictions: {numbers}")
+    without = sum(scores.support == 0 for scores in last.per_class.values())
+    if without and last.roc_auc is not None:
+        parts.append(f"ROC AUC leaves out classes without examples: {without} of {classes}")
+    return "; ".join(parts) or None
 
 
 def _quantization(summary: Summary) -> list[str]:

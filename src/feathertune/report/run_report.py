@@ -10,7 +10,7 @@ from feathertune.folders.metrics import Interval, Metrics
 from feathertune.folders.run import RunFolder
 from feathertune.folders.summary import Summary
 from feathertune.report import sentences, training_sentences, usage
-from feathertune.report.before_after import Row, SplitTable, split_tables
+from feathertune.report.before_after import STAGE_NAMES, Row, SplitTable, left_out_note, split_tables
 from feathertune.report.card import run_card
 from feathertune.report.facts import RunFacts
 from feathertune.report.figures.canvas import Picture
@@ -24,7 +24,6 @@ from feathertune.version import __version__
 from feathertune.wording.numbers import DASH, MINUS, narrow_span, percent, points
 from feathertune.wording.visible import visible
 
-HEADS = {"majority": "majority class", "before": "before", "float": "float32", "ptq": "PTQ", "after": "after"}
 ONLY_PNG = {"confusion"}  # on the page it is a table
 MAX_CLASSES = 40
 MAX_CLASSES_IN_DATA = 6
@@ -133,10 +132,14 @@ class PageTable:
 def _table(facts: RunFacts, table: SplitTable) -> PageTable:
     """The table as the page shows it, with every stage."""
     rows = [(row.title, [_cell(row, stage) for stage in table.stages], _change(row)) for row in table.rows]
-    note = sentences.bias_sentences(facts, table.split)
-    if note is not None and table.split == facts.split:
-        note += " The headline and the figure use cross-fitted values, also for before training."
-    return PageTable(table.title, [HEADS[stage] for stage in table.stages], rows, note)
+    notes = []
+    if (bias := sentences.bias_sentences(facts, table.split)) is not None:
+        notes.append(bias)
+        if table.split == facts.split:
+            notes.append("The headline and the figure use cross-fitted values, also for before training.")
+    if (left_out := left_out_note(facts.summary.stages(table.split))) is not None:
+        notes.append(f"{left_out[0].upper()}{left_out[1:]}.")
+    return PageTable(table.title, [STAGE_NAMES[stage] for stage in table.stages], rows, " ".join(notes) or None)
 
 
 def _cell(row: Row, stage: str) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from feathertune.data.overlap import Overlap, find_overlap
 from feathertune.data.statistics import describe
 from feathertune.data.texts import iterate
 from feathertune.evaluation.calibration import check_threshold
+from feathertune.evaluation.defined import check_maximized, check_metric
 from feathertune.folders.inputs import BaseRecord, DataRecord
 from feathertune.folders.run import RunFolder
 from feathertune.model.adapt import LoraShape, copy_trained, count_parameters, trainable_state
@@ -120,7 +121,7 @@ class PreparedRun(Prepared):
 def prepare_baseline(recipe: Recipe) -> PreparedBaseline:
     """Load and check the data of a baseline. Raises UserError for anything wrong with data or recipe."""
     dataset = load_dataset(recipe.data, recipe.training.seed)
-    check_threshold(recipe.evaluation, dataset.label_names)
+    _check_choices(recipe, dataset)
     return PreparedBaseline(recipe, dataset)
 
 
@@ -137,13 +138,13 @@ def prepare(recipe: Recipe, device: torch.device, started: RunFolder | None = No
     """
     data, revision = (recipe.data, recipe.model.revision) if started is None else _pinned(recipe, started)
     dataset = load_dataset(data, recipe.training.seed)
+    _check_choices(recipe, dataset)
     base = find_base(recipe.model.source, revision)
     model = recipe.model
     tokenizer = add_prompt(load_tokenizer(base.folder, base.gguf_file), model.prompt, model.max_length)
     texts = {
         name: tokenize(tokenizer, iterate(split.texts), model.max_length) for name, split in dataset.splits.items()
     }
-    check_threshold(recipe.evaluation, dataset.label_names)
     checksums = base.checksums()
     start = None if recipe.init_from is None else find_start(recipe, dataset, checksums)
     builder = ModelBuilder(recipe, base, dataset.label_names, device)
@@ -199,6 +200,17 @@ def _pinned(recipe: Recipe, started: RunFolder) -> tuple[DataSection, str | None
         return data, revision
     commit = DataRecord.read(started.data).origin.get("revision", data.revision)
     return data.model_copy(update={"revision": commit}), BaseRecord.read(started.base).revision or revision
+
+
+def _check_choices(recipe: Recipe, dataset: Dataset) -> None:
+    """Raise a UserError if what the recipe chooses on validation cannot be chosen there.
+
+    A baseline has no epochs, but what is not comparable is refused in all runs of a comparison or search alike.
+    """
+    labels_N, names = dataset.splits["validation"].labels, dataset.label_names
+    check_threshold(recipe.evaluation, names)
+    check_metric(recipe.training.best_metric, labels_N, names)
+    check_maximized(recipe.evaluation, labels_N, names)
 
 
 def _scheme(section: QuantizeSection) -> Scheme:

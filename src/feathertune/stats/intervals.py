@@ -8,9 +8,10 @@ methods:
   simulating it can only lose: any bootstrap of 20 correct predictions out of 20 gives [1, 1]. Precision is TP out of
   TP + FP, recall TP out of TP + FN; F1 = 2J / (1 + J) increases with the Jaccard index J, TP out of TP + FP + FN.
 * **BCa bootstrap** over examples (Efron, JASA 1987) for the rest: loss (skewed), ROC AUC (bounded and skewed) and macro
-  averages (biased under resampling, since a rare class may be missing). The acceleration comes from a delete-a-group
-  jackknife with the same vectorised statistic, at a tenth of the bootstrap's cost. scipy's BCa is not used because it
-  resamples values and cannot take the example weights that make this fast.
+  averages (biased under resampling, since a rare class may be missing; each resample averages over the classes that
+  occur in it, as the metric itself does). The acceleration comes from a delete-a-group jackknife with the same
+  vectorised statistic, at a tenth of the bootstrap's cost. scipy's BCa is not used because it resamples values and
+  cannot take the example weights that make this fast.
 
 The calibration error has an interval of its own: see `calibration_error`.
 

@@ -35,7 +35,11 @@ def statistics_of(
     """The metrics `names` as a function of example weights: [B, N] float32 whole numbers -> {metric: [B] float64}.
 
     A row of weights says how often each example was drawn; all ones gives the metrics of the N examples themselves,
-    equal to scikit-learn's with `labels=range(C), zero_division=0`. NaN where undefined (ROC AUC of a single class).
+    equal to scikit-learn's with `labels=None, zero_division=0`. NaN where undefined (ROC AUC of a single class).
+
+    Macro averages are over the classes that occur in the truth or predictions of the resample itself: what is resampled
+    is the metric as it is defined, and it leaves out other classes in other samples. Counting a rare class that was
+    not drawn as 0 would move the resamples below the value that they are drawn around.
     """
     classes = np.arange(probabilities_NC.shape[1])
     is_true_NC = labels_N[:, None] == classes
@@ -54,10 +58,11 @@ def statistics_of(
             "recall": (hit_BC, true_BC),
             "f1": (2 * hit_BC, predicted_BC + true_BC),
         }
+        occurring_B = (true_BC + predicted_BC > 0).sum(axis=1)
         values = {"accuracy": hit_BC.sum(axis=1) / total_B}
         for name in ratios.keys() & set(names):
             value_BC = _ratio(*ratios[name])
-            values[name] = value_BC[:, 1] if len(classes) == 2 else value_BC.mean(axis=1)
+            values[name] = value_BC[:, 1] if len(classes) == 2 else value_BC.sum(axis=1) / occurring_B
         if losses_N is not None:
             values["loss"] = weights_BN @ losses_N / total_B
         if areas is not None:

@@ -7,7 +7,15 @@ from rich.text import Text
 
 from feathertune.folders.metrics import Metrics
 from feathertune.folders.summary import Summary
-from feathertune.report.before_after import HEADS, bias_note, caption, split_tables, split_title, title_of
+from feathertune.report.before_after import (
+    HEADS,
+    bias_note,
+    caption,
+    left_out_note,
+    split_tables,
+    split_title,
+    title_of,
+)
 from feathertune.wording.metrics import TITLES, metric_interval, metric_value
 from feathertune.wording.numbers import percent
 from feathertune.wording.visible import shortened
@@ -28,14 +36,16 @@ def before_after_table(summary: Summary) -> Table:
 
 def metrics_table(metrics: Metrics) -> Table:
     """One evaluation: each metric with its 95% interval, then the scores of each class."""
-    note = bias_note(metrics)
-    table = _table(("value", "95% interval"), [note] if note else [], title=split_title(metrics))
+    notes = [note for note in (bias_note(metrics), left_out_note({"after": metrics})) if note]
+    table = _table(("value", "95% interval"), notes, title=split_title(metrics))
     for name in TITLES:
         cells = title_of(name, metrics), metric_value(name, metrics.value(name))
         table.add_row(*map(Text, (*cells, metric_interval(name, metrics.interval(name)))))
     table.add_section()
     for label, scores in metrics.per_class.items():
         rates = f"precision {percent(scores.precision)}, recall {percent(scores.recall)}, F1 {percent(scores.f1)}"
+        if not metrics.occurs(label):
+            rates = "neither in labels nor in predictions"
         table.add_row(*map(Text, (shortened(label, MAX_NAME), f"{scores.support:,} examples", rates)))
     return table
 
