@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
 from pathlib import Path
 
 import torch
@@ -18,6 +19,22 @@ def train_run(recipe: Path, output: Path, threads: int) -> None:
     torch.set_num_threads(threads)
     stages.LoopSettings = functools.partial(stages.LoopSettings, checkpoint_seconds=0.0)  # type: ignore[misc, assignment]
     run.train(load_recipe(recipe), output, resume=True)
+
+
+def train_until_killed(recipe: Path, output: Path, name: str) -> None:
+    """`feathertune train`, killed when the file `name` is written but not yet renamed."""
+    from feathertune.recipe.files import load_recipe
+    from feathertune.run import train as run
+
+    rename = Path.replace
+
+    def kill(temporary: Path, path: Path) -> Path:
+        if path.name == name:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return rename(temporary, path)
+
+    Path.replace = kill  # type: ignore[method-assign, assignment]
+    run.train(load_recipe(recipe), output)
 
 
 def train_run_together(rank: int, world_size: int, port: int, recipe: Path, output: Path) -> None:

@@ -5,13 +5,14 @@ import multiprocessing
 import os
 import signal
 import time
+from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from crash_child import train_run
+from crash_child import train_run, train_until_killed
 from tiny import save_tiny_base, write_tiny_data
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
@@ -45,11 +46,11 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def start(recipe: Path, output: Path) -> BaseProcess:
+def start(recipe: Path, output: Path, target: Callable[..., None] = train_run, argument: int | str = 2) -> BaseProcess:
     """A process that trains with two threads, forked from one in which PyTorch and transformers are loaded."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["feathertune.run.train", "transformers.models.bert.modeling_bert"])
-    process = context.Process(target=train_run, args=(recipe, output, 2))
+    process = context.Process(target=target, args=(recipe, output, argument))
     process.start()
     return process
 
@@ -118,3 +119,25 @@ def test_another_recipe_does_not_resume_a_killed_run(recipe: Path, tmp_path: Pat
     with pytest.raises(UserError, match="made with another recipe"):
         train(load_recipe(recipe, ["training.learning_rate=0.02"]), tmp_path / "run", resume=True)
     assert load_recipe(tmp_path / "run" / "recipe.yaml") == load_recipe(recipe), "the run keeps its recipe"
+
+
+@pytest.mark.parametrize("name", ["recipe.yaml", "metrics.jsonl", "environment.json"])
+def test_a_kill_while_the_first_files_are_written_does_not_block_the_folder(
+    recipe: Path, tmp_path: Path, name: str
+) -> None:
+    output = tmp_path / "run"
+    process = start(recipe, output, train_until_killed, name)
+    process.join(timeout=120)
+    assert process.exitcode == -signal.SIGKILL
+    (left,) = output.glob(f".{name}.*.tmp")
+    mine = output / ".notes.tmp" if name != "recipe.yaml" else tmp_path / ".notes.tmp"
+    mine.touch()
+    from feathertune.folders.output import stored_recipe
+
+    assert (stored_recipe(output, "run") is None) == (name == "recipe.yaml"), "new while there is no recipe"
+    for kind in ("comparison", "search"):
+        assert name != "recipe.yaml" or stored_recipe(output, kind) is None
+    finish(recipe, output)
+    assert not left.exists()
+    assert mine.exists()
+    assert (output / "summary.json").is_file()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from feathertune.errors import UserError
-from feathertune.folders.search import Search, SearchFolder
+from feathertune.folders.search import Search, SearchFolder, Trial
 from feathertune.folders.summary import Summary
 from feathertune.recipe.files import dump_recipe, load_recipe, parse_recipe
 from feathertune.recipe.schema import Recipe
@@ -106,6 +106,11 @@ def test_an_interrupted_trial_is_tried_again(inputs: Path, tmp_path: Path, monke
     result = tune(recipe, folder.path, trials=3)
     assert [trial["state"] for trial in result["trials"]] == ["complete", "interrupted", "complete", "complete"]
     assert result["trials"][2]["params"] == result["trials"][1]["params"]
+    straight = tune(recipe, tmp_path / "straight", trials=3)["trials"]
+    ended = [trial for trial in result["trials"] if trial["state"] == "complete"]
+    assert [(trial["params"], trial["value"]) for trial in ended] == [
+        (trial["params"], trial["value"]) for trial in straight
+    ]
     assert not folder.trial(1).path.exists()
 
 
@@ -208,3 +213,50 @@ def test_without_optuna_there_is_one_clear_error(inputs: Path, tmp_path: Path, m
     with pytest.raises(UserError, match=r"pip install 'feathertune\[tune\]'"):
         tune(recipe_of(inputs), tmp_path / "tuned", trials=1)
     assert not (tmp_path / "tuned").exists()
+
+
+def search_by_formula(path: Path, trials: int, killed: tuple[int, ...] = ()) -> list[Trial]:
+    """A search over a formula, pruned now and then; the process ends in the attempts `killed`, and another one begins.
+
+    Returns the trials that ended.
+    """
+    study = open_study(path, maximize=False, seed=3)
+    while sum(trial.state != "interrupted" for trial in describe_trials(study)) < trials:
+        trial = study.ask()
+        rate = trial.suggest_float("training.learning_rate", 1e-4, 1e-1, log=True)
+        if trial.number not in killed:
+            loss = abs(rate - 0.01) + abs(trial.suggest_int("lora.rank", 1, 64) - 8) / 64
+        if trial.number not in killed or trial.number % 2:  # otherwise it ends with half of its values
+            trial.report(rate, 1)
+        if trial.number in killed:
+            study = open_study(path, maximize=False, seed=3)
+            assert close_interrupted(study) == [(trial.number, True)]
+            continue
+        pruned = trial.should_prune()
+        study.tell(trial, None if pruned else loss, state=optuna.trial.TrialState.PRUNED if pruned else None)
+    return [trial for trial in describe_trials(study) if trial.state != "interrupted"]
+
+
+def test_an_interrupted_search_tries_what_an_uninterrupted_one_does(tmp_path: Path) -> None:
+    """Beyond the first ten trials, which are random, and with a pruner that has something to compare with."""
+    straight = search_by_formula(tmp_path / "straight.db", 16)
+    assert {trial.state for trial in straight} == {"complete", "pruned"}
+    assert len({json.dumps(trial.params) for trial in straight}) == 16
+    for trials in (1, 11, 13):  # one call after the other
+        search_by_formula(tmp_path / "parts.db", trials)
+    for other in (
+        search_by_formula(tmp_path / "parts.db", 16),
+        search_by_formula(tmp_path / "killed.db", 16, killed=(0, 5, 14, 17)),
+    ):
+        assert [(trial.params, trial.state, trial.value) for trial in other] == [
+            (trial.params, trial.state, trial.value) for trial in straight
+        ]
+
+
+def test_values_that_are_given_up_are_not_those_of_the_next_trials(tmp_path: Path) -> None:
+    study = open_study(tmp_path / "study.db", maximize=True, seed=0)
+    seen = []
+    for attempts in (True, False, True, False):
+        seen.append(study.ask().suggest_float("rate", 0.0, 1.0))
+        assert close_interrupted(study) == [(len(seen) - 1, attempts)]
+    assert seen[0] == seen[1] != seen[2] == seen[3]

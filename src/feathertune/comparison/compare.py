@@ -18,6 +18,7 @@ from feathertune.recipe.files import dump_recipe
 from feathertune.recipe.schema import CompareSection, Method, Recipe
 from feathertune.report.comparison_report import write_comparison_report
 from feathertune.system.files import write_text
+from feathertune.system.temporary import remove_left_in
 from feathertune.training.reporter import Reporter, SilentReporter
 
 
@@ -60,6 +61,7 @@ def run_comparison(
     recipe = _with_section(recipe, methods, seeds)
     runs = plan_runs(recipe, folder)
     check_comparison(folder, recipe)
+    remove_left_in(folder.path)
     write_text(folder.recipe, dump_recipe(recipe))
     try:
         make_runs(runs, reporter or SilentReporter(), show=reporter is not None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from feathertune.recipe.schema import Recipe
 from feathertune.run.evaluate import own_split
 from feathertune.run.load import TrainedModel, load_trained
 from feathertune.system.files import file_mask, write_json
+from feathertune.system.temporary import held, remove_left_beside, temporary_folder
 
 SPLIT = "validation"
 
@@ -78,16 +78,18 @@ def export_run(
     split = own_split(trained, SPLIT)
     evaluated = _evaluated(trained, split)
     output.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{output.name}.", suffix=".tmp", dir=output.parent))
+    remove_left_beside(output)
+    building = temporary_folder(output)
     try:
-        folder = ExportFolder(building)
-        target.write(trained, folder, **({} if opset is None else {"opset": opset}))
-        _describe(trained, to, chosen, target.inputs).write(folder.description)
-        logits_NC = target.predict_logits(folder, split.texts.to_pylist(), trained, base)
-        # the file's probabilities include the temperature, so it is applied to the artefact's logits too
-        logits_NC = logits_NC / np.float32(trained.decision.temperature)
-        parity = compare(evaluated, replace(evaluated, logits_NC=logits_NC, saved_probabilities_NC=None))
-        write_json(folder.parity, parity.to_json())
+        with held(building):
+            folder = ExportFolder(building)
+            target.write(trained, folder, **({} if opset is None else {"opset": opset}))
+            _describe(trained, to, chosen, target.inputs).write(folder.description)
+            logits_NC = target.predict_logits(folder, split.texts.to_pylist(), trained, base)
+            # the file's probabilities include the temperature, so it is applied to the artefact's logits too
+            logits_NC = logits_NC / np.float32(trained.decision.temperature)
+            parity = compare(evaluated, replace(evaluated, logits_NC=logits_NC, saved_probabilities_NC=None))
+            write_json(folder.parity, parity.to_json())
         building.chmod(0o777 & ~file_mask())
         final = output if parity.passed else aside
         building.replace(final)

@@ -17,6 +17,7 @@ from feathertune.folders.run import RunFolder
 from feathertune.folders.search import SearchFolder
 from feathertune.recipe.files import dump_recipe, is_complete, load_recipe
 from feathertune.recipe.schema import Recipe
+from feathertune.system.temporary import is_new
 
 Kind = Literal["run", "comparison", "search"]
 
@@ -24,12 +25,14 @@ Kind = Literal["run", "comparison", "search"]
 def stored_recipe(path: Path, kind: Kind) -> Recipe | None:
     """The recipe of the run, comparison or search in the folder, finished or not; None if the folder is empty or new.
 
+    A folder in which a process was killed before its first file was complete is new.
+
     Raises:
         UserError: the output is a file, or the folder holds anything but a `kind`.
     """
     if path.exists() and not path.is_dir():
         raise UserError("the output is a file, not a folder", where=str(path))
-    if not path.is_dir() or not any(path.iterdir()):
+    if is_new(path):
         return None
     recipe, kind_here = RunFolder(path).recipe, _kind_in(path)
     if not recipe.is_file():

@@ -10,6 +10,7 @@ from feathertune.run.prepare import Prepared, PreparedRun
 from feathertune.run.soup import check_members
 from feathertune.system.files import write_text
 from feathertune.system.machine import describe_environment
+from feathertune.system.temporary import remove_left_in
 from feathertune.training.checkpoint import check_fingerprint, latest_checkpoint
 
 
@@ -22,8 +23,10 @@ def begin(context: RunContext, prepared: Prepared, command: str | None) -> None:
     run, reporter = context.run, context.reporter
     started = context.resume and run.metrics.is_file()
     continues = context.resume and isinstance(prepared, PreparedRun) and _has_checkpoint(context, prepared)
-    if context.writes and not continues:
-        write_inputs(run, prepared, command)
+    if context.writes:
+        remove_left_in(run.path)
+        if not continues:
+            write_inputs(run, prepared, command)
     context.accelerator.wait_for_everyone()
     if started and not continues and isinstance(prepared, PreparedRun):  # a baseline has no checkpoints
         reporter.say(f"no checkpoint in {run.path}: starting from the beginning")

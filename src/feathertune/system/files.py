@@ -5,27 +5,27 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from feathertune.errors import UserError
+from feathertune.system.temporary import held, remove_left_beside, temporary_file
 
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path next to `path`; on success, flush it to disk and rename it to `path`.
 
-    On an exception the temporary file is removed and `path` stays as it was.
+    On an exception the temporary file is removed and `path` stays as it was. A kill leaves it: see `system.temporary`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    remove_left_beside(path)
+    temporary = temporary_file(path)
     try:
-        yield temporary
+        with held(temporary):
+            yield temporary
         with temporary.open("r+b") as file:  # writable, since Windows flushes no other files
             os.fsync(file.fileno())
         temporary.chmod(0o666 & ~file_mask())  # mkstemp creates private files, but run folders are shared

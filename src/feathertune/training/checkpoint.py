@@ -20,10 +20,12 @@ import torch
 from feathertune.errors import UserError
 from feathertune.system.files import (
     atomic_path,
+    file_mask,
     fsync_folder,
     read_json,
     write_json,
 )
+from feathertune.system.temporary import temporary_folder
 from feathertune.training.optimizer import Plateau
 
 
@@ -58,13 +60,12 @@ class Progress:
 def save_checkpoint(
     folder: Path, weights: dict[str, torch.Tensor], optimizer: Any, progress: Progress, fingerprint: str
 ) -> None:
-    """Write `folder/step-NNNNNN` (temporary name, then a rename); remove the others, half-written ones too."""
+    """Write `folder/step-NNNNNN` (temporary name, then a rename); remove the others."""
     from safetensors.torch import save_file
 
     final = folder / f"step-{progress.step:06d}"
-    temporary = folder / f".{final.name}.tmp"
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = temporary_folder(final)
     save_weights(temporary / "weights.safetensors", weights)
     with atomic_path(temporary / "optimizer.safetensors") as path:
         save_file(_flatten(optimizer.state_dict()["state"]), path)
@@ -73,9 +74,10 @@ def save_checkpoint(
         state["plateau"]["best_loss"] = None  # JSON has no infinity
     write_json(temporary / "state.json", {"progress": state, "fingerprint": fingerprint})
     shutil.rmtree(final, ignore_errors=True)
+    temporary.chmod(0o777 & ~file_mask())  # mkdtemp creates private folders
     temporary.rename(final)
     fsync_folder(folder)
-    for old in [*folder.glob("step-*"), *folder.glob(".step-*.tmp")]:
+    for old in folder.glob("step-*"):
         if old.name != final.name:
             shutil.rmtree(old, ignore_errors=True)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import torch
 
 from feathertune.system.files import write_text
+from feathertune.system.temporary import remove_left_in
 from feathertune.training.checkpoint import (
     Progress,
     latest_checkpoint,
@@ -69,8 +69,7 @@ class Recorder:
             progress = load_checkpoint(checkpoint, self._weights, self._optimizer, self._paths.fingerprint)
         if self._writes:
             _trim_log(self._paths.metrics, progress.step)
-            for orphan in self._paths.checkpoints.glob(".*.tmp"):  # left by a kill in the middle of a write
-                orphan.unlink() if orphan.is_file() else shutil.rmtree(orphan)
+            remove_left_in(self._paths.checkpoints)
             if progress.best_epoch and self._paths.unnumbered_best.is_file():
                 self._paths.unnumbered_best.rename(self._paths.best(progress.best_epoch))
             self._remove_other_bests(progress)

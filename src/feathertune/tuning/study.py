@@ -8,6 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from feathertune.errors import UserError
 from feathertune.folders.metrics import Metrics
 from feathertune.folders.search import Trial
@@ -17,6 +19,7 @@ from feathertune.training.reporter import Reporter
 if TYPE_CHECKING:
     import optuna
 
+ATTEMPTS = 2  # so often the values of an interrupted trial are tried
 UNPRUNED_TRIALS = 5  # pruning begins after these: a median of fewer is not reliable
 INTERRUPTED, REASON = "interrupted", "reason"
 _STUDY = "feathertune"
@@ -34,9 +37,9 @@ def require_optuna() -> None:
 def open_study(path: Path, *, maximize: bool, seed: int) -> optuna.Study:
     """The study in the file `path`; the file is created if it does not exist.
 
-    Proposals come from TPE (Bergstra et al. 2011), seeded by `seed` and the number of trials, so that a resumed study
-    does not repeat its first proposals. A trial is pruned at an epoch if its best epoch so far is worse than the median
-    of the finished trials at that epoch.
+    Proposals come from TPE (Bergstra et al. 2011), seeded for every trial anew (see `_resumable_sampler`), so that a
+    study that was interrupted proposes what it would have proposed otherwise. A trial is pruned at an epoch if its best
+    epoch so far is worse than the median of the finished trials at that epoch.
     """
     import optuna
 
@@ -47,28 +50,68 @@ def open_study(path: Path, *, maximize: bool, seed: int) -> optuna.Study:
         pruner=optuna.pruners.MedianPruner(n_startup_trials=UNPRUNED_TRIALS),
         load_if_exists=True,
     )
-    study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.trials))
+    study.sampler = _resumable_sampler(seed)
     return study
 
 
 def close_interrupted(study: optuna.Study) -> list[tuple[int, bool]]:
-    """Close the trials that were left running when the process ended, and queue their values to be tried once more.
+    """Close the trials that were left running when the process ended; their values are proposed once more.
 
-    Values that were interrupted twice are not queued: if they run out of memory, for example, no search could pass
-    them. Returns (number, whether it is tried again) for each trial.
+    Values that were interrupted twice are not: if they run out of memory, for example, no search could pass them.
+    Returns (number, whether it is tried again) for each trial.
     """
     import optuna
 
     closed = []
-    killed = [trial.params for trial in describe_trials(study) if trial.state == INTERRUPTED]
     for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
         study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-        params = _params(trial)
-        again = params not in killed
-        if again and params:
-            study.enqueue_trial(params)
-        closed.append((trial.number, again))
+        closed.append((trial.number, _place(describe_trials(study))[1] > 0))
     return closed
+
+
+def _resumable_sampler(seed: int) -> optuna.samplers.BaseSampler:
+    """TPE whose proposals are a function of `seed` and of the trials that ended, so that nothing else need be stored.
+
+    A sampler's random state lives as long as its process. So each trial gets a sampler of its own, seeded by its place:
+    how many trials ended before it, not counting interrupted ones, which TPE and pruner do not consider either. Its
+    repetition has the same place, and so the same values. Values that were given up, since they were interrupted twice,
+    count as a place: otherwise they would be proposed again.
+    """
+    import optuna
+
+    class ByPlace(optuna.samplers.BaseSampler):
+        def __init__(self) -> None:
+            self._own: optuna.samplers.BaseSampler = optuna.samplers.TPESampler(seed=seed)
+
+        def before_trial(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
+            state = np.random.SeedSequence([seed, _place(describe_trials(study))[0]]).generate_state(1)
+            self._own = optuna.samplers.TPESampler(seed=int(state[0]))
+            self._own.before_trial(study, trial)
+
+        def infer_relative_search_space(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> dict[str, Any]:
+            return self._own.infer_relative_search_space(study, trial)
+
+        def sample_relative(
+            self, study: optuna.Study, trial: optuna.trial.FrozenTrial, search_space: dict[str, Any]
+        ) -> dict[str, Any]:
+            return self._own.sample_relative(study, trial, search_space)
+
+        def sample_independent(
+            self, study: optuna.Study, trial: optuna.trial.FrozenTrial, param_name: str, param_distribution: Any
+        ) -> Any:
+            return self._own.sample_independent(study, trial, param_name, param_distribution)
+
+    return ByPlace()
+
+
+def _place(trials: list[Trial]) -> tuple[int, int]:
+    """The place of the trial after these, and how often it was begun and interrupted: 0 or 1."""
+    place, begun = 0, 0
+    for trial in trials:
+        begun = begun + 1 if trial.state == INTERRUPTED else ATTEMPTS
+        if begun == ATTEMPTS:
+            place, begun = place + 1, 0
+    return place, begun
 
 
 def count_done(study: optuna.Study) -> int:

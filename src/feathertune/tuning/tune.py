@@ -17,6 +17,7 @@ from feathertune.recipe.schema import Recipe
 from feathertune.report.search_report import write_search_report
 from feathertune.run.train import train_run
 from feathertune.system.files import write_text
+from feathertune.system.temporary import remove_left_in
 from feathertune.training.reporter import Reporter, SilentReporter
 from feathertune.tuning.space import check_space, suggest, trial_recipe
 from feathertune.tuning.study import (
@@ -54,6 +55,7 @@ def run_search(recipe: Recipe, output: Path | str, *, trials: int = 20, reporter
     space, folder = check_space(recipe), SearchFolder(Path(output))
     reporter = reporter or SilentReporter()
     _check_folder(folder, recipe)
+    remove_left_in(folder.path)
     write_text(folder.recipe, dump_recipe(recipe))
     study = open_study(folder.study, maximize=recipe.training.best_metric != "loss", seed=recipe.training.seed)
     for number, again in close_interrupted(study):
