@@ -6,8 +6,14 @@ import functools
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import torch
+
+# In steps of 5 x 2 = 10, of which each of two processes takes 5 in batches of 3 and 2: 21 leaves one example for one of
+# them in the last step, and none for the other; 25 leaves 3 and 2.
+SHARED = (21, 25)
+SETTINGS_SHARED: dict[str, Any] = {"batch_size": 5, "gradient_accumulation_steps": 2, "epochs": 2}
 
 
 def train_run(recipe: Path, output: Path, threads: int) -> None:
@@ -43,7 +49,7 @@ def train_run_together(rank: int, world_size: int, port: int, recipe: Path, outp
     from feathertune.recipe.files import load_recipe
     from feathertune.run import train as run
 
-    run.train(load_recipe(recipe), output)
+    run.train(load_recipe(recipe), output, command="feathertune train 'my recipe.yaml' --output run")
     torch.distributed.destroy_process_group()
 
 
@@ -52,13 +58,11 @@ def train_share(rank: int, world_size: int, port: int, output: Path) -> None:
     _join(rank, world_size, port)
     from short_training import lora_classifier, random_set, train, weights_of
 
-    classifier = lora_classifier()
-    # 21 examples: steps of 2 x 2 x 3 = 12 and 9, where one process has five examples and the other four.
-    outcome = train(
-        output / "shared", classifier, random_set(21), batch_size=2, gradient_accumulation_steps=3, epochs=2
-    )
-    assert outcome.progress.examples_seen == 42
-    torch.save(weights_of(classifier), output / f"{rank}.pt")
+    for count in SHARED:
+        classifier = lora_classifier()
+        outcome = train(output / f"shared-{count}", classifier, random_set(count), **SETTINGS_SHARED)
+        assert outcome.progress.examples_seen == 2 * count
+        torch.save(weights_of(classifier), output / f"{count}-{rank}.pt")
     torch.distributed.destroy_process_group()
 
 

@@ -30,23 +30,6 @@ def test_another_seed_or_epoch_gives_another_order() -> None:
     assert len(orders) == 9
 
 
-@given(st.integers(1, 40), st.integers(1, 4), st.integers(1, 8))
-def test_no_process_goes_without_an_example(count: int, batch_size: int, world_size: int) -> None:
-    step_size = batch_size * world_size
-    steps = training_steps(count, step_size, seed=0, epoch=1, world_size=world_size)
-    alone = training_steps(count, step_size, seed=0, epoch=1)
-    assert all(len(step[rank::world_size]) >= 1 for step in steps for rank in range(world_size))
-    assert [step[: len(short)].tolist() for step, short in zip(steps, alone, strict=True)] == [
-        s.tolist() for s in alone
-    ]
-    assert all(len(step) == max(len(short), world_size) for step, short in zip(steps, alone, strict=True))
-
-
-def test_a_short_last_step_is_filled_from_the_epochs_beginning() -> None:
-    first, last = training_steps(9, 8, seed=0, epoch=1, world_size=4)
-    assert last[1:].tolist() == first[:3].tolist()
-
-
 @given(st.lists(st.integers(1, 40), max_size=50), st.integers(1, 64), st.booleans())
 def test_each_text_is_predicted_once_within_the_budget(lengths: list[int], budget: int, alphabetical: bool) -> None:
     texts = random_texts(lengths)

@@ -40,6 +40,7 @@ app.add_typer(inspect.app, name="inspect")
 
 @app.callback(invoke_without_command=True)
 def _options(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
 ) -> None:
     if version:
@@ -47,6 +48,10 @@ def _options(
 
         typer.echo(__version__)
         raise typer.Exit
+    if context.invoked_subcommand not in (None, "train"):
+        from feathertune.system.machine import require_one_process
+
+        require_one_process(context.invoked_subcommand)
 
 
 def main() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import sys
 from datetime import datetime
@@ -19,6 +18,7 @@ from feathertune.cli.options import (
     stdout,
 )
 from feathertune.errors import UserError
+from feathertune.system.machine import launched, process_count, process_rank
 
 
 def train(
@@ -38,11 +38,13 @@ def train(
     path = find_recipe(recipe)
     loaded = load_recipe(path, overrides)
     if print_recipe:
+        if process_rank() > 0:
+            return
         typer.echo(dump_recipe(loaded), nl=False)
         return
     if resume and output is None:
         raise UserError("--resume needs --output, the folder of the unfinished run")
-    if output is None and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if output is None and process_count() > 1:
         raise UserError("several processes need a common run folder", fix="Give it with --output.")
     from feathertune.run.train import check_output, train_run
 
@@ -51,7 +53,9 @@ def train(
 
         if output is not None:
             check_output(output, loaded, resume=resume)
-        typer.echo(json.dumps(outline(loaded), indent=2, ensure_ascii=False))
+        planned = outline(loaded)
+        if process_rank() == 0:
+            typer.echo(json.dumps(planned, indent=2, ensure_ascii=False))
         return
     folder = output or Path("runs") / f"{path.stem}-{datetime.now():%Y%m%d-%H%M%S}"
     from feathertune.terminal.progress import ConsoleReporter
@@ -62,9 +66,10 @@ def train(
         summary = train_run(loaded, folder, resume=resume, reporter=ConsoleReporter(stderr()), command=command)
     except KeyboardInterrupt:
         again = shlex.join(["feathertune", "train", recipe, *(overrides or []), "--output", str(folder), "--resume"])
-        typer.echo(f"interrupted; to continue: {again}", err=True)
+        if process_rank() == 0:
+            typer.echo(f"interrupted; to continue: {launched(again, process_count())}", err=True)
         raise typer.Exit(130) from None
-    if int(os.environ.get("RANK", "0")) == 0:  # under `accelerate launch`, only the first process prints
+    if process_rank() == 0:  # of several processes, only the first prints
         stdout().print(before_after_table(summary))
         typer.echo(f"run folder: {folder} (misclassified texts: evaluation/errors-*.json)")
         typer.echo(f"report: {folder / 'report.html'}")

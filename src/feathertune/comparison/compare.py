@@ -18,6 +18,7 @@ from feathertune.recipe.files import dump_recipe
 from feathertune.recipe.schema import CompareSection, Method, Recipe
 from feathertune.report.comparison_report import write_comparison_report
 from feathertune.system.files import write_text
+from feathertune.system.machine import require_one_process
 from feathertune.system.temporary import remove_left_in
 from feathertune.training.reporter import Reporter, SilentReporter
 
@@ -57,6 +58,7 @@ def run_comparison(
         UserError: the folder holds something else, or runs with another recipe, other data or another base; or a run
             failed. Finished runs stay.
     """
+    require_one_process("compare")
     folder = ComparisonFolder(Path(output))
     recipe = _with_section(recipe, methods, seeds)
     runs = plan_runs(recipe, folder)

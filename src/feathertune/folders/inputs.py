@@ -29,7 +29,10 @@ class BaseRecord(Record):
 
 
 class EnvironmentRecord(Record):
-    """The machine, the versions, and the command line, None for a run from Python."""
+    """The machine, the versions, and the command line, None for a run from Python.
+
+    `threads` and `accelerator` are those of each of the `processes` that made the run together.
+    """
 
     started: str
     command: str | None
@@ -40,6 +43,7 @@ class EnvironmentRecord(Record):
     cores: int | None = None
     threads: int
     accelerator: str | None = None
+    processes: int = 1
 
 
 class Spread(Part):

@@ -83,6 +83,7 @@ class Summary(Record):
         epochs, best_epoch, stopped_early, train_seconds, train_examples_per_second: of the first training, which is
             often the only one; see `TrainingSummary`.
         precision: the precision that the layers were trained in.
+        peak_memory_mib: the sum of the peaks of all processes.
         finished: date and time, ISO 8601.
         majority: split -> the metrics of the majority class.
         before, float32, ptq, after: split -> the metrics at each stage; float32 and ptq in quantized runs only.

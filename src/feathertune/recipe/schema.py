@@ -135,7 +135,7 @@ class TrainingSection(Section):
     max_steps: int | None = Field(
         default=None, ge=1, description="optimizer steps; then training ends, even within an epoch"
     )
-    batch_size: int = Field(default=32, ge=1, description="sequences per forward pass")
+    batch_size: int = Field(default=32, ge=1, description="sequences per forward pass, of all processes together")
     gradient_accumulation_steps: int = Field(default=1, ge=1, description="forward passes per optimizer step")
     learning_rate: float = Field(default=2e-4, gt=0)
     head_learning_rate: float | None = Field(default=None, gt=0, description="of the head; default: learning_rate")

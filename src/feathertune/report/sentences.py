@@ -11,7 +11,7 @@ from feathertune.report.trainings import trainings
 from feathertune.stats.calibration_error import expected_calibration_error
 from feathertune.stats.probabilities import BINARY_THRESHOLD
 from feathertune.wording.metrics import TITLES
-from feathertune.wording.numbers import number, percent
+from feathertune.wording.numbers import count, number, percent
 from feathertune.wording.visible import shown
 
 MIN_SUPPORT = 30
@@ -21,7 +21,10 @@ MAX_NAME = 40
 def environment_lines(facts: RunFacts) -> list[tuple[str, str]]:
     """Where the run was made, as (name, value)."""
     environment, base = facts.environment, facts.base
-    device = environment.accelerator or f"{environment.processor}, {environment.threads} threads"
+    threads, processes = count(environment.threads, "thread"), environment.processes
+    device = environment.accelerator or f"{environment.processor}, {threads}"
+    if processes > 1:
+        device += f" in each of {processes} processes" if environment.accelerator is None else f" x {processes}"
     lines = [
         ("started", environment.started),
         ("device", device),

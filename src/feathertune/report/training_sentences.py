@@ -103,12 +103,13 @@ def _without_dropout(facts: RunFacts) -> str:
 
 def _settings(facts: RunFacts, training: Training) -> str:
     """The length of a training, its rates and its seed."""
-    section, members = facts.recipe.training, facts.summary.members
+    section, members, processes = facts.recipe.training, facts.summary.members, facts.environment.processes
+    shared = f" (shared by {processes} processes)" if processes > 1 else ""
     seeds = f"seeds {section.seed} to {members[-1].seed}" if members else f"seed {section.seed}"
     return (
         f"{_length_and_rate(facts, training)}, batch size "
-        f"{section.batch_size * section.gradient_accumulation_steps}, weight decay {section.weight_decay:g} and "
-        f"{seeds}, in {facts.summary.precision}"
+        f"{section.batch_size * section.gradient_accumulation_steps}{shared}, weight decay {section.weight_decay:g} "
+        f"and {seeds}, in {facts.summary.precision}"
     )
 
 

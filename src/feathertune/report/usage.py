@@ -5,6 +5,7 @@ PEFT is left out if it would load another model than the one that was evaluated;
 
 from __future__ import annotations
 
+import re
 import shlex
 from typing import Any
 
@@ -114,14 +115,15 @@ def origin(facts: RunFacts) -> tuple[str | None, str]:
 
     Runs of earlier versions record the command line of any process: only one of ours is shown.
     """
-    command = facts.environment.command
+    command, processes = facts.environment.command, facts.environment.processes
+    in_python = IN_PYTHON if processes == 1 else IN_PYTHON.replace(" in Python,", f" in {processes} Python processes,")
     if command is None:
-        return None, IN_PYTHON
-    if command.startswith("feathertune "):
+        return None, in_python
+    if re.match(r"(feathertune|torchrun .*-m feathertune\.cli) ", command):
         return command, "The command, relative to the folder where it was run, and the complete recipe:"
     if command.startswith("trial ") and command.endswith(" of feathertune tune"):
         return None, f"Made as {command}, from the recipe below."
-    return None, IN_PYTHON
+    return None, in_python
 
 
 def _is_gguf(facts: RunFacts) -> bool:

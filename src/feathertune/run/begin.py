@@ -26,18 +26,18 @@ def begin(context: RunContext, prepared: Prepared, command: str | None) -> None:
     if context.writes:
         remove_left_in(run.path)
         if not continues:
-            write_inputs(run, prepared, command)
+            write_inputs(run, prepared, command, context.accelerator.num_processes)
     context.accelerator.wait_for_everyone()
     if started and not continues and isinstance(prepared, PreparedRun):  # a baseline has no checkpoints
         reporter.say(f"no checkpoint in {run.path}: starting from the beginning")
 
 
-def write_inputs(run: RunFolder, prepared: Prepared, command: str | None) -> None:
+def write_inputs(run: RunFolder, prepared: Prepared, command: str | None, processes: int = 1) -> None:
     """Write everything that is known about a run before it starts."""
     run.path.mkdir(parents=True, exist_ok=True)
     write_text(run.recipe, dump_recipe(prepared.recipe))
     write_text(run.metrics, "")  # a run without training leaves it empty
-    EnvironmentRecord(**describe_environment(command)).write(run.environment)
+    EnvironmentRecord(**describe_environment(command, processes)).write(run.environment)
     prepared.data_record().write(run.data)
     if (base := prepared.base_record()) is not None:
         base.write(run.base)

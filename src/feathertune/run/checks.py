@@ -1,4 +1,4 @@
-"""What a base model cannot do, found before training: texts longer than its positions, shared prefixes."""
+"""What cannot be done, found before training: texts longer than a base's positions, shared prefixes, empty shares."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 from feathertune.errors import UserError
 from feathertune.model.classifier import PackedClassifier
 from feathertune.model.dropout_rates import has_dropout
+from feathertune.recipe.schema import BASELINES, Recipe
+from feathertune.wording.numbers import count
 
 
 def check_max_length(classifier: PackedClassifier, max_length: int) -> None:
@@ -31,6 +33,18 @@ def check_max_length(classifier: PackedClassifier, max_length: int) -> None:
             f"{max_length} tokens are more than the model's {limit} positions",
             where="model.max_length",
             fix=f"Set model.max_length={limit} or less; longer texts are cut.",
+        )
+
+
+def check_processes(recipe: Recipe, processes: int) -> None:
+    """Raise a UserError if a training step has fewer examples than processes share it."""
+    training = recipe.training
+    step = training.batch_size * training.gradient_accumulation_steps
+    if recipe.method not in BASELINES and step < processes:
+        raise UserError(
+            f"{processes} processes share each step, and a step has {count(step, 'example')}",
+            where="training.batch_size",
+            fix=f"Set training.batch_size={processes} or more, or start fewer processes.",
         )
 
 

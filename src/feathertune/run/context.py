@@ -8,13 +8,15 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from feathertune.folders.run import RunFolder
 from feathertune.model.peft_files import TENSORS
 from feathertune.recipe.old_names import OLD_KEYS
 from feathertune.recipe.schema import Recipe
 from feathertune.run.prepare import PreparedRun
 from feathertune.system.files import sha256
-from feathertune.system.machine import default_device
+from feathertune.system.machine import default_device, peak_memory_mib
 from feathertune.training.reporter import Reporter
 
 
@@ -39,6 +41,11 @@ class RunContext:
         """Whether this is the process that writes files."""
         return bool(self.accelerator.is_main_process)
 
+    def peak_memory_mib(self) -> float:
+        """The sum of the processes' peaks so far. Every process must call this."""
+        own = torch.tensor(peak_memory_mib(), dtype=torch.float64, device=self.accelerator.device)
+        return float(self.accelerator.reduce(own))
+
     def fingerprint(self, prepared: PreparedRun) -> str:
         """What a checkpoint must have in common with the run that resumes it."""
         return fingerprint(prepared, self.accelerator.num_processes)
@@ -48,7 +55,9 @@ def fingerprint(prepared: PreparedRun, num_processes: int) -> str:
     """A hash of everything that determines the trained weights: recipe, base, data, precision, processes, start."""
     origin = json.dumps(prepared.dataset.origin, sort_keys=True, default=str)
     parts = [recipe_text(prepared.recipe), json.dumps(prepared.base_checksums, sort_keys=True), origin]
-    parts += [str(num_processes), prepared.precision.precision]
+    # earlier versions gave each process a whole batch: such a run cannot continue in steps of another size
+    processes = "1" if num_processes == 1 else f"{num_processes} sharing each batch"
+    parts += [processes, prepared.precision.precision]
     if prepared.start is not None:  # it may have been trained again, in the same folder
         parts.append(sha256(prepared.start.adapter / TENSORS))
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()

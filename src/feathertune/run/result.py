@@ -18,7 +18,6 @@ from feathertune.folders.summary import (
 from feathertune.model.classifier import ParameterCount
 from feathertune.run.prepare import Prepared
 from feathertune.run.stages import StageResult
-from feathertune.system.machine import peak_memory_mib
 from feathertune.training.checkpoint import Progress
 from feathertune.training.loop import Outcome
 
@@ -48,8 +47,11 @@ class RunResult:
     start: StartSummary | None = None
 
 
-def summarize(prepared: Prepared, result: RunResult) -> Summary:
-    """The content of summary.json. Keys that do not apply to the run are left out."""
+def summarize(prepared: Prepared, result: RunResult, peak_memory_mib: float) -> Summary:
+    """The content of summary.json. Keys that do not apply to the run are left out.
+
+    `peak_memory_mib` is that of all processes together.
+    """
     training = summarize_training(result.outcome)
     optional: dict[str, Any] = {stage: one.metrics for stage, one in result.stages.items()}
     parts = {"members": result.members, "quantization": result.quantization, "start": result.start}
@@ -67,7 +69,7 @@ def summarize(prepared: Prepared, result: RunResult) -> Summary:
         stopped_early=training.stopped_early,
         train_seconds=training.train_seconds,
         train_examples_per_second=training.train_examples_per_second,
-        peak_memory_mib=peak_memory_mib(),
+        peak_memory_mib=peak_memory_mib,
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         majority={
             name: majority_metrics(prepared.train.labels, predictions)

@@ -137,9 +137,11 @@ def _read_member(folder: RunFolder, fingerprint: str) -> SoupMember:
     record = MemberRecord.read(folder.summary)
     if record.fingerprint != fingerprint:
         raise UserError(
-            "this adapter was trained with another recipe, other data or another base model",
+            "this adapter was trained with another recipe, other data, another base model or another number of "
+            "processes",
             where=str(folder.path),
-            fix="Resume with the recipe the run was started with, or train into another folder.",
+            fix="Resume with the recipe and the number of processes that it was started with, or train into another "
+            "folder.",
         )
     return record.member
 

@@ -17,6 +17,7 @@ from feathertune.recipe.schema import BASELINES, Recipe
 from feathertune.report.run_report import write_run_report
 from feathertune.run.baseline import run_baseline
 from feathertune.run.begin import begin
+from feathertune.run.checks import check_processes
 from feathertune.run.context import RunContext, open_accelerator
 from feathertune.run.outline import introduce
 from feathertune.run.prepare import PreparedBaseline, PreparedRun, in_float32, prepare, prepare_baseline
@@ -64,6 +65,7 @@ def train_run(
     run, accelerator = RunFolder(Path(output)), open_accelerator()
     reporter = reporter if reporter is not None and accelerator.is_main_process else SilentReporter()
     check_output(run.path, recipe, resume=resume)
+    check_processes(recipe, accelerator.num_processes)
     accelerator.wait_for_everyone()  # every process checks before the first one writes
     if resume and run.summary.is_file():
         reporter.say(f"the run in {run.path} is finished: nothing to resume")
@@ -81,7 +83,7 @@ def train_run(
         result = run_baseline(context, prepared)
     else:
         result = _run_stages(context, prepared)
-    summary = summarize(prepared, result)
+    summary = summarize(prepared, result, context.peak_memory_mib())
     if context.writes:
         for name, predictions in result.stages["after"].predictions.items():
             analyze_errors(predictions).write(run.errors(name))

@@ -13,19 +13,13 @@ from feathertune.tokens.tokenized import TokenizedTexts
 _SORTED_TOKENS = 16  # sorting by the first tokens only; later differences matter little
 
 
-def training_steps(
-    num_examples: int, step_size: int, *, seed: int, epoch: int, world_size: int = 1
-) -> list[npt.NDArray[np.int64]]:
+def training_steps(num_examples: int, step_size: int, *, seed: int, epoch: int) -> list[npt.NDArray[np.int64]]:
     """The examples of each optimizer step of one epoch: indices [<= step_size], each example once, in random order.
 
-    A last step with fewer examples than processes is filled with examples from the beginning of the epoch: a process
-    without an example would leave the others waiting for its gradient.
+    Several processes share the examples of a step, so the steps do not depend on their number.
     """
     order = np.random.default_rng([seed, epoch]).permutation(num_examples).astype(np.int64)
-    steps = [order[begin : begin + step_size] for begin in range(0, num_examples, step_size)]
-    if len(steps[-1]) < world_size:
-        steps[-1] = np.concatenate([steps[-1], np.resize(order, world_size - len(steps[-1]))])
-    return steps
+    return [order[begin : begin + step_size] for begin in range(0, num_examples, step_size)]
 
 
 def prediction_batches(

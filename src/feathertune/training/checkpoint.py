@@ -113,9 +113,11 @@ def check_fingerprint(checkpoint: Path, fingerprint: str) -> None:
     """Raise UserError unless the checkpoint was made with the recipe, data and base behind `fingerprint`."""
     if read_json(checkpoint / "state.json")["fingerprint"] != fingerprint:
         raise UserError(
-            "the checkpoint was made with another recipe, other data or another base model",
+            "the checkpoint was made with another recipe, other data, another base model or another number of "
+            "processes",
             where=str(checkpoint),
-            fix="Resume with the recipe the run was started with, or train into another folder.",
+            fix="Resume with the recipe and the number of processes that it was started with, or train into another "
+            "folder.",
         )
 
 

@@ -35,7 +35,10 @@ from feathertune.training.reporter import Reporter
 
 @dataclass(frozen=True)
 class LoopSettings:
-    """The numbers of one training; the recipe's `training` section explains them."""
+    """The numbers of one training; the recipe's `training` section explains them.
+
+    `batch_size` is that of all processes together: each takes its share, so a step has the same examples as in one.
+    """
 
     epochs: int
     batch_size: int
@@ -86,19 +89,13 @@ def train_loop(
         paths, trainable_state(classifier), optimizer, settings.checkpoint_seconds, accelerator.is_main_process
     )
     progress = recorder.begin(resume=resume)
-    step_size = settings.batch_size * settings.gradient_accumulation_steps * accelerator.num_processes
+    step_size = settings.batch_size * settings.gradient_accumulation_steps
     steps_per_epoch = math.ceil(len(data.texts) / step_size)
     stepper = _Stepper(model, optimizer, data, settings, accelerator, steps_per_epoch)
     reporter.start(stepper.total_steps, progress.step)
     try:
         while progress.step < stepper.total_steps and not _out_of_patience(progress, settings):
-            steps = training_steps(
-                len(data.texts),
-                step_size,
-                seed=settings.seed,
-                epoch=progress.epoch + 1,
-                world_size=accelerator.num_processes,
-            )
+            steps = training_steps(len(data.texts), step_size, seed=settings.seed, epoch=progress.epoch + 1)
             steps = steps[: progress.steps_in_epoch + stepper.total_steps - progress.step]
             for step in steps[progress.steps_in_epoch :]:
                 result = stepper.take(step, progress)
@@ -170,29 +167,32 @@ class _Stepper:
         if settings.schedule == "plateau":
             factor *= progress.plateau.factor
         rate = set_learning_rate(self.optimizer, factor)
-        own_examples, size = step_examples[rank::world], settings.batch_size
+        own_examples, size = step_examples[rank::world], math.ceil(settings.batch_size / world)
         micro_batches = [own_examples[begin : begin + size] for begin in range(0, len(own_examples), size)]
+        counts = [len(indices_B) for indices_B in micro_batches]
+        if not micro_batches:  # the others wait for a gradient: that of any example, which counts as 0
+            micro_batches, counts = [step_examples[:1]], [0]
         losses = []
-        for indices_B in micro_batches:
+        for indices_B, count in zip(micro_batches, counts, strict=True):
             # Processes may have different numbers of micro-batches, so they synchronize once per step, at the last.
             with nullcontext() if indices_B is micro_batches[-1] else self.accelerator.no_sync(self.model):
                 loss = self._loss(indices_B)
                 losses.append(loss.detach())
                 # Gradients are averaged over processes, so a micro-batch counts with its share of the step.
-                self.accelerator.backward(loss * (len(indices_B) * world / len(step_examples)))
+                self.accelerator.backward(loss * (count * world / len(step_examples)))
         limit = math.inf if settings.max_grad_norm is None else settings.max_grad_norm
         norm_tensor = self.accelerator.clip_grad_norm_(self.model.parameters(), limit)
         # The only place in a step where the host waits for the device; the values decide whether to update.
         *values, norm = torch.stack([*losses, norm_tensor]).tolist()
         for value, indices_B in zip(values, micro_batches, strict=True):
             self._require_finite(value, "loss", progress.step + 1, indices_B)
-        loss_sum = sum((value * len(indices_B) for value, indices_B in zip(values, micro_batches, strict=True)), 0.0)
+        loss_sum = sum((value * count for value, count in zip(values, counts, strict=True)), 0.0)
         self._require_finite(norm, "gradient", progress.step + 1, own_examples)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        seconds = time.perf_counter() - start
         if world > 1:
             loss_sum = self.accelerator.reduce(torch.tensor(loss_sum, device=self.accelerator.device)).item()
+        seconds = time.perf_counter() - start
         after = replace(
             progress,
             step=progress.step + 1,

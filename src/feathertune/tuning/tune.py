@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from feathertune.recipe.schema import Recipe
 from feathertune.report.search_report import write_search_report
 from feathertune.run.train import train_run
 from feathertune.system.files import write_text
+from feathertune.system.machine import require_one_process
 from feathertune.system.temporary import remove_left_in
 from feathertune.training.reporter import Reporter, SilentReporter
 from feathertune.tuning.space import check_space, suggest, trial_recipe
@@ -50,8 +50,7 @@ def run_search(recipe: Recipe, output: Path | str, *, trials: int = 20, reporter
             another search, the data changed, or a trial could not begin.
     """
     require_optuna()
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise UserError("`tune` runs in one process", fix="Start it without torchrun or accelerate launch.")
+    require_one_process("tune")
     space, folder = check_space(recipe), SearchFolder(Path(output))
     reporter = reporter or SilentReporter()
     _check_folder(folder, recipe)
