@@ -11,8 +11,8 @@ They take turns, round after round, each turn in a process of its own that impor
   onnx-fp32         the same forward pass in ONNX, as optimum exports it, run by onnxruntime.
   onnx-dynamic      the same after onnxruntime's quantize_dynamic: int8 weights, activations quantized per tensor.
   ours-onnx-*       `feathertune export --to onnx`; '-symmetric' means quantize.activations=symmetric.
-  openvino-*        our fp32 ONNX in OpenVINO, in fp32 and bf16, and OpenVINO's own int8: nncf.quantize for transformers,
-                    calibrated on texts of the train split, if openvino and nncf are installed.
+  openvino-*        our fp32 ONNX in OpenVINO, in fp32 and bf16, and OpenVINO's own int8 (nncf.quantize, calibrated on
+                    texts of the train split), if openvino and nncf are installed.
   ours-openvino-*   our int8 ONNX in OpenVINO.
   ours-pte-*        `feathertune export --to executorch`, run by executorch's Python runtime, if installed.
   ours-torch-*      Feathertune's predictor in torch, packed, in float32 and with integers.
