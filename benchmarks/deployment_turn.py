@@ -61,6 +61,18 @@ def _exported(folder: Path, threads: int) -> Predict:
     return ExportedModel(folder, threads).logits
 
 
+def _openvino(name: str, precision: str) -> Callable[[Path, int], Predict]:
+    """An ONNX file, or OpenVINO's own, in OpenVINO."""
+
+    def load(folder: Path, threads: int) -> Predict:
+        from feathertune.export.exported import ExportedModel
+        from feathertune.export.openvino import OpenvinoRuntime
+
+        return ExportedModel(folder, runtime=OpenvinoRuntime(folder / name, threads, precision)).logits
+
+    return load
+
+
 def _transformers(folder: Path, threads: int) -> Predict:
     """Transformers' model from a merged folder, as its pipeline runs it: padded to the longest text of each batch."""
     import torch
@@ -119,6 +131,9 @@ def _packed(folder: Path, threads: int) -> Predict:
 
 LOADERS: dict[str, Callable[[Path, int], Predict]] = {
     "exported": _exported,
+    "openvino-f32": _openvino("model.onnx", "f32"),
+    "openvino-bf16": _openvino("model.onnx", "bf16"),
+    "openvino-nncf": _openvino("model.xml", "f32"),
     "transformers": _transformers,
     "packed": _packed,
     "quantized": _quantized,

@@ -35,6 +35,13 @@ class ComputePrecision(StrEnum):
     BF16 = "bf16"
 
 
+class OnnxRuntimeChoice(StrEnum):
+    """What runs an ONNX export."""
+
+    ONNXRUNTIME = "onnxruntime"
+    OPENVINO = "openvino"
+
+
 RunOrExportArgument = Annotated[Path, typer.Argument(help="A run folder, or its export to ONNX or ExecuTorch.")]
 
 
@@ -55,6 +62,9 @@ def predict(
         ComputePrecision,
         typer.Option(help="bf16 is faster on some processors; labels of near-ties may change."),
     ] = ComputePrecision.FP32,
+    runtime: Annotated[
+        OnnxRuntimeChoice | None, typer.Option(help="What runs an ONNX export; by default onnxruntime.")
+    ] = None,
 ) -> None:
     """Predict labels and probabilities for texts or a file."""
     if bool(texts) == (input_ is not None):
@@ -71,7 +81,7 @@ def predict(
     from feathertune.serving.bulk import predict_rows, write_rows
     from feathertune.serving.predictor import Predictor
 
-    predictor = Predictor(source, base=base, precision=precision.value)
+    predictor = Predictor(source, base=base, precision=precision.value, runtime=None if runtime is None else runtime.value)
     if input_ is not None:
         rows = predict_rows(predictor, input_, column)
     else:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from feathertune.errors import UserError, in_short
+from feathertune.export.openvino import OpenvinoRuntime
 from feathertune.folders.export import ExportDescription, ExportFolder
 from feathertune.prediction.decision import Decision
 from feathertune.recipe.schema import DataSection
 from feathertune.system.files import read_json
 from feathertune.system.processor import processor_flags
 
+OnnxRuntimeName = Literal["onnxruntime", "openvino"]
 TOKEN_BUDGET = 1024  # tokens of a batch
 
 
@@ -30,11 +32,15 @@ class Runtime(Protocol):
 class ExportedModel:
     """An export folder that predicts. Nothing of the training code is used."""
 
-    def __init__(self, path: Path, threads: int | None = None) -> None:
+    def __init__(
+        self, path: Path, threads: int | None = None, runtime: OnnxRuntimeName | Runtime | None = None
+    ) -> None:
         """Open the export folder at `path`.
 
         Args:
-            threads: of onnxruntime; by default one per core.
+            path: the folder.
+            threads: of onnxruntime or OpenVINO; by default one per core.
+            runtime: of an ONNX export, by default onnxruntime; or an open one, which benchmarks give.
 
         Raises:
             UserError: the folder is damaged, its target has no runtime here, or the runtime is not installed.
@@ -52,7 +58,7 @@ class ExportedModel:
             self._tokenizer = Tokenizer.from_file(str(folder.tokenizer))
         except Exception as error:  # the tokenizers library raises Exception itself
             raise UserError(f"cannot load the tokenizer: {in_short(error)}", where=str(folder.tokenizer)) from None
-        self._runtime = _runtime(folder, self.description, threads)
+        self._runtime = _runtime(folder, self.description, threads, runtime)
 
     @property
     def data(self) -> DataSection:
@@ -127,9 +133,22 @@ def session_options(threads: int | None = None) -> Any:
     return options
 
 
-def _runtime(folder: ExportFolder, description: ExportDescription, threads: int | None) -> Runtime:
+def _runtime(
+    folder: ExportFolder,
+    description: ExportDescription,
+    threads: int | None,
+    runtime: OnnxRuntimeName | Runtime | None,
+) -> Runtime:
+    if not (runtime is None or isinstance(runtime, str)):
+        return runtime
     if description.target == "onnx":
-        return OnnxRuntime(folder.onnx, threads)
+        return (OpenvinoRuntime if runtime == "openvino" else OnnxRuntime)(folder.onnx, threads)
+    if runtime is not None:
+        raise UserError(
+            f"only an ONNX export has a choice of runtimes, and this one is of the target {description.target}",
+            where=f"--runtime {runtime}",
+            fix="Leave --runtime out.",
+        )
     from feathertune.export.executorch import ExecutorchRuntime
 
     return ExecutorchRuntime(folder.executorch)

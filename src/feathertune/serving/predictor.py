@@ -15,7 +15,7 @@ from feathertune.baselines.files import load_baseline
 from feathertune.data.texts import has_surrogates
 from feathertune.errors import UserError
 from feathertune.evaluation.calibration import read_decision
-from feathertune.export.exported import ExportedModel
+from feathertune.export.exported import ExportedModel, OnnxRuntimeName
 from feathertune.folders.export import is_export
 from feathertune.folders.opened import OpenedRun
 from feathertune.model.precision import Precision
@@ -88,11 +88,22 @@ class Predictor:
     """
 
     def __init__(
-        self, run: str | Path | OpenedRun | TrainedModel, *, base: str | None = None, precision: Precision = "fp32"
+        self,
+        run: str | Path | OpenedRun | TrainedModel,
+        *,
+        base: str | None = None,
+        precision: Precision = "fp32",
+        runtime: OnnxRuntimeName | None = None,
     ) -> None:
-        """Open a run folder or an export folder. See `load_trained` for the options and the errors."""
+        """Open a run folder or an export folder.
+
+        Args:
+            run: the folder, or what was opened from it.
+            base, precision: of a run: see `load_trained`, also for the errors.
+            runtime: of an ONNX export; by default onnxruntime.
+        """
         opened = run if isinstance(run, OpenedRun | TrainedModel) else Path(run)
-        self._model = _open(opened, base, precision)
+        self._model = _open(opened, base, precision, runtime)
 
     @property
     def label_names(self) -> tuple[str, ...]:
@@ -124,14 +135,20 @@ class Predictor:
         return predictions
 
 
-def _open(run: Path | OpenedRun | TrainedModel, base: str | None, precision: Precision) -> _Model:
+def _open(
+    run: Path | OpenedRun | TrainedModel, base: str | None, precision: Precision, runtime: OnnxRuntimeName | None
+) -> _Model:
+    if isinstance(run, Path) and is_export(run):
+        _refuse_options("an export", base, precision)
+        return ExportedModel(run, runtime=runtime)
+    if runtime is not None:
+        raise UserError(
+            "only an ONNX export has a choice of runtimes", where=f"--runtime {runtime}", fix="Leave --runtime out."
+        )
     if isinstance(run, TrainedModel):
         if base is not None or precision != "fp32":
             raise UserError("the model is already loaded, so its base and precision cannot be changed")
         return _RunModel(run)
-    if isinstance(run, Path) and is_export(run):
-        _refuse_options("an export", base, precision)
-        return ExportedModel(run)
     opened = run if isinstance(run, OpenedRun) else OpenedRun.at(run)
     if opened.recipe.method in BASELINES:
         _refuse_options("the run of a baseline", base, precision)
