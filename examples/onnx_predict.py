@@ -10,24 +10,52 @@ one. Copy what you need.
 
 from __future__ import annotations
 
+import base64
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
 from tokenizers import Tokenizer
 
 
-def open_session(folder: Path) -> onnxruntime.InferenceSession:
-    """The model, ready to predict."""
+# A known product as an ONNX model: MatMulInteger(x [rows, 64] uint8, a constant [64, 32] int8 of 127).
+KNOWN_PRODUCT = base64.b64decode(
+    "CAk6kgEKLAoBcxIBdyIPQ29uc3RhbnRPZlNoYXBlKhMKBXZhbHVlKgcIARADSgF/oAEEChgKAXgKAXcSAXkiDU1hdE11bEludGVn"
+    "ZXISAWcqGQgCEAdCAXNKEEAAAAAAAAAAIAAAAAAAAABaFAoBeBIPCg0IAhIJCgMSAXIKAghAYhQKAXkSDwoNCAYSCQoDEgFyCgII"
+    "IEIECgAQFA=="
+    """Whether the option has to be set here. Asked once in a process. Raises UserError if not even it helps."""
+    """The same for a runtime that computes `product(x, with the option)`."""
+)
+OPTION = "session.x64quantprecision"
+
+
+def open_session(folder: Path, export: dict[str, Any]) -> onnxruntime.InferenceSession:
+    """The model, ready to predict. `export` is the content of export.json."""
     options = onnxruntime.SessionOptions()
-    processor = Path("/proc/cpuinfo")
-    description = processor.read_text() if processor.is_file() else ""
-    if "avx512_vnni" not in description and "avx_vnni" not in description:
-        # Without VNNI, x86 adds int8 products in 16 bits, which may overflow. This option is exact and slower.
-        options.add_session_config_entry("session.x64quantprecision", "1")
+    if "exact-int8-products" in needs(export):
+        # On x86 without VNNI, int8 products are added in 16 bits, which may overflow. This option is exact and slower.
+        if not products_are_exact(options):
+            options.add_session_config_entry(OPTION, "1")
+        if not products_are_exact(options):
+            sys.exit("onnxruntime's products of 8-bit integers are not exact here: export without --tuned")
     return onnxruntime.InferenceSession(folder / "model.onnx", options, providers=["CPUExecutionProvider"])
+
+
+def needs(export: dict[str, Any]) -> list[str]:
+    """What the runtime must do. Quantized exports of formats 1 and 2 do not say it; they all need exact products."""
+    if export.get("format", 1) < 3 and export["precision"] != "fp32":
+        return ["exact-int8-products"]
+    return export.get("needs", [])
+
+
+def products_are_exact(options: onnxruntime.SessionOptions) -> bool:
+    """Whether onnxruntime computes the known product exactly, for a single row (another kernel) and for several."""
+    session = onnxruntime.InferenceSession(KNOWN_PRODUCT, options, providers=["CPUExecutionProvider"])
+    results = [session.run(None, {"x": np.full((rows, 64), 255, dtype=np.uint8)})[0] for rows in (1, 8)]
+    return all((result == 255 * 127 * 64).all() for result in results)
 
 
 def encode(tokenizer: Tokenizer, texts: list[str]) -> dict[str, np.ndarray]:
@@ -68,7 +96,7 @@ def main() -> None:
     labels = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
     export = json.loads((folder / "export.json").read_text(encoding="utf-8"))
     inputs = encode(Tokenizer.from_file(str(folder / "tokenizer.json")), texts)
-    (logits_BC,) = open_session(folder).run(["logits"], inputs)
+    (logits_BC,) = open_session(folder, export).run(["logits"], inputs)
     # Exports by early versions have neither number; then these defaults apply.
     probabilities_BC = probabilities(logits_BC, export.get("temperature", 1.0))
     chosen_B = decide(probabilities_BC, export.get("threshold", 0.5))

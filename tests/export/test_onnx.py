@@ -1,7 +1,7 @@
 """The content of a model.onnx, and the exactness of its integer products."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +10,14 @@ import pytest
 import torch
 
 from feathertune.errors import UserError
-from feathertune.export import exported, onnx_layers
+from feathertune.export import exact_products, onnx_layers
 from feathertune.export.exported import OnnxRuntime, session_options
 from feathertune.export.exporting import export_run
 from feathertune.quantization.integer import IntegerLinear
 
 onnx = pytest.importorskip("onnx", reason="the onnx extra is not installed")
 onnx_operators = pytest.importorskip("feathertune.export.onnx_operators")
+onnx_graph = pytest.importorskip("feathertune.export.onnx_graph")
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 
@@ -63,17 +64,34 @@ def test_the_file_reveals_nothing_about_the_machine_that_made_it(model: Callable
 def test_integers_are_multiplied_by_plain_operators(model: Callable[[str], Any]) -> None:
     """Never DynamicQuantizeLinear, which is per tensor: a prediction would depend on the other texts of its batch.
 
-    And never int8 x int8, which is slow on x86: the activations are uint8.
+    Nor a QuantizeLinear with a scale for each row, which OpenVINO refuses. And never int8 x int8, which is slow on x86:
+    the activations are uint8.
     """
     int8 = model("int8")
-    nodes = [*int8.graph.node, *(node for function in int8.functions for node in function.node)]
-    products = [node for node in nodes if node.op_type == "MatMulInteger"]
-    assert len(products) == 2 * 4 + 2  # of each layer, the second use of the last c_attn, and the head
-    assert not any(node.op_type == "DynamicQuantizeLinear" for node in nodes)
+    assert {entry.domain: entry.version for entry in int8.opset_import if entry.domain != "com.microsoft"}[""] == 20
+    nodes = list(_all_nodes(int8.graph))
+    assert not {node.op_type for node in nodes} & {"DynamicQuantizeLinear", "QuantizeLinear", "DequantizeLinear"}
+    assert {node.domain for node in nodes} == {""}
+    either = [node for node in int8.graph.node if node.op_type == "If"]
+    assert len(either) == 2 * 4 + 2  # of each layer, the second use of the last c_attn, and the head
     types = {
         info.name: info.type.tensor_type.elem_type for info in onnx.shape_inference.infer_shapes(int8).graph.value_info
     }
-    assert {types[node.input[0]] for node in products} == {onnx.TensorProto.UINT8}
+    for node in either:
+        branches = {attribute.name: attribute.g.node for attribute in node.attribute}
+        signed, unsigned = branches["then_branch"][-1], branches["else_branch"][-1]
+        assert signed.op_type == unsigned.op_type == "MatMulInteger"
+        assert signed.input[0] == unsigned.input[0]
+        assert types[signed.input[0]] == onnx.TensorProto.UINT8
+
+
+def _all_nodes(graph: Any) -> Iterator[Any]:
+    """The nodes of a graph and of the graphs within it."""
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                yield from _all_nodes(attribute.g)
 
 
 @pytest.mark.parametrize("weights", ["fp32", "int8", "int4"])
@@ -95,50 +113,59 @@ def test_an_opset_unknown_to_onnxruntime_is_one_clear_error(tmp_path: Path) -> N
         OnnxRuntime(tmp_path / "model.onnx")
 
 
-EXTREMES = {"with VNNI": frozenset({"avx512_vnni"}), "without": frozenset({"avx2"})}
-
-
-@pytest.mark.parametrize("processor", EXTREMES)
+@pytest.mark.parametrize("kind", ["portable", "portable, if int8 saturated", "tuned"])
 @pytest.mark.parametrize("activations", ["asymmetric", "symmetric"])
 @pytest.mark.parametrize("inputs", [64, 3072])
-def test_products_near_the_limits_do_not_saturate(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processor: str, inputs: int, activations: Any
-) -> None:
-    """255 x 127 + 255 x 127 exceeds 16 bits, in which x86 without VNNI adds pairs by default.
+def test_products_near_the_limits_do_not_saturate(tmp_path: Path, kind: str, inputs: int, activations: Any) -> None:
+    """255 x 127 + 255 x 127 exceeds 16 bits, in which x86 without VNNI adds pairs of uint8 x int8.
 
-    The option that serving sets there must give the same results. (On a processor with VNNI this cannot show that the
-    option is needed, only that it is exact. Without VNNI, the second case fails without the option.)
+    A portable file multiplies by uint8 there. The second case does so on any processor, as if the known product had
+    come out wrong.
     """
-    if processor == "with VNNI" and not exported.processor_flags() & {"avx512_vnni", "avx_vnni"}:
-        pytest.skip("this processor has no VNNI")
-    monkeypatch.setattr(exported, "processor_flags", lambda: EXTREMES[processor])
-    if processor == "without":
-        assert session_options().get_session_config_entry("session.x64quantprecision") == "1"
     signs_O = torch.tensor([1, -1, 1, -1], dtype=torch.int8)
     weight_OI = (127 * signs_O)[:, None].repeat(1, inputs)
     weight_OI[2:, ::2] *= -1
     linear = IntegerLinear(weight_OI, torch.full((4,), 0.01), None, 8, activations)
     ones_I, ramp_I = torch.ones(inputs), torch.linspace(-1, 1, inputs)
     x_TI = torch.stack([ones_I, -ones_I, ramp_I, ramp_I.sign()])
-    session = _session_of(linear, x_TI, tmp_path / "model.onnx")
+    session = _session_of(linear, x_TI, tmp_path / "model.onnx", kind)
     np.testing.assert_array_equal(session.run(None, {"x": x_TI.numpy()})[0], linear(x_TI).numpy())
+    (product,) = (
+        node
+        for node in onnx.load(tmp_path / "optimized.onnx").graph.node
+        if node.op_type in ("MatMulInteger", "MatMulIntegerToFloat")
+    )
+    types = {t.name: t.data_type for t in onnx.load(tmp_path / "optimized.onnx").graph.initializer}
+    if kind != "portable":  # whose choice is the processor's
+        unsigned = kind == "portable, if int8 saturated" or exact_products.option_is_needed()
+        assert types[product.input[1]] == (onnx.TensorProto.UINT8 if unsigned else onnx.TensorProto.INT8)
 
 
-def _session_of(linear: IntegerLinear, x_TI: torch.Tensor, path: Path) -> Any:
-    import onnxruntime
-
+def _proto_of(linear: IntegerLinear, x_TI: torch.Tensor) -> Any:
     program: Any = torch.onnx.export(
         onnx_layers.OnnxLinear8(linear),
         (x_TI,),
         input_names=["x"],
         dynamic_shapes=({0: torch.export.Dim("rows")},),
-        opset_version=21,
+        opset_version=20,
         custom_translation_table=onnx_operators.translations(),
         dynamo=True,
         verbose=False,
     )
-    path.write_bytes(program.model_proto.SerializeToString())
-    options = session_options(1)
+    return program.model_proto
+
+
+def _session_of(linear: IntegerLinear, x_TI: torch.Tensor, path: Path, kind: str = "portable") -> Any:
+    import onnxruntime
+
+    proto = _proto_of(linear, x_TI)
+    if kind != "tuned":
+        onnx_graph.make_products_exact(proto)
+    if kind == "portable, if int8 saturated":
+        (known,) = (tensor for tensor in proto.graph.initializer if tensor.name == "feathertune.exact_products.sum")
+        known.CopyFrom(onnx.numpy_helper.from_array(np.array(1_048_544, dtype=np.int32), known.name))
+    path.write_bytes(proto.SerializeToString())
+    options = session_options(1, ["exact-int8-products"] if kind == "tuned" else [])
     options.optimized_model_filepath = str(path.with_name("optimized.onnx"))
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from feathertune.cli.options import BaseOption, RunArgument
+from feathertune.errors import UserError
 
 
 class ExportTo(StrEnum):
@@ -28,6 +29,18 @@ class ExportPrecision(StrEnum):
     INT4 = "int4"
 
 
+class TunedFor(StrEnum):
+    """The processors that an ONNX file is for, if not for all."""
+
+    VNNI = "vnni"
+
+
+class MadeFor(StrEnum):
+    """The runtimes that an ONNX file is for, if not for onnxruntime on servers and desktops."""
+
+    WEB = "web"
+
+
 def export(
     run: RunArgument,
     to: Annotated[ExportTo, typer.Option("--to", help="The target of the export.")],
@@ -36,7 +49,23 @@ def export(
         ExportPrecision | None, typer.Option(help="Default: the run's own. int8 and int4 need a quantized run.")
     ] = None,
     opset: Annotated[
-        int | None, typer.Option(help="With --to onnx: the version of the operators, 21 to 23; default: 21.")
+        int | None, typer.Option(help="With --to onnx: the version of the operators, 20 to 23; default: 20.")
+    ] = None,
+    portable: Annotated[
+        bool,
+        typer.Option(
+            "--portable", help="With --to onnx: integers that are exact on every processor. This is the default."
+        ),
+    ] = False,
+    tuned: Annotated[
+        TunedFor | None,
+        typer.Option(
+            help="With --to onnx: a simpler file for processors with VNNI; elsewhere it needs a session option."
+        ),
+    ] = None,
+    for_: Annotated[
+        MadeFor | None,
+        typer.Option("--for", help="With --to onnx: web multiplies int4 weights fast where onnxruntime runs in wasm."),
     ] = None,
     base: BaseOption = None,
 ) -> None:
@@ -45,13 +74,23 @@ def export(
     The exported model predicts the whole validation split. It is kept if the predictions agree with those evaluated.
     Otherwise it is set aside as OUTPUT.refused, and the exit status is 1.
     """
+    if portable and (tuned is not None or to is not ExportTo.ONNX):
+        other = f"--tuned {tuned.value}" if tuned is not None else f"--to {to.value}"
+        raise UserError(f"--portable contradicts {other}", fix="Leave --portable out.")
     from feathertune.folders.opened import OpenedRun
 
     opened = OpenedRun.at(run)  # before torch is imported, which takes seconds
     from feathertune.export.exporting import export_run, summary_lines
 
     done = export_run(
-        opened, to.value, output, precision=None if precision is None else precision.value, opset=opset, base=base
+        opened,
+        to.value,
+        output,
+        precision=None if precision is None else precision.value,
+        opset=opset,
+        tuned=None if tuned is None else tuned.value,
+        purpose=None if for_ is None else for_.value,
+        base=base,
     )
     for line in summary_lines(done):
         typer.echo(line, err=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -10,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from feathertune.errors import UserError, in_short
+from feathertune.export.exact_products import OPTION, option_is_needed
 from feathertune.export.openvino import OpenvinoRuntime
-from feathertune.folders.export import ExportDescription, ExportFolder
+from feathertune.folders.export import ExportDescription, ExportFolder, Need, Target
 from feathertune.prediction.decision import Decision
 from feathertune.recipe.schema import DataSection
 from feathertune.system.files import read_json
-from feathertune.system.processor import processor_flags
 
 OnnxRuntimeName = Literal["onnxruntime", "openvino"]
 TOKEN_BUDGET = 1024  # tokens of a batch
@@ -58,7 +59,9 @@ class ExportedModel:
             self._tokenizer = Tokenizer.from_file(str(folder.tokenizer))
         except Exception as error:  # the tokenizers library raises Exception itself
             raise UserError(f"cannot load the tokenizer: {in_short(error)}", where=str(folder.tokenizer)) from None
-        self._runtime = _runtime(folder, self.description, threads, runtime)
+        if runtime is None or isinstance(runtime, str):
+            runtime = _runtime(folder, self.description, threads, runtime)
+        self._runtime: Runtime = runtime
 
     @property
     def data(self) -> DataSection:
@@ -93,17 +96,16 @@ class ExportedModel:
 class OnnxRuntime:
     """model.onnx in onnxruntime, on the CPU."""
 
-    def __init__(self, path: Path, threads: int | None = None) -> None:
+    def __init__(self, path: Path, threads: int | None = None, needs: Sequence[Need] = ()) -> None:
         try:
             import onnxruntime
         except ImportError:
             raise UserError(
                 "an ONNX export needs onnxruntime, which is not installed", fix="pip install 'feathertune[onnx]'"
             ) from None
+        options = session_options(threads, needs)
         try:
-            self._session: Any = onnxruntime.InferenceSession(
-                str(path), session_options(threads), providers=["CPUExecutionProvider"]
-            )
+            self._session: Any = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's exceptions have no common type of their own
             message, fix = in_short(error), None
             if "opset" in message:  # 'Current official support for domain ai.onnx is till opset N'
@@ -118,44 +120,64 @@ class OnnxRuntime:
         return logits_BC
 
 
-def session_options(threads: int | None = None) -> Any:
-    """Onnxruntime's options for an export: the number of threads, and exact integer products."""
+def session_options(threads: int | None = None, needs: Sequence[Need] = ()) -> Any:
+    """Onnxruntime's options for an export that needs this. Raises UserError if its products cannot be made exact."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     if threads is not None:
         options.intra_op_num_threads = threads
-    if not processor_flags() & {"avx512_vnni", "avx_vnni"}:
-        # Without VNNI, x86 adds pairs of uint8 x int8 products in int16, which saturates. This option is exact and
-        # slower.
-        options.add_session_config_entry("session.x64quantprecision", "1")
+    if "exact-int8-products" in needs and option_is_needed():
+        options.add_session_config_entry(OPTION, "1")
     options.log_severity_level = 3
     return options
 
 
-def _runtime(
-    folder: ExportFolder,
-    description: ExportDescription,
-    threads: int | None,
-    runtime: OnnxRuntimeName | Runtime | None,
-) -> Runtime:
-    if not (runtime is None or isinstance(runtime, str)):
-        return runtime
-    if description.target == "onnx":
-        return (OpenvinoRuntime if runtime == "openvino" else OnnxRuntime)(folder.onnx, threads)
-    if runtime is not None:
-        raise UserError(
-            f"only an ONNX export has a choice of runtimes, and this one is of the target {description.target}",
-            where=f"--runtime {runtime}",
-            fix="Leave --runtime out.",
-        )
+def _onnxruntime(folder: ExportFolder, description: ExportDescription, threads: int | None) -> Runtime:
+    return OnnxRuntime(folder.onnx, threads, description.needs)
+
+
+def _openvino(folder: ExportFolder, _description: ExportDescription, threads: int | None) -> Runtime:
+    return OpenvinoRuntime(folder.onnx, threads)
+
+
+def _executorch(folder: ExportFolder, _description: ExportDescription, _threads: int | None) -> Runtime:
     from feathertune.export.executorch import ExecutorchRuntime
 
     return ExecutorchRuntime(folder.executorch)
 
 
+@dataclass(frozen=True)
+class RuntimeEntry:
+    """One runtime: the target whose exports it runs, and how it opens one (with a number of threads)."""
+
+    target: Target
+    open: Callable[[ExportFolder, ExportDescription, int | None], Runtime]
+
+
+RUNTIMES: dict[str, RuntimeEntry] = {  # the first one of a target is its default
+    "onnxruntime": RuntimeEntry("onnx", _onnxruntime),
+    "openvino": RuntimeEntry("onnx", _openvino),
+    "executorch": RuntimeEntry("executorch", _executorch),
+}
+
+
+def _runtime(
+    folder: ExportFolder, description: ExportDescription, threads: int | None, name: OnnxRuntimeName | None
+) -> Runtime:
+    of_target = {key: entry for key, entry in RUNTIMES.items() if entry.target == description.target}
+    if name is not None and name not in of_target:
+        raise UserError(
+            f"only an ONNX export has a choice of runtimes, and this one is of the target {description.target}",
+            where=f"--runtime {name}",
+            fix="Leave --runtime out.",
+        )
+    chosen = of_target[name] if name is not None else next(iter(of_target.values()))
+    return chosen.open(folder, description, threads)
+
+
 def _require_runtime(folder: ExportFolder, description: ExportDescription) -> None:
-    if description.target not in ("onnx", "executorch"):
+    if description.target not in {entry.target for entry in RUNTIMES.values()}:
         raise UserError(
             f"an export of the target {description.target} is read by transformers or PEFT, not by `predict`",
             where=str(folder.path),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, get_args
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from feathertune.errors import UserError
 from feathertune.export.onnx import check_opset
 from feathertune.export.parity import Parity, compare
 from feathertune.export.targets import TARGETS
-from feathertune.folders.export import ExportDescription, ExportFolder, ExportPrecision, Target
+from feathertune.folders.export import ExportDescription, ExportFolder, ExportPrecision, Need, Purpose, Target, Tuned
 from feathertune.folders.opened import OpenedRun
 from feathertune.prediction.files import read_predictions
 from feathertune.prediction.predictions import Predictions
@@ -41,6 +42,8 @@ def export_run(
     *,
     precision: ExportPrecision | None = None,
     opset: int | None = None,
+    tuned: Tuned | None = None,
+    purpose: Purpose | None = None,
     base: str | None = None,
 ) -> Export:
     """Export a finished run to a new folder, and check it against the evaluated predictions.
@@ -51,14 +54,16 @@ def export_run(
         output: the folder to write.
         precision: by default the run's own: fp32, or the weights it was quantized to.
         opset: the version of ONNX's operators, only for `to="onnx"`; by default the oldest that suffices.
+        tuned: processors that the ONNX file is for: "vnni". By default its integers are exact on all processors.
+        purpose: runtimes that the ONNX file is for: "web", where int4 weights are multiplied by standard operators.
         base: where the base model is now (see `load_trained`).
 
     Returns:
         The export. If the parity gate refused it, its folder is `output` + `.refused`.
 
     Raises:
-        UserError: `output` exists; the run or target does not support the precision, opset or kind of activations; an
-            extra is not installed; the run's data or base cannot be found.
+        UserError: `output` exists; the run or target does not support the precision, the kind of activations or the
+            options of ONNX; an extra is not installed; the run's data or base cannot be found.
     """
     output = Path(output)
     aside = output.with_name(output.name + ".refused")
@@ -66,13 +71,16 @@ def export_run(
         if path.exists():
             raise UserError("this exists already", where=str(path), fix="Give another --output, or remove it.")
     target = TARGETS[to]
-    if opset is not None:
-        if to != "onnx":
-            raise UserError(f"--to {to} has no ONNX operators", where="--opset", fix="Leave --opset out.")
-        check_opset(opset)
+    options = _onnx_options(to, opset=opset, tuned=tuned, purpose=purpose)
     opened = run if isinstance(run, OpenedRun) else OpenedRun.at(Path(run))
     chosen = choose_precision(opened.recipe, precision, to)
     check_activations(opened.recipe, to)
+    if tuned is not None and chosen == "fp32":
+        raise UserError(
+            "this run is not quantized, so it has no integer products",
+            where=f"--tuned {tuned}",
+            fix="Leave --tuned out.",
+        )
     target.require()
     trained = load_trained(opened, base)
     split = own_split(trained, SPLIT)
@@ -83,8 +91,9 @@ def export_run(
     try:
         with held(building):
             folder = ExportFolder(building)
-            target.write(trained, folder, **({} if opset is None else {"opset": opset}))
-            _describe(trained, to, chosen, target.inputs).write(folder.description)
+            target.write(trained, folder, **options)
+            needs: tuple[Need, ...] = () if tuned is None else ("exact-int8-products",)
+            _describe(trained, to, chosen, target.inputs, needs).write(folder.description)
             logits_NC = target.predict_logits(folder, split.texts.to_pylist(), trained, base)
             # the file's probabilities include the temperature, so it is applied to the artefact's logits too
             logits_NC = logits_NC / np.float32(trained.decision.temperature)
@@ -146,7 +155,27 @@ def _evaluated(trained: TrainedModel, split: Split) -> Predictions:
     return evaluated
 
 
-def _describe(trained: TrainedModel, to: Target, precision: ExportPrecision, inputs: str) -> ExportDescription:
+def _onnx_options(to: Target, **options: Any) -> dict[str, Any]:
+    """The options of ONNX that are given. Raises UserError if the target is another, or if they contradict."""
+    given = {name: value for name, value in options.items() if value is not None}
+    if given and to != "onnx":
+        name = {"opset": "--opset", "tuned": "--tuned", "purpose": "--for"}[next(iter(given))]
+        raise UserError(f"--to {to} has no ONNX operators", where=name, fix=f"Leave {name} out.")
+    if "opset" in given:
+        check_opset(given["opset"])
+    for name, where, choices in (("tuned", "--tuned", get_args(Tuned)), ("purpose", "--for", get_args(Purpose))):
+        if name in given and given[name] not in choices:
+            raise UserError(f"{given[name]!r} is not supported", where=where, fix=f"Choose {' or '.join(choices)}.")
+    if len(given.keys() & {"tuned", "purpose"}) == 2:
+        raise UserError(
+            "a file for the web runs on any processor, and a tuned one on some", fix="Give --tuned or --for, not both."
+        )
+    return given
+
+
+def _describe(
+    trained: TrainedModel, to: Target, precision: ExportPrecision, inputs: str, needs: tuple[Need, ...]
+) -> ExportDescription:
     recipe = trained.recipe
     return ExportDescription(
         target=to,
@@ -158,6 +187,7 @@ def _describe(trained: TrainedModel, to: Target, precision: ExportPrecision, inp
         inputs=inputs,
         temperature=trained.decision.temperature,
         threshold=trained.decision.threshold,
+        needs=needs,
     )
 
 

@@ -11,34 +11,45 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from feathertune.errors import UserError
 from feathertune.export.onnx_layers import replace_integer_layers
 from feathertune.export.padded import PaddedClassifier
+from feathertune.folders.export import Purpose, Tuned
 from feathertune.system.files import atomic_path
 
-OPSET = 21  # the first whose QuantizeLinear takes a scale and zero point for each row
+OPSET = 20  # the first with Gelu
 LATEST_OPSET = 23  # that the exports are tested with
 _LARGEST = 2**31 - 1  # bytes of a protobuf message, and so of a file that holds its weights itself
 
 
-def write_onnx(classifier: PaddedClassifier, path: Path, max_length: int, opset: int = OPSET) -> None:
+def write_onnx(
+    classifier: PaddedClassifier,
+    path: Path,
+    max_length: int,
+    opset: int = OPSET,
+    *,
+    tuned: Tuned | None = None,
+    purpose: Purpose | None = None,
+) -> None:
     """Write the model with inputs `input_ids` and `attention_mask` [batch, sequence] int64 and the output `logits`.
 
     Args:
         max_length: the maximum number of tokens.
         opset: the version of ONNX's operators, which the runtime must support.
+        tuned: "vnni" leaves out what makes integer products exact on other processors (`onnx_graph`).
+        purpose: "web" multiplies int4 weights by standard operators, as runtimes without a fast MatMulNBits need it.
 
     Raises:
         UserError: the extra is not installed, the opset is not supported, or the model is too large for one file.
     """
     require_onnx()
+    from feathertune.export import onnx_graph
     from feathertune.export.onnx_operators import translations
 
     check_opset(opset)
-    replace_integer_layers(classifier.model)
+    replace_integer_layers(classifier.model, plain_int4=purpose == "web")
     classifier.eval()
     dynamic = {0: torch.export.Dim("batch", min=1), 1: torch.export.Dim("sequence", min=1, max=max_length)}
     ids_BL = torch.ones(3, min(5, max_length), dtype=torch.int64)
@@ -55,9 +66,12 @@ def write_onnx(classifier: PaddedClassifier, path: Path, max_length: int, opset:
             dynamo=True,
         )
         proto = exported.model_proto
-    _share_equal_weights(proto)
-    _rename_shared_integers(proto)
-    _strip(proto)
+    onnx_graph.share_equal_weights(proto)
+    onnx_graph.rename_shared_integers(proto)
+    if tuned is None:
+        onnx_graph.make_products_exact(proto)
+    onnx_graph.keep_residual_sums_apart(proto)
+    onnx_graph.strip(proto)
     proto.producer_name = "feathertune"
     if proto.ByteSize() > _LARGEST:
         raise UserError(
@@ -66,57 +80,6 @@ def write_onnx(classifier: PaddedClassifier, path: Path, max_length: int, opset:
         )
     with atomic_path(path) as temporary:
         temporary.write_bytes(proto.SerializeToString())
-
-
-def _share_equal_weights(proto: Any) -> None:
-    """Store equal tensors once, in place: the exporter transposes a weight again for each of its uses."""
-    graph = proto.graph
-    first: dict[tuple[Any, ...], str] = {}
-    names = {}
-    for tensor in graph.initializer:
-        names[tensor.name] = first.setdefault((tensor.data_type, *tensor.dims, tensor.raw_data), tensor.name)
-    kept = [tensor for tensor in graph.initializer if names[tensor.name] == tensor.name]
-    del graph.initializer[:]
-    graph.initializer.extend(kept)
-    for node in graph.node:
-        for place, name in enumerate(node.input):
-            node.input[place] = names.get(name, name)
-
-
-def _rename_shared_integers(proto: Any) -> None:
-    """Give every `MatMulInteger` a weight with its own name, in place.
-
-    A last layer that computes its queries for the pooled rows alone uses GPT-2's weight of queries, keys and values
-    twice, and onnxruntime 1.32 refuses to turn a shared int8 weight into uint8 (session.x64quantprecision). The second
-    name is a reshape to the same shape, which runs when the model is loaded and takes no space in the file.
-    """
-    from onnx import helper, numpy_helper
-
-    shapes = {initializer.name: list(initializer.dims) for initializer in proto.graph.initializer}
-    used: set[str] = set()
-    reshapes: list[Any] = []
-    for node in proto.graph.node:
-        if node.op_type != "MatMulInteger":
-            continue
-        name = node.input[1]
-        if name in used and name in shapes:
-            again = f"{name}.again{len(reshapes)}"
-            shape = numpy_helper.from_array(np.array(shapes[name], dtype=np.int64), f"{again}.shape")
-            proto.graph.initializer.append(shape)
-            reshapes.append(helper.make_node("Reshape", [name, shape.name], [again], name=again))
-            node.input[1] = again
-        used.add(name)
-    nodes = [*reshapes, *proto.graph.node]
-    del proto.graph.node[:]
-    proto.graph.node.extend(nodes)
-
-
-def _strip(proto: Any) -> None:
-    """Remove the exporter's notes on where each operator came from: megabytes, and paths of the machine."""
-    graph = proto.graph
-    for part in (proto, graph, *graph.node, *graph.initializer, *graph.value_info, *graph.input, *graph.output):
-        part.ClearField("metadata_props")
-        part.ClearField("doc_string")
 
 
 def check_opset(opset: int) -> None:

@@ -11,22 +11,22 @@ from torch.nn import functional
 
 from feathertune.quantization import numerics
 from feathertune.quantization.integer import IntegerEmbedding, IntegerLinear
-from feathertune.quantization.numerics import GROUP
+from feathertune.quantization.numerics import GROUP, UINT8_OFFSET
 
 
 class OnnxLinear8(nn.Module):
     """An int8 `IntegerLinear` with its weight stored as [I, O].
 
     Symmetric activations need no column sums. For asymmetric ones the sums are float32 if float32 holds every sum of
-    products exactly, as it does in all but very wide layers with large weights: correcting in float32 is faster, and
-    the result is the same.
+    products q w exactly, and so z times the sum of w: |q| and |z| are 128 at most. Then their difference rounds as the
+    integer does, and correcting in float32 is faster. Only very wide layers with large weights need int32.
     """
 
     sums_O: Tensor | None
 
     def __init__(self, linear: IntegerLinear) -> None:
         super().__init__()
-        exact = int(linear.weight_OI.int().abs().sum(1).max()) * 255 < 2**24
+        exact = int(linear.weight_OI.int().abs().sum(1).max()) * UINT8_OFFSET <= 2**24
         sums_O = linear.sums_O.float() if exact else linear.sums_O
         self.register_buffer("weight_IO", linear.weight_OI.T.contiguous())
         self.register_buffer("scale_O", linear.scale_O)
@@ -42,13 +42,18 @@ class OnnxLinear8(nn.Module):
 
 
 class OnnxLinear4(nn.Module):
-    """An int4 `IntegerLinear`: two weights per byte, scales stored as bfloat16."""
+    """An int4 `IntegerLinear`: two weights per byte, scales stored as bfloat16.
+
+    Attributes:
+        activations: how inputs are quantized.
+        plain: whether standard operators multiply, and not onnxruntime's own.
+    """
 
     scale_OG: Tensor
 
-    def __init__(self, linear: IntegerLinear) -> None:
+    def __init__(self, linear: IntegerLinear, plain: bool = False) -> None:
         super().__init__()
-        self.activations = linear.activations
+        self.activations, self.plain = linear.activations, plain
         outputs, groups = linear.scale_OG.shape
         padded_OI = functional.pad(linear.weight_OI, (0, groups * GROUP - linear.in_features))
         packed = numerics.pack_int4(padded_OI)
@@ -59,7 +64,7 @@ class OnnxLinear4(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[..., I] -> [..., O]."""
         y: Tensor = torch.ops.feathertune.linear4(
-            x, _one_each(x), self.packed, self.scale_OG.float(), self.bias_O, self.activations
+            x, _one_each(x), self.packed, self.scale_OG.float(), self.bias_O, self.activations, self.plain
         )
         return y
 
@@ -82,11 +87,11 @@ class OnnxEmbedding(nn.Module):
         return rows if self.factor == 1.0 else rows * self.factor
 
 
-def replace_integer_layers(model: nn.Module) -> None:
+def replace_integer_layers(model: nn.Module, plain_int4: bool = False) -> None:
     """Replace the model's integer layers by these."""
     for name, module in list(model.named_modules()):
         if isinstance(module, IntegerLinear):
-            model.set_submodule(name, OnnxLinear8(module) if module.bits == 8 else OnnxLinear4(module))
+            model.set_submodule(name, OnnxLinear8(module) if module.bits == 8 else OnnxLinear4(module, plain_int4))
         elif isinstance(module, IntegerEmbedding):
             model.set_submodule(name, OnnxEmbedding(module))
 
@@ -108,9 +113,9 @@ def linear8(
 
 @torch.library.custom_op("feathertune::linear4", mutates_args=())
 def linear4(
-    x: Tensor, _ones: Tensor, packed: Tensor, scale_OG: Tensor, bias_O: Tensor | None, activations: str
+    x: Tensor, _ones: Tensor, packed: Tensor, scale_OG: Tensor, bias_O: Tensor | None, activations: str, _plain: bool
 ) -> Tensor:
-    """What `IntegerLinear` computes with int4 weights. `_ones` is used by ONNX only."""
+    """What `IntegerLinear` computes with int4 weights. `_ones` and `_plain` are used by ONNX only."""
     rows = numerics.quantize_rows(x.reshape(-1, x.shape[-1]), activations)  # type: ignore[arg-type]
     q_OI = numerics.unpack_int4(packed.flatten(1), x.shape[-1])
     y_TO = (rows.centred(torch.float32) @ numerics.dequantize_int4(q_OI, scale_OG).T) * rows.scale_T1
@@ -123,5 +128,5 @@ def _(x: Tensor, _ones: Tensor, weight_IO: Tensor, *_: Tensor) -> Tensor:
 
 
 @linear4.register_fake
-def _(x: Tensor, _ones: Tensor, packed: Tensor, *_: Tensor) -> Tensor:
+def _(x: Tensor, _ones: Tensor, packed: Tensor, *_: object) -> Tensor:
     return x.new_empty(*x.shape[:-1], packed.shape[0])

@@ -1,8 +1,7 @@
-"""The translation of `onnx_layers`' operators to ONNX: docs/NUMERICS.md's arithmetic in its uint8 form.
+"""The translation of `onnx_layers`' operators to ONNX: docs/NUMERICS.md's arithmetic, operation by operation.
 
-All are standard operators, except that int4 weights use onnxruntime's `MatMulNBits`: with `accuracy_level=1` it
-multiplies float32 numbers, and does not quantize the activations again, as it would by default for the standard
-operators' pattern (`DequantizeLinear`, `MatMul`). Letters: R for the dimensions before the last.
+All are plain standard operators of opset 20, except that int4 weights use onnxruntime's `MatMulNBits` unless the file
+is for the web: with `accuracy_level=1` it multiplies float32 numbers. Letters: R for the dimensions before the last.
 
 This module needs the `onnx` extra.
 """
@@ -14,15 +13,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from onnx import numpy_helper
+from onnx import TensorProto, numpy_helper
 from onnx.defs import OpSchema
-from onnxscript import opset21
+from onnxscript import opset20
 from onnxscript.values import Op, Opset
 
 from feathertune.export import onnx_layers  # noqa: F401 - which registers the operators
-from feathertune.quantization.numerics import GROUP, MIN_RANGE, UINT8_OFFSET
+from feathertune.quantization.numerics import ACTIVATION_RANGE, GROUP, MIN_RANGE, UINT8_OFFSET
 
-op: Any = opset21
+op: Any = opset20
+
+_LOWEST, _HIGHEST = ACTIVATION_RANGE
 
 
 def translations() -> dict[Callable[..., Any], Callable[..., Any]]:
@@ -36,12 +37,14 @@ def translations() -> dict[Callable[..., Any], Callable[..., Any]]:
 def _linear8(x_RI: Any, ones_R1: Any, weight_IO: Any, scale_O: Any, sums_O: Any, bias_O: Any) -> Any:
     if sums_O is None:
         return _symmetric_linear8(x_RI, ones_R1, weight_IO, scale_O, bias_O)
-    q_RI, scale_R1, zero_R1 = _quantize_asymmetric(x_RI, ones_R1)
-    dots_RO = op.MatMulInteger(q_RI, weight_IO)
+    steps_RI, scale_R1, zero_R1 = _asymmetric(x_RI, ones_R1)
+    shifted_RI = op.Add(steps_RI, op.Add(zero_R1, _number(UINT8_OFFSET)))
+    q_RI = op.Cast(op.Clip(shifted_RI, _bound(0), _bound(255)), to=TensorProto.UINT8)
+    dots_RO = op.MatMulInteger(q_RI, weight_IO, _offset())
     if sums_O.dtype.name == "INT32":
-        n_RO = op.Cast(op.Sub(dots_RO, op.Mul(op.Cast(zero_R1, to=6), sums_O)), to=1)
+        n_RO = op.Cast(op.Sub(dots_RO, op.Mul(op.Cast(zero_R1, to=TensorProto.INT32), sums_O)), to=TensorProto.FLOAT)
     else:
-        n_RO = op.Sub(op.Cast(dots_RO, to=1), op.Mul(op.Cast(zero_R1, to=1), sums_O))
+        n_RO = op.Sub(op.Cast(dots_RO, to=TensorProto.FLOAT), op.Mul(zero_R1, sums_O))
     return _add(op.Mul(op.Mul(n_RO, scale_R1), scale_O), bias_O)
 
 
@@ -50,54 +53,79 @@ def _symmetric_linear8(x_RI: Any, ones_R1: Any, weight_IO: Any, scale_O: Any, bi
 
     It fuses when it finds a scalar factor, where other models have one activation scale for all rows.
     """
-    q_RI, scale_R1, _ = _quantize_symmetric(x_RI, ones_R1)
-    zero = op.Constant(value=numpy_helper.from_array(np.array(UINT8_OFFSET, dtype=np.uint8)))
-    n_RO = op.Cast(op.MatMulInteger(q_RI, weight_IO, zero), to=1)
+    steps_RI, scale_R1 = _symmetric(x_RI)
+    q_RI = op.Cast(op.Add(steps_RI, _number(UINT8_OFFSET)), to=TensorProto.UINT8)
+    n_RO = op.Cast(op.MatMulInteger(q_RI, weight_IO, _offset()), to=TensorProto.FLOAT)
     scaled_RO = op.Mul(n_RO, op.Mul(_one_of(ones_R1), scale_O))
     return _add(op.Mul(scaled_RO, scale_R1), bias_O)
 
 
-def _linear4(x_RI: Any, ones_R1: Any, packed: Any, scale_OG: Any, bias_O: Any, activations: str) -> Any:
-    how = _quantize_asymmetric if activations == "asymmetric" else _quantize_symmetric
-    q_RI, scale_R1, zero_R1 = how(x_RI, ones_R1)
+def _linear4(x_RI: Any, ones_R1: Any, packed: Any, scale_OG: Any, bias_O: Any, activations: str, plain: bool) -> Any:
+    if activations == "asymmetric":
+        steps_RI, scale_R1, zero_R1 = _asymmetric(x_RI, ones_R1)
+        steps_RI = op.Max(steps_RI, op.Sub(_number(_LOWEST), zero_R1))  # clip(steps + z) - z
+        steps_RI = op.Min(steps_RI, op.Sub(_number(_HIGHEST), zero_R1))
+    else:
+        steps_RI, scale_R1 = _symmetric(x_RI)
     inputs, outputs = int(x_RI.shape[-1]), int(packed.shape[0])
-    near_RI = op.DequantizeLinear(q_RI, scale_R1, zero_R1, axis=-1, block_size=inputs)
-    product_RO = _multiply_int4(
-        near_RI, packed, scale_OG, K=inputs, N=outputs, bits=4, block_size=GROUP, accuracy_level=1
-    )
-    return _add(product_RO, bias_O)
+    if plain:
+        y_RO = op.MatMul(steps_RI, _unpacked(packed, scale_OG, inputs))
+    else:
+        sizes = {"K": inputs, "N": outputs, "bits": 4, "block_size": GROUP}
+        y_RO = _multiply_int4(steps_RI, packed, scale_OG, **sizes, accuracy_level=1)
+    return _add(op.Mul(y_RO, scale_R1), bias_O)
 
 
-def _quantize_asymmetric(x_RI: Any, ones_R1: Any) -> tuple[Any, Any, Any]:
-    """Activations as uint8, their scale, and their zero point as uint8.
+def _unpacked(packed: Any, scale_OG: Any, inputs: int) -> Any:
+    """[O, G, 16] bytes and scales [O, G] -> the float32 weight [I, O]: constants, so the runtime makes it at loading.
 
-    Some steps of the specification are merged. A range below 2^-100 becomes 2^-100 instead of 1, which changes results
-    by less than 1e-28. The zero point always comes from the row's minimum, which can shift it by one when rounding
-    meets a tie: all of the row's integers then shift with it, and nothing else changes.
+    `DequantizeLinear` of an INT4 tensor would be one operator, but onnxruntime does not compute it at loading, and
+    fuses it with the product into a `MatMulNBits` that quantizes the activations once more.
+    """
+    outputs = int(packed.shape[0])
+    last = op.Constant(value_ints=[-1])
+    four, fifteen = (op.Constant(value=numpy_helper.from_array(np.array(n, dtype=np.uint8))) for n in (4, 15))
+    even, odd = op.BitwiseAnd(packed, fifteen), op.BitShift(packed, four, direction="RIGHT")
+    pairs = op.Concat(op.Unsqueeze(even, last), op.Unsqueeze(odd, last), axis=-1)
+    q_OGI = op.Reshape(op.Cast(pairs, to=TensorProto.FLOAT), op.Constant(value_ints=[outputs, -1, GROUP]))
+    weight_OGI = op.Mul(op.Sub(q_OGI, _number(8)), op.Unsqueeze(scale_OG, last))
+    weight_OI = op.Reshape(weight_OGI, op.Constant(value_ints=[outputs, -1]))
+    if inputs % GROUP:
+        begin, end, axis = (op.Constant(value_ints=[number]) for number in (0, inputs, 1))
+        weight_OI = op.Slice(weight_OI, begin, end, axis)
+    return op.Transpose(weight_OI, perm=[1, 0])
+
+
+def _asymmetric(x_RI: Any, ones_R1: Any) -> tuple[Any, Any, Any]:
+    """rint(x / s) before the zero point is added, the scale [R, 1], and the zero point [R, 1] in [-128, 127]: float32.
+
+    Two steps of the specification are written more shortly, with the same integers for finite rows. It computes the
+    zero point from the row's minimum if (-128 + low) + (127 + high) > 0, which is where 127 - high is below -1; where
+    rounding makes the two differ, both ways lead to -1. And it clips before rounding, but the zero point is within two
+    roundings of its range, and 127.00002 rounds to 127.
 
     1 / scale is written with a one that is not a constant, since onnxruntime turns x * (1 / s) into x / s, which
     rounds differently.
     """
-    axis = op.Constant(value_ints=[-1])
-    low_R1 = op.Min(op.ReduceMin(x_RI, axis, keepdims=1), op.Constant(value_float=0.0))
-    high_R1 = op.Max(op.ReduceMax(x_RI, axis, keepdims=1), op.Constant(value_float=MIN_RANGE))
-    minus_per_unit_R1 = op.Div(op.Constant(value_float=-255.0), op.Sub(high_R1, low_R1))
-    scale_R1 = op.Div(op.Constant(value_float=-1.0), minus_per_unit_R1)
-    zero_R1 = _to_uint8(op.Mul(low_R1, minus_per_unit_R1))
-    steps_RI = op.Mul(x_RI, op.Div(ones_R1, scale_R1))
-    q_RI = op.QuantizeLinear(steps_RI, ones_R1, zero_R1, axis=-1, block_size=int(x_RI.shape[-1]))
-    return q_RI, scale_R1, zero_R1
+    last = op.Constant(value_ints=[-1])
+    low_R1 = op.Min(op.ReduceMin(x_RI, last, keepdims=1), _number(0))
+    high_R1 = op.Max(op.ReduceMax(x_RI, last, keepdims=1), _number(0))
+    range_R1 = op.Sub(high_R1, low_R1)
+    per_unit_R1 = op.Where(op.Less(range_R1, _number(MIN_RANGE)), _number(1), op.Div(_number(255), range_R1))
+    scale_R1 = op.Div(_number(1), per_unit_R1)
+    from_low_R1 = op.Sub(_number(_LOWEST), op.Mul(low_R1, per_unit_R1))
+    from_high_R1 = op.Sub(_number(_HIGHEST), op.Mul(high_R1, per_unit_R1))
+    zero_R1 = op.Round(op.Where(op.Less(from_high_R1, _number(-1)), from_low_R1, from_high_R1))
+    return op.Round(op.Mul(x_RI, op.Div(ones_R1, scale_R1))), scale_R1, zero_R1
 
 
-def _quantize_symmetric(x_RI: Any, ones_R1: Any) -> tuple[Any, Any, Any]:
-    """The same for symmetric activations: as uint8, where 128 represents 0."""
-    axis = op.Constant(value_ints=[-1])
-    low_R1, high_R1 = op.ReduceMin(x_RI, axis, keepdims=1), op.ReduceMax(x_RI, axis, keepdims=1)
-    largest_R1 = op.Max(high_R1, op.Neg(low_R1), op.Constant(value_float=MIN_RANGE))
-    scale_R1 = op.Div(largest_R1, op.Constant(value_float=127.0))
-    zero_R1 = op.Cast(op.Mul(ones_R1, op.Constant(value_float=float(UINT8_OFFSET))), to=2)
-    q_RI = op.QuantizeLinear(x_RI, scale_R1, zero_R1, axis=-1, block_size=int(x_RI.shape[-1]))
-    return q_RI, scale_R1, zero_R1
+def _symmetric(x_RI: Any) -> tuple[Any, Any]:
+    """The integers in [-127, 127] and the scale [R, 1], both float32; the zero point is 0."""
+    last = op.Constant(value_ints=[-1])
+    low_R1, high_R1 = op.ReduceMin(x_RI, last, keepdims=1), op.ReduceMax(x_RI, last, keepdims=1)
+    largest_R1 = op.Max(op.Max(high_R1, op.Neg(low_R1)), _number(MIN_RANGE))
+    scale_R1 = op.Div(largest_R1, _number(127))
+    return op.Round(op.Div(x_RI, scale_R1)), scale_R1
 
 
 def _one_of(ones_R1: Any) -> Any:
@@ -106,9 +134,17 @@ def _one_of(ones_R1: Any) -> Any:
     return op.ReduceMax(flat_R, op.Constant(value_ints=[0]), keepdims=1)
 
 
-def _to_uint8(x: Any) -> Any:
-    """Rounded half to even."""
-    return op.QuantizeLinear(x, op.Constant(value_float=1.0), output_dtype=2)
+def _number(value: float) -> Any:
+    """[1, 1]: onnxruntime takes thirty times as long for [R, 1] with a constant of fewer dimensions."""
+    return op.Constant(value=numpy_helper.from_array(np.full((1, 1), value, dtype=np.float32)))
+
+
+def _bound(value: float) -> Any:
+    return op.Constant(value_float=float(value))
+
+
+def _offset() -> Any:
+    return op.Constant(value=numpy_helper.from_array(np.array(UINT8_OFFSET, dtype=np.uint8)))
 
 
 def _add(y_RO: Any, bias_O: Any) -> Any:

@@ -17,7 +17,7 @@ from feathertune.export.exported import ExportedModel
 from feathertune.export.onnx import OPSET, require_onnx, write_onnx
 from feathertune.export.padded import PaddedClassifier
 from feathertune.export.single import SingleTextClassifier
-from feathertune.folders.export import ExportFolder, ExportPrecision, Target
+from feathertune.folders.export import ExportFolder, ExportPrecision, Purpose, Target, Tuned
 from feathertune.folders.opened import OpenedRun
 from feathertune.model.base import quiet
 from feathertune.model.model_folder import can_pad, save_model, write_config
@@ -95,10 +95,17 @@ def _merged_logits(
     return np.concatenate(logits)
 
 
-def _write_onnx(trained: TrainedModel, folder: ExportFolder, opset: int = OPSET) -> None:
+def _write_onnx(
+    trained: TrainedModel,
+    folder: ExportFolder,
+    opset: int = OPSET,
+    tuned: Tuned | None = None,
+    purpose: Purpose | None = None,
+) -> None:
     _write_tokenizer_of(trained, folder)
     write_config(trained.classifier, folder.path / "config.json")
-    write_onnx(PaddedClassifier(trained.classifier), folder.onnx, trained.max_length, opset)
+    classifier = PaddedClassifier(trained.classifier)
+    write_onnx(classifier, folder.onnx, trained.max_length, opset, tuned=tuned, purpose=purpose)
 
 
 def write_tokenizer_and_labels(

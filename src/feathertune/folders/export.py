@@ -4,7 +4,7 @@
 model.onnx | model.pte | the files of PEFT or transformers     the exported model
 tokenizer.json labels.json (onnx, executorch)                  for the tokenizers library; class names in order
 export.json                                                    target, precision, maximum length, temperature,
-                                                               threshold, where it came from
+                                                               threshold, what the runtime needs, where it came from
 parity.json                                                    how its predictions compare with the evaluated ones
 ```
 An ONNX folder also has `config.json`, the transformers config of the model that was exported.
@@ -23,6 +23,9 @@ from feathertune.recipe.schema import DataSection
 
 Target = Literal["adapter", "merged", "onnx", "executorch"]
 ExportPrecision = Literal["fp32", "int8", "int4"]
+Tuned = Literal["vnni"]  # the processors that an ONNX file is for, if not for all
+Purpose = Literal["web"]  # the runtimes that an ONNX file is for, if not for onnxruntime on a server or desktop
+Need = Literal["exact-int8-products"]  # of the runtime; each is described at `ExportDescription.needs`
 
 
 class ExportDescription(Record, extra="forbid"):
@@ -37,9 +40,12 @@ class ExportDescription(Record, extra="forbid"):
         inputs: the inputs and outputs of the exported model, for a person.
         temperature: divide the logits by it before the softmax.
         threshold: of two classes, predict the second if its probability is at least this.
+        needs: what the runtime must do for the file to predict what was evaluated. "exact-int8-products": sums of
+            uint8 x int8 products must not saturate. On x86 without VNNI, onnxruntime's do, unless its session option
+            `session.x64quantprecision` is "1".
     """
 
-    FORMAT: ClassVar[int] = 2  # 1 had no temperature and threshold
+    FORMAT: ClassVar[int] = 3  # 1 had no temperature and threshold, 2 no needs
 
     target: Target
     precision: ExportPrecision
@@ -50,6 +56,13 @@ class ExportDescription(Record, extra="forbid"):
     inputs: str
     temperature: float = Field(default=1.0, gt=0)
     threshold: float = Field(default=0.5, gt=0, lt=1)
+    needs: tuple[Need, ...] = ()
+
+    @classmethod
+    def upgraded(cls, content: dict[str, Any]) -> dict[str, Any]:
+        """ONNX files with integer weights needed exact products before a file could see to them itself."""
+        quantized = content.get("target") == "onnx" and content.get("precision") != "fp32"
+        return {**content, "needs": ["exact-int8-products"] if quantized else []}
 
     def to_json(self) -> dict[str, Any]:
         """The content as dicts, lists and plain values, all defaults included."""
