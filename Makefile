@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RUN := runs/quickstart
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: quickstart test test-fast check format notebooks wheel clean
+.PHONY: quickstart test test-fast check format notebooks node wheel clean
 
 quickstart: $(VENV)/.installed
 	rm -rf $(RUN)
@@ -35,6 +35,15 @@ format: $(VENV)/.installed-dev
 notebooks: $(VENV)/.installed-dev
 	for name in LightweightFineTuning_main your_own_data; do \
 	  $(BIN)/python tests/notebooks/execute.py notebooks/$$name.py notebooks/$$name.ipynb || exit 1; done
+
+# ONNX exports in transformers.js, in node. Not in CI: the packages take 0.5 GB. They run without their install scripts,
+# which would fetch CUDA's libraries.
+node: $(VENV)/.installed-dev examples/transformers_js/node_modules/.installed
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/export/test_transformers_js.py
+
+examples/transformers_js/node_modules/.installed: examples/transformers_js/package.json
+	npm install --prefix examples/transformers_js --ignore-scripts --no-package-lock --no-audit --no-fund
+	touch $@
 
 wheel: $(VENV)/.installed-dev
 	$(BIN)/python -m pip wheel --no-deps --wheel-dir dist .

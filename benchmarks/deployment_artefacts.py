@@ -16,7 +16,7 @@ import torch
 
 from feathertune.export.executorch import write_executorch
 from feathertune.export.onnx import write_onnx
-from feathertune.export.padded import PaddedClassifier
+from feathertune.export.padded import PaddedClassifier, ending_after
 from feathertune.export.single import SingleTextClassifier
 from feathertune.export.targets import write_tokenizer_and_labels
 from feathertune.folders.export import ExportDescription, ExportFolder
@@ -133,7 +133,7 @@ def _write(subject: Subject, contender: Contender, path: Path, optimum: Path) ->
     if contender.made_by == "executorch":
         write_executorch(SingleTextClassifier(classifier, max_length), folder.executorch)
     elif contender.made_by == "ours":
-        write_onnx(PaddedClassifier(classifier), folder.onnx, max_length)
+        write_onnx(PaddedClassifier(classifier, ending_after(tokenizer, max_length)), folder.onnx, max_length)
     else:
         _export_transformers(classifier, tokenizer, folder, max_length)
     target = "executorch" if contender.made_by == "executorch" else "onnx"
