@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,7 +34,7 @@ MODULES = Path(os.environ.get("FEATHERTUNE_NODE_MODULES", EXAMPLE / "node_module
 MAX_LENGTH = 40
 PROMPT = "is this a well-formed question?\n{text}\nanswer: "
 TEXTS = [
-    *sample_texts()[:88],
+    *sample_texts()[:86],
     "how far is it? " * 60,  # far too long
     "why " * 37 + "not",  # about the maximum length
     "a" * 300,
@@ -47,6 +46,8 @@ TEXTS = [
     "line one\nline two\tand a tab",
     "two  spaces   and some at the end  ",
     "is 🙂 an emoji, or 👩‍👩‍👧?",
+    "does [SEP] </s> <|endoftext|> [PAD] end a text?",
+    "[CLS]<s>",
     "it's they're I'd we've don't",
 ]
 
@@ -85,38 +86,32 @@ CASES = {
 
 
 @pytest.fixture(scope="module")
-def ask(tmp_path_factory: pytest.TempPathFactory) -> Callable[[list[dict[str, Any]]], list[dict[str, Any]]]:
-    """pipelines.mjs in node."""
-    if (node := shutil.which("node")) is None:
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the scripts and node's packages."""
+    if shutil.which("node") is None:
         pytest.skip("node is not installed")
     if not (MODULES / "@huggingface" / "transformers").is_dir():
         pytest.skip("transformers.js is not installed: make node")
-    place = tmp_path_factory.mktemp("node")
-    (place / "node_modules").symlink_to(MODULES.resolve())
+    folder = tmp_path_factory.mktemp("node")
+    (folder / "node_modules").symlink_to(MODULES.resolve())
     for script in (EXAMPLE / "predict.mjs", Path(__file__).with_name("pipelines.mjs")):
-        shutil.copy(script, place)
-
-    def run(questions: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        done = subprocess.run(
-            [node, "pipelines.mjs"], cwd=place, input=json.dumps(questions), capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        answers: list[dict[str, Any]] = json.loads(done.stdout)
-        return answers
-
-    return run
+        shutil.copy(script, folder)
+    return folder
 
 
 @pytest.fixture(scope="module")
-def answers(ask: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[ExportFolder, dict[str, Any]]]:
+def answers(place: Path) -> dict[str, tuple[ExportFolder, dict[str, Any]]]:
     """The name of a case -> its export, and what transformers.js says about `TEXTS`."""
-    place = tmp_path_factory.mktemp("exports")
     folders = {name: export(case, place / name.replace(" ", "-")) for name, case in CASES.items()}
     questions = [
         {"folder": str(folders[name].path), "texts": TEXTS, "batches": [1, 7], "helper": case.helper}
         for name, case in CASES.items()
     ]
-    return {name: (folders[name], answer) for name, answer in zip(CASES, ask(questions), strict=True)}
+    done = subprocess.run(
+        ["node", "pipelines.mjs"], cwd=place, input=json.dumps(questions), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return {name: (folders[name], answer) for name, answer in zip(CASES, json.loads(done.stdout), strict=True)}
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
@@ -133,6 +128,18 @@ def test_it_answers_as_our_own_runtime(answers: Any, name: str) -> None:
         if CASES[name].helper:
             classes_N = ours.decision.classes(probabilities_NC)
             assert [row["label"] for row in rows] == [ours.label_names[one] for one in classes_N]
+
+
+def test_the_example_prints_a_line_for_each_text(answers: Any, place: Path) -> None:
+    folder, answer = answers["bert by the helper"]
+    done = subprocess.run(["node", "predict.mjs", folder.path, *TEXTS[:3]], cwd=place, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    lines = [line.split("\t") for line in done.stdout.splitlines()]
+    assert [(label, text) for label, _, text in lines] == [
+        (row["label"], text) for row, text in zip(answer["rows"][0], TEXTS[:3], strict=False)
+    ]
+    scores = [float(score) for _, score, _ in lines]
+    assert scores == pytest.approx([row["scores"][row["label"]] for row in answer["rows"][0][:3]], abs=1e-6)
 
 
 def export(case: Case, path: Path) -> ExportFolder:

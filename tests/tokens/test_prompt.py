@@ -180,3 +180,12 @@ def test_a_tokenizer_saved_by_an_early_version_is_spelt_out_with_the_same_ids() 
         assert name in early.to_str()
         assert name not in spelt.to_str()
         assert single_tokens(spelt).to_str() == spelt.to_str()
+
+
+def test_what_stands_after_a_text_does_not_depend_on_stored_padding_and_truncation() -> None:
+    tokenizer = tiny_tokenizer().backend_tokenizer
+    tokenizer.enable_padding(length=9)
+    assert tokens_after_text(tokenizer) == [2]
+    tokenizer.enable_truncation(1, direction="left")
+    assert tokens_after_text(tokenizer) == [2]
+    assert tokenizer.padding["length"] == 9

@@ -89,9 +89,7 @@ def with_prompt(tokenizer: Tokenizer, prompt: str) -> Tokenizer:
     Raises:
         UserError: the tokenizer has a post-processor of an unsupported kind.
     """
-    plain = Tokenizer.from_str(tokenizer.to_str())
-    plain.no_padding()
-    plain.no_truncation()
+    plain = _without_lengths(tokenizer)
     settings = json.loads(plain.to_str())
     template = _template(settings["post_processor"])
     around = []
@@ -143,9 +141,17 @@ def _spelt(piece: dict[str, Any], names: dict[str, list[str]]) -> list[dict[str,
 
 def tokens_after_text(tokenizer: Tokenizer) -> list[int]:
     """The ids that the tokenizer puts after every text: [SEP], the end of a prompt."""
-    encoding = tokenizer.encode("a")
+    encoding = _without_lengths(tokenizer).encode("a")
     last = max((place for place, number in enumerate(encoding.sequence_ids) if number == 0), default=None)
     return [] if last is None else list(encoding.ids[last + 1 :])
+
+
+def _without_lengths(tokenizer: Tokenizer) -> Tokenizer:
+    """A copy without the padding and truncation that some bases store: MiniLM's pads to 128 tokens."""
+    plain = Tokenizer.from_str(tokenizer.to_str())
+    plain.no_padding()
+    plain.no_truncation()
+    return plain
 
 
 def _template(processor: dict[str, Any] | None) -> dict[str, Any]:
