@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RUN := runs/quickstart
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: quickstart test test-fast check format notebooks devices wheel clean
+.PHONY: quickstart test test-fast check format notebooks devices node wheel clean
 
 quickstart: $(VENV)/.installed
 	rm -rf $(RUN)
@@ -45,6 +45,15 @@ devices: $(VENV)/.installed-dev
 	rm -rf runs/devices
 	$(BIN)/feathertune export $(RUN)-int8 --to onnx --output runs/devices/int8
 	$(BIN)/python benchmarks/devices.py --run $(RUN)-int8 --exports int8=runs/devices/int8 --qemu $(QEMU)
+
+# ONNX exports in transformers.js, in node. Not in CI: the packages take 0.5 GB. They run without their install scripts,
+# which would fetch CUDA's libraries.
+node: $(VENV)/.installed-dev examples/transformers_js/node_modules/.installed
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/export/test_transformers_js.py
+
+examples/transformers_js/node_modules/.installed: examples/transformers_js/package.json
+	npm install --prefix examples/transformers_js --ignore-scripts --no-package-lock --no-audit --no-fund
+	touch $@
 
 wheel: $(VENV)/.installed-dev
 	$(BIN)/python -m pip wheel --no-deps --wheel-dir dist .

@@ -17,7 +17,7 @@ import torch
 
 from feathertune.export.executorch import write_executorch
 from feathertune.export.onnx import write_onnx
-from feathertune.export.padded import PaddedClassifier
+from feathertune.export.padded import PaddedClassifier, ending_after
 from feathertune.export.single import SingleTextClassifier
 from feathertune.export.targets import write_tokenizer_and_labels
 from feathertune.folders.export import ExportDescription, ExportFolder
@@ -145,7 +145,7 @@ def _write(subject: Subject, contender: Contender, path: Path, optimum: Path) ->
     if contender.made_by == "executorch":
         write_executorch(SingleTextClassifier(classifier, max_length), folder.executorch)
     elif contender.made_by in ("ours", "nncf"):
-        write_onnx(PaddedClassifier(classifier), folder.onnx, max_length)
+        write_onnx(PaddedClassifier(classifier, ending_after(tokenizer, max_length)), folder.onnx, max_length)
         if contender.made_by == "nncf":
             _quantize_nncf(folder, read_texts(subject.data, "train")[:CALIBRATION_TEXTS])
     else:

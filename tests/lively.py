@@ -19,12 +19,12 @@ from tiny import FAMILIES, tiny_config
 LABELS = ("no", "yes", "maybe")
 
 
-def lively_classifier(name: str, seed: int = 0, **changes: Any) -> PackedClassifier:
+def lively_classifier(name: str, seed: int = 0, labels: tuple[str, ...] = LABELS, **changes: Any) -> PackedClassifier:
     """One of `tiny.FAMILIES`, its config changed by `changes`, made lively."""
     config = tiny_config(name)
     for key, value in changes.items():
         setattr(config, key, value)
-    return enliven(build_random(config, LABELS, seed), seed)
+    return enliven(build_random(config, labels, seed), seed)
 
 
 def enliven(classifier: PackedClassifier, seed: int = 0) -> PackedClassifier:

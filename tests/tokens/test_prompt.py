@@ -1,5 +1,6 @@
 """Every kind of tokenizer adds the prompt around each text, and still does when it is saved and loaded."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,10 @@ from tokenizers import Tokenizer, processors
 
 from feathertune.errors import UserError
 from feathertune.tokens.loading import load_tokenizer
-from feathertune.tokens.prompt import add_prompt, check_last_token, with_prompt
+from feathertune.tokens.prompt import add_prompt, check_last_token, single_tokens, tokens_after_text, with_prompt
 from feathertune.tokens.tokenized import tokenize
 from tiny import SHARED, save_tiny_base, tiny_tokenizer
+from trained_tokenizers import trained_tokenizer
 
 PROMPT = "is the sun a moon ? {text} what"
 
@@ -133,3 +135,57 @@ def test_a_word_that_maps_to_the_pad_token_is_allowed() -> None:
     tokenizer = tiny_tokenizer()
     tokenizer.backend_tokenizer.post_processor = None
     check_last_token(tokenizer, tokenizer.convert_tokens_to_ids("a"))
+
+
+@pytest.mark.parametrize("family", ["bert", "gpt2", "roberta", "xlm-roberta", "llama"])
+def test_each_token_of_a_prompt_is_a_special_token_of_its_own(family: str) -> None:
+    """transformers.js looks the template's special tokens up in the vocabulary, by their names."""
+    tokenizer = trained_tokenizer(family)
+    prompted = with_prompt(tokenizer.backend_tokenizer, "is it $A, a ☃ question?\n{text}\nanswer: yes or no?")
+    template = json.loads(prompted.to_str())["post_processor"]
+    vocabulary = prompted.get_vocab()
+    for name, special in template["special_tokens"].items():
+        assert special == {"id": name, "ids": [vocabulary[name]], "tokens": [name]}
+    before, after = (
+        tokenizer.backend_tokenizer.encode(part, add_special_tokens=False).ids
+        for part in ("is it $A, a ☃ question?\n", "\nanswer: yes or no?")
+    )
+    text, complete = (tokenizer.backend_tokenizer.encode("why?", add_special_tokens=s).ids for s in (False, True))
+    start = len(complete) - len(text) - len(tokens_after_text(tokenizer.backend_tokenizer))
+    ends = complete[:start], complete[start + len(text) :]
+    assert prompted.encode("why?").ids == [*ends[0], *before, *text, *after, *ends[1]]
+    assert tokens_after_text(prompted) == [*after, *ends[1]]
+
+
+def test_a_tokenizer_saved_by_an_early_version_is_spelt_out_with_the_same_ids() -> None:
+    """There a prompt was one special token of several ids."""
+    settings = json.loads(tiny_tokenizer().backend_tokenizer.to_str())
+    template = settings["post_processor"]
+    ids = tiny_tokenizer().backend_tokenizer.encode("is the sun", add_special_tokens=False)
+    name = "before the text"
+    template["special_tokens"][name] = {"id": name, "ids": ids.ids, "tokens": ids.tokens}
+    template["single"].insert(1, {"SpecialToken": {"id": name, "type_id": 0}})
+    both = {
+        "type": "Sequence",
+        "processors": [
+            {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True},
+            template,
+        ],
+    }
+    for processor in (template, both):
+        early = Tokenizer.from_str(json.dumps(settings | {"post_processor": processor}))
+        spelt = single_tokens(early)
+        assert spelt.encode("the cat").ids == early.encode("the cat").ids
+        assert spelt.encode("the cat").tokens == ["[CLS]", "is", "the", "sun", "the", "cat", "[SEP]"]
+        assert name in early.to_str()
+        assert name not in spelt.to_str()
+        assert single_tokens(spelt).to_str() == spelt.to_str()
+
+
+def test_what_stands_after_a_text_does_not_depend_on_stored_padding_and_truncation() -> None:
+    tokenizer = tiny_tokenizer().backend_tokenizer
+    tokenizer.enable_padding(length=9)
+    assert tokens_after_text(tokenizer) == [2]
+    tokenizer.enable_truncation(1, direction="left")
+    assert tokens_after_text(tokenizer) == [2]
+    assert tokenizer.padding["length"] == 9

@@ -81,7 +81,9 @@ def predict(
     from feathertune.serving.bulk import predict_rows, write_rows
     from feathertune.serving.predictor import Predictor
 
-    predictor = Predictor(source, base=base, precision=precision.value, runtime=None if runtime is None else runtime.value)
+    predictor = Predictor(
+        source, base=base, precision=precision.value, runtime=None if runtime is None else runtime.value
+    )
     if input_ is not None:
         rows = predict_rows(predictor, input_, column)
     else:

@@ -6,6 +6,7 @@ T = B * L tokens, and the last layer still computes only the pooled rows. Texts 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ from feathertune.kernels.gelu import TanhGELU
 from feathertune.kernels.pooled_rows import PooledPacking
 from feathertune.model.classifier import PackedClassifier
 from feathertune.tokens.batch import Packing
+from feathertune.tokens.prompt import tokens_after_text
 
 NAME = "feathertune_padded"
 MASKED = -1e30  # finite: a padding query may see only padding, and a row of -inf would become NaN
@@ -72,22 +74,58 @@ class PaddedPacking(Packing):
         return allowed if window is None else allowed & (distance.abs() < window)
 
 
+class Ending(nn.Module):
+    """Texts of the maximum length end with the tokens that the tokenizer puts after a text, such as [SEP].
+
+    A tokenizer cuts the text and keeps those tokens, so this changes nothing. Runtimes whose tokenizers cut by slicing
+    (transformers.js) lose as many tokens at the end as there should be others, and get the evaluated ids this way.
+    """
+
+    ids_M: Tensor
+    is_ending_M: Tensor
+
+    def __init__(self, ids: Sequence[int], max_length: int) -> None:
+        """Args: ids: the tokens after a text, fewer than `max_length`, the maximum number of tokens M."""
+        super().__init__()
+        slots_M = torch.arange(max_length)
+        self.max_length = max_length
+        self.register_buffer("ids_M", torch.zeros(max_length, dtype=torch.int64), persistent=False)
+        self.register_buffer("is_ending_M", slots_M >= max_length - len(ids), persistent=False)
+        self.ids_M[max_length - len(ids) :] = torch.tensor(list(ids), dtype=torch.int64)
+
+    def forward(self, ids_BL: Tensor, lengths_B: Tensor) -> Tensor:
+        """[B, L] ids of texts of these lengths, L <= M -> [B, L]."""
+        longest = ids_BL.shape[1]
+        replaced_BL = (lengths_B == self.max_length)[:, None] & self.is_ending_M[:longest]
+        return torch.where(replaced_BL, self.ids_M[:longest], ids_BL)
+
+
+def ending_after(tokenizer: Any, max_length: int) -> Ending | None:
+    """The `Ending` of a transformers tokenizer's texts; None if it puts nothing after them."""
+    ids = tokens_after_text(tokenizer.backend_tokenizer)
+    return Ending(ids, max_length) if ids else None
+
+
 class PaddedClassifier(nn.Module):
     """input_ids and attention_mask [B, L] int64, padded on the right -> logits [B, C] float32.
 
     It takes over the classifier's model, merged and in evaluation mode: do not use the classifier afterwards.
     """
 
-    def __init__(self, classifier: PackedClassifier) -> None:
+    def __init__(self, classifier: PackedClassifier, ending: Ending | None = None) -> None:
+        """Take over `classifier`; `ending` repairs texts that were cut without it."""
         super().__init__()
         self.model = plain_model(classifier)
         self.family = classifier.family
+        self.ending = ending
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """[B, L], [B, L] -> [B, C]."""
         batch, longest = input_ids.shape
         config, pooling = self.model.config, self.family.pooling(self.model.config)
         packing = PaddedPacking.of(attention_mask.sum(1), batch, longest, pooling)
+        if self.ending is not None:
+            input_ids = self.ending(input_ids, packing.lengths_B)
         positions_BL = torch.arange(longest, device=input_ids.device).expand(batch, longest)
         options = {"use_cache": False} if pooling == "last" else {}
         hidden_TD = self.model.base_model(

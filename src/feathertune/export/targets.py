@@ -15,8 +15,9 @@ from feathertune.errors import UserError
 from feathertune.export.executorch import require_executorch, write_executorch
 from feathertune.export.exported import ExportedModel
 from feathertune.export.onnx import OPSET, require_onnx, write_onnx
-from feathertune.export.padded import PaddedClassifier
+from feathertune.export.padded import PaddedClassifier, ending_after
 from feathertune.export.single import SingleTextClassifier
+from feathertune.export.web import write_web_layout
 from feathertune.folders.export import ExportFolder, ExportPrecision, Purpose, Target, Tuned
 from feathertune.folders.opened import OpenedRun
 from feathertune.model.base import quiet
@@ -27,6 +28,7 @@ from feathertune.run.load import TrainedModel, load_trained
 from feathertune.system.files import write_json, write_text
 from feathertune.system.machine import default_device
 from feathertune.tokens.loading import load_tokenizer
+from feathertune.tokens.prompt import single_tokens
 from feathertune.tokens.tokenized import tokenize
 
 _PADDED_TEXTS = 32  # texts in a batch for transformers
@@ -103,18 +105,18 @@ def _write_onnx(
     purpose: Purpose | None = None,
 ) -> None:
     _write_tokenizer_of(trained, folder)
-    write_config(trained.classifier, folder.path / "config.json")
-    classifier = PaddedClassifier(trained.classifier)
+    write_config(trained.classifier, folder.config)
+    classifier = PaddedClassifier(trained.classifier, ending_after(trained.tokenizer, trained.max_length))
     write_onnx(classifier, folder.onnx, trained.max_length, opset, tuned=tuned, purpose=purpose)
+    quantize = trained.recipe.quantize
+    write_web_layout(folder, "fp32" if quantize is None else quantize.weights, trained)
 
 
 def write_tokenizer_and_labels(
     transformers_tokenizer: Any, max_length: int, label_names: Sequence[str], folder: ExportFolder
 ) -> None:
     """Write labels.json, and a tokenizer.json that cuts long texts by itself."""
-    from tokenizers import Tokenizer
-
-    tokenizer: Any = Tokenizer.from_str(transformers_tokenizer.backend_tokenizer.to_str())
+    tokenizer: Any = single_tokens(transformers_tokenizer.backend_tokenizer)
     tokenizer.no_padding()
     tokenizer.enable_truncation(max_length, direction=transformers_tokenizer.truncation_side)
     write_text(folder.tokenizer, tokenizer.to_str(pretty=False))

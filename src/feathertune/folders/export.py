@@ -3,11 +3,11 @@
 ```
 model.onnx | model.pte | the files of PEFT or transformers     the exported model
 tokenizer.json labels.json (onnx, executorch)                  for the tokenizers library; class names in order
+config.json tokenizer_config.json onnx/ (onnx)                 for transformers.js; see `WEB_DTYPES`
 export.json                                                    target, precision, maximum length, temperature,
                                                                threshold, what the runtime needs, where it came from
 parity.json                                                    how its predictions compare with the evaluated ones
 ```
-An ONNX folder also has `config.json`, the transformers config of the model that was exported.
 """
 
 from __future__ import annotations
@@ -26,6 +26,14 @@ ExportPrecision = Literal["fp32", "int8", "int4"]
 Tuned = Literal["vnni"]  # the processors that an ONNX file is for, if not for all
 Purpose = Literal["web"]  # the runtimes that an ONNX file is for, if not for onnxruntime on a server or desktop
 Need = Literal["exact-int8-products"]  # of the runtime; each is described at `ExportDescription.needs`
+
+# transformers.js's `dtype` for each precision, and the file in onnx/ that it opens for it: the pipeline picks the file
+# by the dtype in config.json alone. (transformers.js 4.3, src/utils/dtypes.js)
+WEB_DTYPES: dict[ExportPrecision, tuple[str, str]] = {
+    "fp32": ("fp32", "model.onnx"),
+    "int8": ("int8", "model_int8.onnx"),
+    "int4": ("q4", "model_q4.onnx"),
+}
 
 
 class ExportDescription(Record, extra="forbid"):
@@ -82,8 +90,26 @@ class ExportFolder:
 
     @property
     def onnx(self) -> Path:
-        """The ONNX model, weights included."""
-        return self.path / "model.onnx"
+        """The ONNX model, weights included; the one in onnx/ if only that was kept."""
+        own = self.path / "model.onnx"
+        for _, name in WEB_DTYPES.values():
+            if not own.exists() and (web := self.path / "onnx" / name).is_file():
+                return web
+        return own
+
+    def web_onnx(self, precision: ExportPrecision) -> Path:
+        """The same file where transformers.js looks for it."""
+        return self.path / "onnx" / WEB_DTYPES[precision][1]
+
+    @property
+    def config(self) -> Path:
+        """The transformers config of an ONNX export, with what transformers.js reads."""
+        return self.path / "config.json"
+
+    @property
+    def tokenizer_config(self) -> Path:
+        """Of an ONNX export, for transformers and transformers.js: the class, the maximum length, the pad token."""
+        return self.path / "tokenizer_config.json"
 
     @property
     def executorch(self) -> Path:

@@ -89,9 +89,7 @@ def with_prompt(tokenizer: Tokenizer, prompt: str) -> Tokenizer:
     Raises:
         UserError: the tokenizer has a post-processor of an unsupported kind.
     """
-    plain = Tokenizer.from_str(tokenizer.to_str())
-    plain.no_padding()
-    plain.no_truncation()
+    plain = _without_lengths(tokenizer)
     settings = json.loads(plain.to_str())
     template = _template(settings["post_processor"])
     around = []
@@ -101,7 +99,59 @@ def with_prompt(tokenizer: Tokenizer, prompt: str) -> Tokenizer:
         around.append({"SpecialToken": {"id": name, "type_id": 0}})
     around.insert(1, _TEXT)
     template["single"] = [one for piece in template["single"] for one in (around if piece == _TEXT else [piece])]
-    return Tokenizer.from_str(json.dumps(settings | {"post_processor": template}))
+    return single_tokens(Tokenizer.from_str(json.dumps(settings | {"post_processor": template})))
+
+
+def single_tokens(tokenizer: Tokenizer) -> Tokenizer:
+    """The tokenizer, with each special token of its template standing for one token of the vocabulary, by its name.
+
+    The ids stay the same. transformers.js looks a template's special tokens up in the vocabulary by their names, and
+    one that stands for several tokens becomes the unknown token there. Runs trained by early versions have such.
+    """
+    settings = json.loads(tokenizer.to_str())
+    processor = settings["post_processor"] or {}
+    templates = processor["processors"] if processor.get("type") == "Sequence" else [processor]
+    for template in templates:
+        if template.get("type") == "TemplateProcessing":
+            _spell_out(template, tokenizer)
+    return Tokenizer.from_str(json.dumps(settings))
+
+
+def _spell_out(template: dict[str, Any], tokenizer: Tokenizer) -> None:
+    """See `single_tokens`; in place."""
+    spelt: dict[str, Any] = {}
+    names: dict[str, list[str]] = {}
+    for special in template["special_tokens"].values():
+        # The vocabulary's own names: an encoding names an unknown token as it was written.
+        ids = special["ids"]
+        found = [tokenizer.id_to_token(one) or name for one, name in zip(ids, special["tokens"], strict=True)]
+        names[special["id"]] = found
+        spelt |= {name: {"id": name, "ids": [one], "tokens": [name]} for one, name in zip(ids, found, strict=True)}
+    template["special_tokens"] = spelt
+    for kind in ("single", "pair"):
+        template[kind] = [one for piece in template[kind] for one in _spelt(piece, names)]
+
+
+def _spelt(piece: dict[str, Any], names: dict[str, list[str]]) -> list[dict[str, Any]]:
+    """A piece of a template as pieces of one token each."""
+    if (special := piece.get("SpecialToken")) is None:
+        return [piece]
+    return [{"SpecialToken": special | {"id": name}} for name in names[special["id"]]]
+
+
+def tokens_after_text(tokenizer: Tokenizer) -> list[int]:
+    """The ids that the tokenizer puts after every text: [SEP], the end of a prompt."""
+    encoding = _without_lengths(tokenizer).encode("a")
+    last = max((place for place, number in enumerate(encoding.sequence_ids) if number == 0), default=None)
+    return [] if last is None else list(encoding.ids[last + 1 :])
+
+
+def _without_lengths(tokenizer: Tokenizer) -> Tokenizer:
+    """A copy without the padding and truncation that some bases store: MiniLM's pads to 128 tokens."""
+    plain = Tokenizer.from_str(tokenizer.to_str())
+    plain.no_padding()
+    plain.no_truncation()
+    return plain
 
 
 def _template(processor: dict[str, Any] | None) -> dict[str, Any]:

@@ -1,0 +1,172 @@
+"""An ONNX export in transformers.js, in node: its pipeline, without options, answers as our own runtime does.
+
+It needs node and the package; `make node` installs the version of examples/transformers_js/package.json.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from feathertune.export.exported import ExportedModel
+from feathertune.export.targets import TARGETS
+from feathertune.folders.export import ExportDescription, ExportFolder
+from feathertune.folders.run import RunFolder
+from feathertune.prediction.decision import DEFAULT_DECISION, Decision
+from feathertune.quantization.convert import convert
+from feathertune.quantization.scheme import Scheme, plan_quantization
+from feathertune.recipe.files import parse_recipe
+from feathertune.run.load import TrainedModel
+from feathertune.tokens.prompt import add_prompt
+from lively import lively_classifier
+from trained_tokenizers import sample_texts, trained_tokenizer
+
+pytest.importorskip("onnx", reason="the onnx extra is not installed")
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "transformers_js"
+MODULES = Path(os.environ.get("FEATHERTUNE_NODE_MODULES", EXAMPLE / "node_modules"))
+MAX_LENGTH = 40
+PROMPT = "is this a well-formed question?\n{text}\nanswer: "
+TEXTS = [
+    *sample_texts()[:86],
+    "how far is it? " * 60,  # far too long
+    "why " * 37 + "not",  # about the maximum length
+    "a" * 300,
+    "How DO Magnets work?",
+    "où est l'hôtel à côté de la mairie ?",
+    "wie heißt die Straße, über die wir gehen?",
+    "什么是机器学习",
+    "what is 2+2=4, 3.14 or 1,000,000?",
+    "line one\nline two\tand a tab",
+    "two  spaces   and some at the end  ",
+    "is 🙂 an emoji, or 👩‍👩‍👧?",
+    "does [SEP] </s> <|endoftext|> [PAD] end a text?",
+    "[CLS]<s>",
+    "it's they're I'd we've don't",
+]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model to export.
+
+    Attributes:
+        helper: predict by the example instead of the pipeline alone.
+        tolerance: of a probability.
+    """
+
+    family: str
+    weights: Any = "fp32"
+    prompt: str | None = None
+    side: str = "right"
+    helper: bool = False
+    decision: Decision = DEFAULT_DECISION
+    tolerance: float = 1e-4
+
+
+CASES = {
+    "bert": Case("bert"),
+    "bert in int8 with a prompt": Case("bert", "int8", prompt=PROMPT, tolerance=1e-2),
+    "bert in int4": Case("bert", "int4", tolerance=1e-2),
+    "bert by the helper": Case("bert", helper=True, decision=Decision(0.7, 0.4)),
+    "bert with a prompt, cut at the beginning": Case("bert", prompt=PROMPT, side="left", helper=True),
+    "gpt2": Case("gpt2"),
+    "gpt2 with a prompt": Case("gpt2", prompt=PROMPT),
+    "gpt2 in int8": Case("gpt2", "int8", tolerance=1e-2),
+    "roberta with a prompt": Case("roberta", prompt=PROMPT),
+    "xlm-roberta": Case("xlm-roberta"),
+    "llama with a prompt": Case("llama", prompt=PROMPT),
+}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the scripts and node's packages."""
+    if shutil.which("node") is None:
+        pytest.skip("node is not installed")
+    if not (MODULES / "@huggingface" / "transformers").is_dir():
+        pytest.skip("transformers.js is not installed: make node")
+    folder = tmp_path_factory.mktemp("node")
+    (folder / "node_modules").symlink_to(MODULES.resolve())
+    for script in (EXAMPLE / "predict.mjs", Path(__file__).with_name("pipelines.mjs")):
+        shutil.copy(script, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def answers(place: Path) -> dict[str, tuple[ExportFolder, dict[str, Any]]]:
+    """The name of a case -> its export, and what transformers.js says about `TEXTS`."""
+    folders = {name: export(case, place / name.replace(" ", "-")) for name, case in CASES.items()}
+    questions = [
+        {"folder": str(folders[name].path), "texts": TEXTS, "batches": [1, 7], "helper": case.helper}
+        for name, case in CASES.items()
+    ]
+    done = subprocess.run(
+        ["node", "pipelines.mjs"], cwd=place, input=json.dumps(questions), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return {name: (folders[name], answer) for name, answer in zip(CASES, json.loads(done.stdout), strict=True)}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+@pytest.mark.parametrize("name", CASES)
+def test_it_answers_as_our_own_runtime(answers: Any, name: str) -> None:
+    folder, answer = answers[name]
+    assert answer["warned"] == []
+    ours = ExportedModel(folder.path)
+    probabilities_NC = ours.decision.probabilities(ours.logits(TEXTS))
+    assert probabilities_NC.std(axis=0).max() > 0.05  # the texts differ
+    for rows in answer["rows"]:  # one by one, and in batches
+        theirs_NC = np.array([[row["scores"][label] for label in ours.label_names] for row in rows])
+        np.testing.assert_allclose(theirs_NC, probabilities_NC, rtol=0, atol=CASES[name].tolerance)
+        if CASES[name].helper:
+            classes_N = ours.decision.classes(probabilities_NC)
+            assert [row["label"] for row in rows] == [ours.label_names[one] for one in classes_N]
+
+
+def test_the_example_prints_a_line_for_each_text(answers: Any, place: Path) -> None:
+    folder, answer = answers["bert by the helper"]
+    done = subprocess.run(["node", "predict.mjs", folder.path, *TEXTS[:3]], cwd=place, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    lines = [line.split("\t") for line in done.stdout.splitlines()]
+    assert [(label, text) for label, _, text in lines] == [
+        (row["label"], text) for row, text in zip(answer["rows"][0], TEXTS[:3], strict=False)
+    ]
+    scores = [float(score) for _, score, _ in lines]
+    assert scores == pytest.approx([row["scores"][row["label"]] for row in answer["rows"][0][:3]], abs=1e-6)
+
+
+def export(case: Case, path: Path) -> ExportFolder:
+    """Export a tiny model of that family with random weights, without training it."""
+    tokenizer = trained_tokenizer(case.family)
+    tokenizer.truncation_side = case.side
+    labels = ("no", "yes") if case.helper else ("no", "yes", "maybe")
+    classifier = lively_classifier(case.family, labels=labels, vocab_size=len(tokenizer))
+    quantize = []
+    if case.weights != "fp32":
+        convert(classifier, plan_quantization(classifier, Scheme(case.weights)))
+        quantize = ["method=qat", f"quantize={{weights: {case.weights}, training: ptq}}"]
+    recipe = parse_recipe("{model: {source: random}, data: {source: sample}}", quantize, where="here")
+    prompted = add_prompt(tokenizer, case.prompt, MAX_LENGTH)
+    trained = TrainedModel(RunFolder(path), recipe, classifier, prompted, MAX_LENGTH, case.decision)
+    path.mkdir()
+    folder = ExportFolder(path)
+    TARGETS["onnx"].write(trained, folder)
+    ExportDescription(
+        target="onnx",
+        precision=case.weights,
+        max_length=MAX_LENGTH,
+        model="random",
+        method=recipe.method,
+        data=recipe.data,
+        inputs="",
+        temperature=case.decision.temperature,
+        threshold=case.decision.threshold,
+    ).write(folder.description)
+    return folder
