@@ -156,6 +156,7 @@ def _describe(trained: TrainedModel, to: Target, precision: ExportPrecision, inp
         inputs=inputs,
         temperature=trained.decision.temperature,
         threshold=trained.decision.threshold,
+        vocabulary=trained.classifier.model.config.vocab_size,
     )
 
 

@@ -37,9 +37,10 @@ class ExportDescription(Record, extra="forbid"):
         inputs: the inputs and outputs of the exported model, for a person.
         temperature: divide the logits by it before the softmax.
         threshold: of two classes, predict the second if its probability is at least this.
+        vocabulary: how many token ids the model has embeddings for; None in exports of earlier versions.
     """
 
-    FORMAT: ClassVar[int] = 2  # 1 had no temperature and threshold
+    FORMAT: ClassVar[int] = 3  # 1 had no temperature and threshold, 2 no vocabulary
 
     target: Target
     precision: ExportPrecision
@@ -50,6 +51,7 @@ class ExportDescription(Record, extra="forbid"):
     inputs: str
     temperature: float = Field(default=1.0, gt=0)
     threshold: float = Field(default=0.5, gt=0, lt=1)
+    vocabulary: int | None = Field(default=None, ge=1)
 
     def to_json(self) -> dict[str, Any]:
         """The content as dicts, lists and plain values, all defaults included."""

@@ -53,7 +53,9 @@ def save_tokenizer(tokenizer: Any, folder: Path, max_length: int | None = None) 
         max_length: of a text, in tokens; by default the tokenizer's own `model_max_length`.
     """
     length = tokenizer.model_max_length if max_length is None else max_length
-    saved = _with_settings(tokenizer, tokenizer.backend_tokenizer, length, tokenizer.split_special_tokens)
+    saved = tokenizer
+    if _SPLIT not in tokenizer.init_kwargs or length != tokenizer.model_max_length:  # not by `run_tokenizer`
+        saved = _with_settings(tokenizer, tokenizer.backend_tokenizer, length, tokenizer.split_special_tokens)
     saved.save_pretrained(folder)
     write_text(folder / TOKENIZER, file_of(tokenizer).to_str(pretty=True))
     settings = read_json(folder / _SETTINGS)
@@ -67,10 +69,11 @@ def file_of(tokenizer: Any) -> Tokenizer:
     transformers adds special tokens that have a role to the tokens that are searched for, and skips them in texts by a
     setting that the file does not hold. So they are left out of it again.
     """
-    backend = tokenizer.backend_tokenizer
+    plain: Tokenizer
     if tokenizer.split_special_tokens:
-        backend = as_text(backend, special_tokens(tokenizer))
-    plain: Tokenizer = Tokenizer.from_str(backend.to_str())
+        plain = as_text(tokenizer.backend_tokenizer, special_tokens(tokenizer))
+    else:
+        plain = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
     plain.no_padding()
     plain.no_truncation()
     return plain
