@@ -58,10 +58,11 @@ def products_are_exact(options: onnxruntime.SessionOptions) -> bool:
     return all((result == 255 * 127 * 64).all() for result in results)
 
 
-def encode(tokenizer: Tokenizer, texts: list[str]) -> dict[str, np.ndarray]:
+def encode(tokenizer: Tokenizer, texts: list[str], vocabulary: int | None) -> dict[str, np.ndarray]:
     """The model's inputs, [B, L] int64 each: ids padded on the right, and a mask, 1 for a token and 0 for padding.
 
-    tokenizer.json cuts long texts by itself. The id of the padding does not matter, since it is masked.
+    tokenizer.json cuts long texts by itself, and takes a special token such as [SEP] in a text for its characters. The
+    id of the padding does not matter, since it is masked. The model has embeddings for ids below `vocabulary`.
     """
     rows = [encoding.ids for encoding in tokenizer.encode_batch(texts)]
     ids_BL = np.zeros((len(rows), max(map(len, rows))), dtype=np.int64)
@@ -69,6 +70,8 @@ def encode(tokenizer: Tokenizer, texts: list[str]) -> dict[str, np.ndarray]:
     for row, ids in enumerate(rows):
         if not ids:
             sys.exit(f"{texts[row]!r} has no tokens")
+        if vocabulary is not None and max(ids) >= vocabulary:
+            sys.exit(f"{texts[row]!r} has the token {tokenizer.id_to_token(max(ids))!r}, which the model does not know")
         ids_BL[row, : len(ids)] = ids
         mask_BL[row, : len(ids)] = 1
     return {"input_ids": ids_BL, "attention_mask": mask_BL}
@@ -95,9 +98,9 @@ def main() -> None:
     folder, texts = Path(sys.argv[1]), sys.argv[2:]
     labels = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
     export = json.loads((folder / "export.json").read_text(encoding="utf-8"))
-    inputs = encode(Tokenizer.from_file(str(folder / "tokenizer.json")), texts)
+    inputs = encode(Tokenizer.from_file(str(folder / "tokenizer.json")), texts, export.get("vocabulary"))
     (logits_BC,) = open_session(folder, export).run(["logits"], inputs)
-    # Exports by early versions have neither number; then these defaults apply.
+    # Exports by early versions have none of these numbers; then these defaults apply.
     probabilities_BC = probabilities(logits_BC, export.get("temperature", 1.0))
     chosen_B = decide(probabilities_BC, export.get("threshold", 0.5))
     for text, chosen, probabilities_C in zip(texts, chosen_B, probabilities_BC, strict=True):

@@ -56,12 +56,15 @@ def tokens(source: str, texts: Sequence[str]) -> RenderableType:
     from rich.text import Text
 
     from feathertune.model.sources import find_base
-    from feathertune.tokens.loading import load_counter
+    from feathertune.tokens.loading import load_tokenizer
+    from feathertune.tokens.special_tokens import as_text, special_tokens
     from feathertune.wording.visible import visible
 
     base = find_base(source)
-    counter = load_counter(base.folder, base.gguf_file)
+    tokenizer = load_tokenizer(base.folder, base.gguf_file)
+    counter = as_text(tokenizer.backend_tokenizer, special_tokens(tokenizer))
     counter.no_padding()  # some models' files turn it on
+    counter.no_truncation()
     table = Table()
     for header in ("text", "tokens", "count"):
         table.add_column(header)

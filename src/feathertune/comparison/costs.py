@@ -12,16 +12,21 @@ from feathertune.folders.evaluation import LatencyRecord
 from feathertune.folders.inputs import BaseRecord
 from feathertune.folders.run import RunFolder
 from feathertune.prediction.files import read_predictions
+from feathertune.tokens.run_tokenizer import SAVED
 
 QUERIES = 100  # texts that are timed, one at a time
 WARM_UP = 10
 
 
 def artefact_bytes(run: RunFolder) -> int:
-    """The size of what training produced: the adapter with its head, a whole model, a quantized one, or a baseline."""
+    """The size of what training produced: the adapter with its head, a whole model, a quantized one, or a baseline.
+
+    An adapter's size is without the tokenizer beside it, which is the base's.
+    """
     for place in (run.quantized, run.model, run.adapter, run.baseline):
         if place.exists():
-            return sum(path.stat().st_size for path in _files(place))
+            left_out = SAVED if place == run.adapter else ()
+            return sum(path.stat().st_size for path in _files(place) if path.name not in left_out)
     raise AssertionError(f"{run.path} is finished and has no artefact")
 
 

@@ -17,6 +17,7 @@ from feathertune.folders.export import ExportDescription, ExportFolder, Need, Ta
 from feathertune.prediction.decision import Decision
 from feathertune.recipe.schema import DataSection
 from feathertune.system.files import read_json
+from feathertune.tokens.checks import no_row
 
 OnnxRuntimeName = Literal["onnxruntime", "openvino"]
 TOKEN_BUDGET = 1024  # tokens of a batch
@@ -89,8 +90,17 @@ class ExportedModel:
             size = max(1, TOKEN_BUDGET // length)
             for begin in range(0, len(rows_N), size):
                 rows_B = rows_N[begin : begin + size]
-                logits_NC[rows_B] = self._runtime.logits(np.array([ids[row] for row in rows_B], dtype=np.int64))
+                ids_BL = np.array([ids[row] for row in rows_B], dtype=np.int64)
+                self._check(ids_BL, rows_B, texts)
+                logits_NC[rows_B] = self._runtime.logits(ids_BL)
         return logits_NC
+
+    def _check(self, ids_BL: npt.NDArray[np.int64], rows_B: npt.NDArray[np.int64], texts: Sequence[str]) -> None:
+        """Raise a UserError if a token has no embedding: a runtime would crash, or read beyond its end."""
+        vocabulary = self.description.vocabulary
+        if vocabulary is not None and ids_BL.max() >= vocabulary:
+            row, position = np.argwhere(ids_BL >= vocabulary)[0]
+            raise no_row(int(ids_BL[row, position]), vocabulary, self._tokenizer, texts[rows_B[row]])
 
 
 class OnnxRuntime:

@@ -188,6 +188,7 @@ def _describe(
         temperature=trained.decision.temperature,
         threshold=trained.decision.threshold,
         needs=needs,
+        vocabulary=trained.classifier.model.config.vocab_size,
     )
 
 

@@ -27,8 +27,9 @@ from feathertune.quantization.numerics import Activations
 from feathertune.run.load import TrainedModel, load_trained
 from feathertune.system.files import write_json, write_text
 from feathertune.system.machine import default_device
-from feathertune.tokens.loading import load_tokenizer
+from feathertune.tokens.loading import load_as_transformers
 from feathertune.tokens.prompt import single_tokens
+from feathertune.tokens.run_tokenizer import file_of
 from feathertune.tokens.tokenized import tokenize
 
 _PADDED_TEXTS = 32  # texts in a batch for transformers
@@ -68,7 +69,7 @@ def _adapter_logits(
     folder: ExportFolder, texts: Sequence[str], trained: TrainedModel, base: str | None
 ) -> npt.NDArray[np.float32]:
     exported = load_trained(OpenedRun(trained.run, trained.recipe), base, adapter=folder.path)
-    return predict_logits(exported.classifier, tokenize(exported.tokenizer, texts, exported.max_length))
+    return predict_logits(exported.classifier, exported.tokenize(texts))
 
 
 def _write_merged(trained: TrainedModel, folder: ExportFolder) -> None:
@@ -81,7 +82,7 @@ def _merged_logits(
     """The logits of transformers for padded batches, or for one text at a time if the tokenizer cannot pad."""
     from transformers import AutoModelForSequenceClassification
 
-    tokenizer, device = load_tokenizer(folder.path), default_device()
+    tokenizer, device = load_as_transformers(folder.path), default_device()
     with quiet():
         model: Any = AutoModelForSequenceClassification.from_pretrained(folder.path, local_files_only=True)
     model.to(device).eval()
@@ -116,8 +117,7 @@ def write_tokenizer_and_labels(
     transformers_tokenizer: Any, max_length: int, label_names: Sequence[str], folder: ExportFolder
 ) -> None:
     """Write labels.json, and a tokenizer.json that cuts long texts by itself."""
-    tokenizer: Any = single_tokens(transformers_tokenizer.backend_tokenizer)
-    tokenizer.no_padding()
+    tokenizer: Any = single_tokens(file_of(transformers_tokenizer))
     tokenizer.enable_truncation(max_length, direction=transformers_tokenizer.truncation_side)
     write_text(folder.tokenizer, tokenizer.to_str(pretty=False))
     write_json(folder.labels, list(label_names))

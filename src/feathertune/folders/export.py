@@ -51,9 +51,10 @@ class ExportDescription(Record, extra="forbid"):
         needs: what the runtime must do for the file to predict what was evaluated. "exact-int8-products": sums of
             uint8 x int8 products must not saturate. On x86 without VNNI, onnxruntime's do, unless its session option
             `session.x64quantprecision` is "1".
+        vocabulary: how many token ids the model has embeddings for; None in exports of earlier versions.
     """
 
-    FORMAT: ClassVar[int] = 3  # 1 had no temperature and threshold, 2 no needs
+    FORMAT: ClassVar[int] = 3  # 1 had no temperature and threshold, 2 no needs and no vocabulary
 
     target: Target
     precision: ExportPrecision
@@ -65,6 +66,7 @@ class ExportDescription(Record, extra="forbid"):
     temperature: float = Field(default=1.0, gt=0)
     threshold: float = Field(default=0.5, gt=0, lt=1)
     needs: tuple[Need, ...] = ()
+    vocabulary: int | None = Field(default=None, ge=1)
 
     @classmethod
     def upgraded(cls, content: dict[str, Any]) -> dict[str, Any]:

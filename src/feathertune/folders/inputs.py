@@ -125,6 +125,7 @@ class DataRecord(Record):
         leaks: texts that occur in two splits.
         notes: sentences for the reader.
         truncated_texts: split -> how many texts were cut at the maximum length; None if nothing was tokenized.
+        special_token_texts: split -> how many texts contain a special token; None if nothing was tokenized.
     """
 
     source: str
@@ -135,3 +136,4 @@ class DataRecord(Record):
     bad_rows: BadRows
     notes: tuple[str, ...]
     truncated_texts: dict[str, int] | None = None
+    special_token_texts: dict[str, int] | None = None

@@ -24,6 +24,13 @@ class OpenedRun:
 
     @classmethod
     def at(cls, path: Path) -> OpenedRun:
-        """Open the finished run at `path`. Raises UserError if there is none, or its recipe is damaged."""
+        """Open the finished run at `path`. Raises UserError if there is none, or its recipe is damaged.
+
+        A recipe without `model.special_tokens_in_text` is of a version that parsed them.
+        """
         folder = open_run(path)
-        return cls(folder, load_recipe(folder.recipe))
+        recipe = load_recipe(folder.recipe)
+        if "special_tokens_in_text" not in recipe.model.model_fields_set:
+            model = recipe.model.model_copy(update={"special_tokens_in_text": "parse"})
+            recipe = recipe.model_copy(update={"model": model})
+        return cls(folder, recipe)

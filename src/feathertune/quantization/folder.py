@@ -28,6 +28,7 @@ from feathertune.quantization import numerics
 from feathertune.quantization.integer import IntegerEmbedding, IntegerLinear
 from feathertune.quantization.numerics import Activations, Bits
 from feathertune.system.files import atomic_path
+from feathertune.tokens.run_tokenizer import save_tokenizer
 
 _WEIGHTS, _DESCRIPTION = "weights.safetensors", "quantization.json"
 _IN_WORDS: dict[Activations, str] = {
@@ -115,7 +116,7 @@ def save_quantized(classifier: PackedClassifier, folder: Path, tokenizer: Any, m
     )
     write_config(classifier, folder / "config.json")
     write_labels(classifier, folder)
-    tokenizer.save_pretrained(folder)
+    save_tokenizer(tokenizer, folder, max_length)
     description.write(folder / _DESCRIPTION)
     return description
 

@@ -42,6 +42,9 @@ class ModelSection(Section):
         description="every dropout rate of the base in training; null: the checkpoint's",
     )
     prompt: str | None = Field(default=None, description="the model's input; {text} stands for the text")
+    special_tokens_in_text: Literal["text", "parse"] = Field(
+        default="text", description="'[SEP]' in a text: its characters, or (parse) the special token"
+    )
 
     @field_validator("prompt")
     @classmethod

@@ -54,6 +54,10 @@ def data_lines(facts: RunFacts) -> list[tuple[str, str]]:
     }
     if data.truncated_texts is not None:  # a baseline has no tokens
         counts[f"texts cut at {recipe.model.max_length} tokens"] = sum(data.truncated_texts.values())
+    special = data.special_token_texts or {}
+    if any(special.values()):
+        how = "read as text" if recipe.model.special_tokens_in_text == "text" else "parsed"
+        counts[f"texts with special tokens, {how}"] = sum(special.values())
     lines.append(("checks", ", ".join(f"{number(count)} {name}" for name, count in counts.items())))
     return lines + [("note", note) for note in data.notes]
 

@@ -78,7 +78,9 @@ def peft_python(facts: RunFacts, path: str) -> str | None:
         return None
     names: dict[Any, Any] = dict(enumerate(facts.summary.label_names))
     model = facts.recipe.model
-    tokenizer = hub_id if model.prompt is None else f"{path}/adapter"  # it adds the prompt
+    # What was evaluated; earlier versions saved one only with a prompt, and else used the base's.
+    saved = (facts.run.adapter / "tokenizer.json").is_file() or model.prompt is not None
+    tokenizer = f"{path}/adapter" if saved else hub_id
     return "\n".join(
         (
             "from peft import PeftModel",

@@ -60,6 +60,10 @@ def fingerprint(prepared: PreparedRun, num_processes: int) -> str:
     parts += [processes, prepared.precision.precision]
     if prepared.start is not None:  # it may have been trained again, in the same folder
         parts.append(sha256(prepared.start.adapter / TENSORS))
+    if prepared.retokenized:  # a checkpoint of an earlier version was made with other tokens
+        parts.append("tokenizer.json, tokenizer.ggml.pre")
+    if prepared.recipe.model.special_tokens_in_text == "text" and any(prepared.special_token_texts.values()):
+        parts.append("special tokens in texts are text")
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
@@ -68,7 +72,8 @@ def recipe_text(recipe: Recipe) -> str:
 
     Defaults are left out, so that new keys change nothing, and renamed keys have their old names.
     """
-    text = recipe.model_dump_json(exclude_defaults=True)
+    left_out = {"model": {"special_tokens_in_text"}}  # see `fingerprint`: it matters only where a text has one
+    text = recipe.model_dump_json(exclude_defaults=True, exclude=left_out)
     for old, new in OLD_KEYS.items():
         text = text.replace(f'"{new}":', f'"{old}":').replace(f'.{new}":', f'.{old}":')  # sections; dotted in search
     methods = re.compile(r'"methods":\[[^\]]*\]')

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from feathertune.data.example import Dataset, Split
 from feathertune.data.loading import load_dataset, load_split
-from feathertune.data.texts import iterate
+from feathertune.data.texts import StoredTexts
 from feathertune.errors import UserError
 from feathertune.evaluation.calibration import apply_decision, cross_fit
 from feathertune.evaluation.metrics import compute_metrics
@@ -20,7 +20,6 @@ from feathertune.run.load import TrainedModel, load_trained
 from feathertune.run.prepare import prepare
 from feathertune.system.files import expanded
 from feathertune.system.machine import default_device
-from feathertune.tokens.tokenized import tokenize
 
 _GIVE_DATA = "Give the labelled file to evaluate with --data FILE."
 
@@ -47,7 +46,7 @@ def evaluate_run(
         examples = load_split(Path(data), trained.recipe.data, trained.classifier.label_names)
     else:
         examples = own_split(trained, split or "validation")
-    texts = tokenize(trained.tokenizer, iterate(examples.texts), trained.max_length)
+    texts = trained.tokenize(StoredTexts(examples.texts), examples.place)
     raw, section = predict_split(trained.classifier, examples, texts), trained.recipe.evaluation
     chosen_here = section.chooses and data is None and examples.name == "validation"
     cross_fitted = cross_fit(raw, section) if chosen_here else None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -16,8 +18,10 @@ from feathertune.errors import UserError
 from feathertune.folders.inputs import DataRecord
 from feathertune.model.sources import find_base
 from feathertune.recipe.files import load_recipe, parse_recipe, recipe_path
-from feathertune.tokens.loading import load_counter
-from feathertune.tokens.prompt import with_prompt
+from feathertune.recipe.schema import ModelSection
+from feathertune.tokens.loading import load_base_tokenizer, load_counter
+from feathertune.tokens.run_tokenizer import run_tokenizer
+from feathertune.tokens.special_tokens import as_text, count_texts_with, marked_as_special, special_tokens
 from feathertune.tokens.tokenized import count_tokens
 
 if TYPE_CHECKING:
@@ -58,14 +62,14 @@ def inspect_source(
     Raises:
         UserError: see `load_dataset`.
     """
-    path, revision, prompt = recipe_path(source), None, None
+    path, settings = recipe_path(source), ModelSection(source=model or _DEFAULT_TOKENIZER)
     if path is not None:
         if any(value is not None for value in columns.values()):
             raise UserError("a recipe names its own columns", fix="Change them with data.text=... and data.label=...")
         recipe = load_recipe(path, overrides)
-        section, seed, prompt = recipe.data, recipe.training.seed, recipe.model.prompt
-        if model is None:
-            model, revision = recipe.model.source, recipe.model.revision
+        section, seed = recipe.data, recipe.training.seed
+        other = {} if model is None else {"source": model, "revision": None}
+        settings = recipe.model.model_copy(update=other)
     elif overrides:
         raise UserError(
             "key=value changes go with a recipe", fix="Name columns with --text-column, --label or --rating."
@@ -78,14 +82,17 @@ def inspect_source(
     if on_bad_row is not None:
         section = section.model_copy(update={"on_bad_row": on_bad_row})
     dataset = load_dataset(section, seed)
-    tokenizer, notes = _tokenizer(model, revision)
-    if tokenizer is not None and prompt is not None:
-        tokenizer = with_prompt(tokenizer, prompt)
-    tokens = None
-    if tokenizer is not None:
-        tokens = {name: count_tokens(tokenizer, iterate(split.texts)) for name, split in dataset.splits.items()}
+    if model is None and path is None:
+        counter = _default_counter()
+    else:
+        counter = _counter(settings, iterate(dataset.splits["train"].texts))
+    tokens, special = None, None
+    if counter.tokenizer is not None:
+        tokens = {name: count_tokens(counter.tokenizer, iterate(each.texts)) for name, each in dataset.splits.items()}
+        special = {name: count_texts_with(counter.special, each.texts) for name, each in dataset.splits.items()}
     record = describe(dataset, tokens)
-    return record.model_copy(update={"notes": (*record.notes, *notes)})
+    notes = (*record.notes, *counter.notes)
+    return record.model_copy(update={"notes": notes, "special_token_texts": special})
 
 
 def inspect_base(source: str, overrides: list[str] | None = None) -> PackedClassifier:
@@ -109,13 +116,33 @@ def inspect_base(source: str, overrides: list[str] | None = None) -> PackedClass
     return classifier
 
 
-def _tokenizer(model: str | None, revision: str | None) -> tuple[Tokenizer | None, list[str]]:
-    """The tokenizer that counts tokens, or None, and notes on which it is."""
+@dataclass(frozen=True)
+class _Counter:
+    """What counts tokens: a tokenizer, or None; its special tokens; notes on it."""
+
+    tokenizer: Tokenizer | None
+    special: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def _default_counter() -> _Counter:
+    """MiniLM's, without importing transformers, if its package is installed."""
     try:
-        base = find_base(model or _DEFAULT_TOKENIZER, revision)
+        tokenizer = load_counter(find_base(_DEFAULT_TOKENIZER).folder)
     except UserError:
-        if model is not None:
-            raise
-        return None, ["tokens are not counted: name a model with --model"]
-    notes = [] if model is not None else [f"tokens are counted by {_DEFAULT_TOKENIZER}; name another with --model"]
-    return load_counter(base.folder, base.gguf_file), notes
+        return _Counter(None, (), ("tokens are not counted: name a model with --model",))
+    special = marked_as_special(tokenizer)
+    note = f"tokens are counted by {_DEFAULT_TOKENIZER}; name another with --model"
+    return _Counter(as_text(tokenizer, special), special, (note,))
+
+
+def _counter(model: ModelSection, texts: Iterable[str]) -> _Counter:
+    """The tokenizer that training would use, with its warnings; `texts` are those to train on."""
+    base = find_base(model.source, model.revision)
+    of_base = load_base_tokenizer(base.folder, base.gguf_file)
+    tokenizer = run_tokenizer(
+        of_base.tokenizer, prompt=model.prompt, max_length=model.max_length, special=model.special_tokens_in_text
+    )
+    overridden = of_base.overridden(texts)
+    warnings = (*of_base.warnings, *(() if overridden is None else (overridden,)))
+    return _Counter(tokenizer.backend_tokenizer, special_tokens(of_base.tokenizer), warnings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,14 @@ from feathertune.model.precision import DTYPES, Precision, set_precision
 from feathertune.model.sources import BaseFiles, changed_file, find_base
 from feathertune.prediction.decision import DEFAULT_DECISION, Decision
 from feathertune.quantization.folder import load_quantized
-from feathertune.recipe.schema import BASELINES, Recipe
+from feathertune.recipe.schema import BASELINES, ModelSection, Recipe
 from feathertune.system.files import expanded
 from feathertune.system.machine import default_device
-from feathertune.tokens.loading import load_tokenizer
-from feathertune.tokens.prompt import add_prompt
+from feathertune.tokens.checks import check_ids
+from feathertune.tokens.loading import TOKENIZER, load_as_transformers, load_tokenizer
+from feathertune.tokens.prompt import add_prompt, has_prompt
+from feathertune.tokens.run_tokenizer import load_run_tokenizer, run_tokenizer
+from feathertune.tokens.tokenized import TokenizedTexts, tokenize
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class TrainedModel:
         run: the run's folder.
         recipe: the run's.
         classifier: with the trained weights, in evaluation mode.
-        tokenizer: the base model's, with the prompt.
+        tokenizer: the run's.
         max_length: tokens; longer texts are cut.
         decision: how logits become predictions.
     """
@@ -45,6 +49,16 @@ class TrainedModel:
     tokenizer: Any
     max_length: int
     decision: Decision = DEFAULT_DECISION
+
+    def tokenize(self, texts: Sequence[str], place: Callable[[int], str] | None = None) -> TokenizedTexts:
+        """The tokens of texts; `place` names the place of a text in its file.
+
+        Raises:
+            UserError: a text has no tokens, or one that the model has no embedding for.
+        """
+        tokens = tokenize(self.tokenizer, texts, self.max_length)
+        check_ids(tokens, self.classifier.model.config.vocab_size, self.tokenizer, texts.__getitem__, place)
+        return tokens
 
 
 def load_trained(
@@ -78,25 +92,39 @@ def load_trained(
     if precision != "fp32" and recipe.quantize is not None:
         raise UserError("a quantized run computes with integers", where=f"precision {precision}")
     decision = read_decision(folder.calibration, recipe.evaluation)
+    max_length = recipe.model.max_length
     if recipe.quantize is not None:
         classifier = load_quantized(folder.quantized).to(default_device())
-        tokenizer = load_tokenizer(folder.quantized)
-        return TrainedModel(folder, recipe, classifier, tokenizer, recipe.model.max_length, decision)
+        tokenizer = load_run_tokenizer(folder.quantized)
+        tokenizer.model_max_length = max_length  # earlier versions saved the base's
+        return TrainedModel(folder, recipe, classifier, tokenizer, max_length, decision)
     if recipe.method == "full":
         files = find_base(str(folder.model.resolve()))
         classifier = load_base(files, DataRecord.read(folder.data).label_names, recipe.training.seed)
-        tokenizer = load_tokenizer(files.folder)  # with the prompt
+        tokenizer = load_run_tokenizer(files.folder)
     else:
         files, adapter = _unchanged_base(folder, base), adapter or folder.adapter
         label_names = read_labels(adapter) or DataRecord.read(folder.data).label_names
         classifier = load_base(files, label_names, recipe.training.seed)
         load_adapter(classifier, adapter)
-        tokenizer = load_tokenizer(files.folder, files.gguf_file)
-        tokenizer = add_prompt(tokenizer, recipe.model.prompt, recipe.model.max_length)
+        tokenizer = _tokenizer(recipe.model, adapter, files)
     set_precision(classifier.to(default_device()), precision)
     merge(classifier)
     classifier.eval()
-    return TrainedModel(folder, recipe, classifier, tokenizer, recipe.model.max_length, decision)
+    tokenizer.model_max_length = max_length
+    return TrainedModel(folder, recipe, classifier, tokenizer, max_length, decision)
+
+
+def _tokenizer(model: ModelSection, adapter: Path, files: BaseFiles) -> Any:
+    """The tokenizer that was saved with the adapter; for a run of an earlier version, the base's with the prompt."""
+    if (adapter / TOKENIZER).is_file():
+        saved = load_run_tokenizer(adapter)
+        if has_prompt(saved) == (model.prompt is not None):  # else someone has changed the recipe
+            return saved
+    if model.special_tokens_in_text == "parse":
+        return add_prompt(load_as_transformers(files.folder, files.gguf_file), model.prompt, model.max_length)
+    tokenizer = load_tokenizer(files.folder, files.gguf_file)
+    return run_tokenizer(tokenizer, prompt=model.prompt, max_length=model.max_length, special="text")
 
 
 def _unchanged_base(run: RunFolder, base: str | None) -> BaseFiles:

@@ -30,6 +30,7 @@ def outline(recipe: Recipe) -> dict[str, Any]:
         "examples": {name: len(split) for name, split in prepared.dataset.splits.items()},
         "tokens": {name: int(texts.offsets[-1]) for name, texts in prepared.texts.items()},
         "truncated_texts": {name: texts.truncated for name, texts in prepared.texts.items()},
+        "special_token_texts": prepared.special_token_texts,
         "precision": prepared.precision.precision,
         "steps": _steps(recipe, len(prepared.train)),
     }
@@ -66,6 +67,14 @@ def introduce(prepared: PreparedBaseline | PreparedRun) -> list[str]:
     ]
     if dataset.bad_rows:
         lines.append(f"warning: {count(len(dataset.bad_rows), 'bad row')} left out (listed in data.json)")
+    lines += [f"warning: {warning}" for warning in prepared.tokenizer_warnings]
+    if marked := sum(prepared.special_token_texts.values()):
+        verb = "has" if marked == 1 else "have"
+        how = "read as text" if recipe.model.special_tokens_in_text == "text" else "parsed"
+        lines.append(
+            f"note: {count(marked, 'text')} {verb} special tokens written out, which are {how} "
+            f"(model.special_tokens_in_text: {recipe.model.special_tokens_in_text})"
+        )
     if truncated := sum(texts.truncated for texts in prepared.texts.values()):
         lines.append(f"warning: {count(truncated, 'text')} cut at model.max_length")
     return lines

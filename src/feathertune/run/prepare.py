@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -11,7 +11,7 @@ from feathertune.data.example import Dataset, Split
 from feathertune.data.loading import load_dataset
 from feathertune.data.overlap import Overlap, find_overlap
 from feathertune.data.statistics import describe
-from feathertune.data.texts import iterate
+from feathertune.data.texts import StoredTexts, iterate
 from feathertune.evaluation.calibration import check_threshold
 from feathertune.evaluation.defined import check_maximized, check_metric
 from feathertune.folders.inputs import BaseRecord, DataRecord
@@ -26,8 +26,11 @@ from feathertune.recipe.schema import DataSection, QuantizeSection, Recipe
 from feathertune.run.build import ModelBuilder, free
 from feathertune.run.checks import check_max_length, check_prefix_sharing
 from feathertune.run.start import find_start
-from feathertune.tokens.loading import load_tokenizer
-from feathertune.tokens.prompt import add_prompt, check_last_token
+from feathertune.tokens.checks import check_ids, check_known, check_vocabulary
+from feathertune.tokens.loading import load_base_tokenizer
+from feathertune.tokens.prompt import check_last_token
+from feathertune.tokens.run_tokenizer import run_tokenizer
+from feathertune.tokens.special_tokens import count_texts_with, special_tokens
 from feathertune.tokens.tokenized import TokenizedTexts, tokenize
 
 
@@ -73,7 +76,7 @@ class PreparedRun(Prepared):
 
     Attributes:
         overlap: texts that occur more than once.
-        tokenizer: the base model's, with the prompt.
+        tokenizer: the base model's, with the prompt (see `run_tokenizer`).
         texts: split name -> its texts, tokenized.
         builder: builds the model, at any time.
         base_checksums: file of the base (weights, config, tokenizer) -> sha256.
@@ -83,6 +86,9 @@ class PreparedRun(Prepared):
         count: the model's parameters, and the trained ones, those of all members of a model soup included.
         plan: what is quantized in the end, or None.
         start: the finished run that training starts from, or None.
+        tokenizer_warnings: what a person should know about the base's tokenizer.
+        special_token_texts: split -> how many texts contain a special token, written out.
+        retokenized: whether earlier versions gave some texts other tokens, apart from special ones.
     """
 
     overlap: Overlap
@@ -96,13 +102,17 @@ class PreparedRun(Prepared):
     count: ParameterCount
     plan: Plan | None = None
     start: RunFolder | None = None
+    tokenizer_warnings: tuple[str, ...] = ()
+    special_token_texts: dict[str, int] = field(default_factory=dict)
+    retokenized: bool = False
 
     def data_record(self) -> DataRecord:
         """The content of data.json."""
         tokens = {name: texts.full_lengths for name, texts in self.texts.items()}
         record = describe(self.dataset, tokens, overlap=self.overlap)
         truncated = {name: texts.truncated for name, texts in self.texts.items()}
-        return record.model_copy(update={"truncated_texts": truncated})
+        update = {"truncated_texts": truncated, "special_token_texts": self.special_token_texts}
+        return record.model_copy(update=update)
 
     def base_record(self) -> BaseRecord | None:
         """The content of base.json."""
@@ -141,19 +151,28 @@ def prepare(recipe: Recipe, device: torch.device, started: RunFolder | None = No
     _check_choices(recipe, dataset)
     base = find_base(recipe.model.source, revision)
     model = recipe.model
-    tokenizer = add_prompt(load_tokenizer(base.folder, base.gguf_file), model.prompt, model.max_length)
+    of_base = load_base_tokenizer(base.folder, base.gguf_file)
+    tokenizer = run_tokenizer(
+        of_base.tokenizer, prompt=model.prompt, max_length=model.max_length, special=model.special_tokens_in_text
+    )
     texts = {
         name: tokenize(tokenizer, iterate(split.texts), model.max_length) for name, split in dataset.splits.items()
     }
+    check_known(texts["train"], tokenizer, StoredTexts(dataset.splits["train"].texts).__getitem__, base.source)
     checksums = base.checksums()
     start = None if recipe.init_from is None else find_start(recipe, dataset, checksums)
     builder = ModelBuilder(recipe, base, dataset.label_names, device)
     classifier, lora = builder.build() if start is None else builder.build_like(start)
     check_max_length(classifier, model.max_length)
+    rows = classifier.model.config.vocab_size
+    check_vocabulary(tokenizer, rows, base.source)
+    for name, split in dataset.splits.items():
+        check_ids(texts[name], rows, tokenizer, StoredTexts(split.texts).__getitem__, split.place)
     if classifier.family.pooling(classifier.model.config) == "last":
         check_last_token(tokenizer, padding_token(classifier, tokenizer))
     if recipe.training.share_prefixes:
         check_prefix_sharing(classifier)
+    overridden = of_base.overridden(iterate(dataset.splits["train"].texts))
     return PreparedRun(
         recipe=recipe,
         dataset=dataset,
@@ -168,7 +187,15 @@ def prepare(recipe: Recipe, device: torch.device, started: RunFolder | None = No
         count=count_parameters(classifier, recipe.lora.members),
         plan=None if recipe.quantize is None else plan_quantization(classifier, _scheme(recipe.quantize)),
         start=start,
+        tokenizer_warnings=(*of_base.warnings, *(() if overridden is None else (overridden,))),
+        special_token_texts=count_special(dataset, special_tokens(of_base.tokenizer)),
+        retokenized=of_base.changed or overridden is not None,
     )
+
+
+def count_special(dataset: Dataset, special: tuple[str, ...]) -> dict[str, int]:
+    """Split -> how many of its texts contain one of the special tokens, written out."""
+    return {name: count_texts_with(special, split.texts) for name, split in dataset.splits.items()}
 
 
 def in_float32(prepared: PreparedRun) -> PreparedRun:

@@ -25,6 +25,7 @@ from feathertune.prediction.predictions import Predictions
 from feathertune.recipe.schema import EvaluationSection
 from feathertune.run.context import RunContext
 from feathertune.run.prepare import PreparedRun
+from feathertune.tokens.run_tokenizer import save_tokenizer
 from feathertune.training.dataset import Teacher, TrainingSet
 from feathertune.training.loop import LoopSettings, Outcome, train_loop
 from feathertune.training.optimizer import build_optimizer
@@ -141,8 +142,8 @@ def save_weights(run: RunFolder, prepared: PreparedRun) -> None:
         return
     base = prepared.builder.base
     save_adapter(prepared.classifier, run.adapter, prepared.lora, base=base.source, revision=base.revision)
-    if prepared.recipe.model.prompt is not None:  # for users of PEFT: the base's own tokenizer adds no prompt
-        prepared.tokenizer.save_pretrained(run.adapter)
+    # The base's own tokenizer has another length, parses special tokens in texts, and adds no prompt.
+    save_tokenizer(prepared.tokenizer, run.adapter)
 
 
 def _targets(prepared: PreparedRun) -> npt.NDArray[np.int64] | npt.NDArray[np.float32]:

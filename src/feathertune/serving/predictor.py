@@ -23,7 +23,6 @@ from feathertune.prediction.decision import Decision
 from feathertune.prediction.inference import predict_logits
 from feathertune.recipe.schema import BASELINES, DataSection
 from feathertune.run.load import TrainedModel, load_trained
-from feathertune.tokens.tokenized import tokenize
 
 
 @dataclass(frozen=True)
@@ -64,8 +63,7 @@ class _RunModel:
         self.decision = trained.decision
 
     def logits(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        tokenized = tokenize(self._trained.tokenizer, texts, self._trained.max_length)
-        return predict_logits(self._trained.classifier, tokenized)
+        return predict_logits(self._trained.classifier, self._trained.tokenize(texts))
 
 
 class _BaselineModel:

@@ -34,6 +34,10 @@ def render(data: DataRecord) -> Group:
     for leak in data.leaks:
         first, second = leak.splits
         parts.append(_repeated_table(f"{count(leak.count, 'row')} of {second} also in {first}", leak.examples))
+    special = data.special_token_texts or {}
+    if any(special.values()):
+        counts = ", ".join(f"{number:,} of {name}" for name, number in special.items())
+        parts.append(Text(f"Texts with special tokens written out, such as [SEP] or <|endoftext|>: {counts}"))
     parts += _bad_rows(data.bad_rows)
     parts += [Text(f"Note: {visible(note)}") for note in data.notes]
     return Group(*parts)

@@ -1,21 +1,119 @@
-"""Loading a tokenizer from the files of a base model, or from the copy in a run folder."""
+"""Loading the tokenizer of a base model: by tokenizer.json, else as transformers makes it from the older files.
+
+tokenizer.json is what the base was trained with, and what every other library reads. transformers' class for a model
+may build another tokenizer from its vocabulary: that of a cased BERT without tokenizer_config.json lower-cases. So the
+class contributes only what tokenizer.json does not hold: the roles of special tokens, sides, names of inputs.
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, normalizers, pre_tokenizers
 
 from feathertune.errors import UserError, in_short
+from feathertune.tokens.gguf import obey_pre_tokenizer
+from feathertune.wording.visible import visible
+
+TOKENIZER = "tokenizer.json"
+# A tokenizer's files where there is no tokenizer.json.
+VOCABULARIES = (
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "tokenizer.model",
+    "spiece.model",
+    "spm.model",
+    "sentencepiece.bpe.model",
+    "tekken.json",
+)
+_NEEDED = frozenset(VOCABULARIES) - {"merges.txt"}  # it is only the second file of a pair
+_SETTINGS = "tokenizer_config.json"
+# Texts in which tokenizers are known to differ: case, accents, digits, blanks, scripts.
+_TELLING = ("Hello World", "[ \n09", " in 2024 and 1999", "naïve Café", "  two  blanks\t\n\n", "日本語 한국어", "don't")
+_COMPARED, _COMPARED_CHARACTERS = 1000, 2000  # of the user's texts, those that are compared, and their beginnings
+_SHOWN = 60  # characters
+
+
+@dataclass(frozen=True)
+class BaseTokenizer:
+    """A base model's tokenizer.
+
+    Attributes:
+        tokenizer: a fast transformers tokenizer, of the general class.
+        of_class: as transformers' own class for the base reads the same folder; None without a tokenizer.json.
+        warnings: what a person should know about it.
+        changed: whether earlier versions gave other ids, so that their checkpoints do not fit.
+    """
+
+    tokenizer: Any
+    of_class: Any | None = None
+    warnings: tuple[str, ...] = ()
+    changed: bool = False
+
+    def overridden(self, texts: Iterable[str]) -> str | None:
+        """A warning, with an example, if transformers' class for the base gives other ids; None if no text differs.
+
+        Args:
+            texts: the first of these are compared, and then some in which tokenizers often differ.
+        """
+        if self.of_class is None:
+            return None
+        compared = [text[:_COMPARED_CHARACTERS] for text in (*islice(texts, _COMPARED), *_TELLING)]
+        for one in (self.tokenizer, self.of_class):
+            one.backend_tokenizer.no_padding()
+            one.backend_tokenizer.no_truncation()
+        ours, theirs = (
+            [encoding.ids for encoding in one.backend_tokenizer.encode_batch(compared)]
+            for one in (self.tokenizer, self.of_class)
+        )
+        example = next((i for i in range(len(compared)) if ours[i] != theirs[i]), None)
+        if example is None:
+            return None
+        text = compared[example]
+        pairs = enumerate(zip(ours[example], theirs[example], strict=False))
+        where = next((position for position, (one, other) in pairs if one != other), 0)
+        by_file, by_class = (
+            " ".join(one.convert_ids_to_tokens(ids[max(where - 1, 0) : where + 4]))
+            for one, ids in ((self.tokenizer, ours[example]), (self.of_class, theirs[example]))
+        )
+        shown = text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+        return (
+            f"transformers' {type(self.of_class).__name__} does not tokenize as the base's tokenizer.json says: "
+            f"'{visible(shown)}' has {visible(by_file)!r} by the file and {visible(by_class)!r} by the class. The file "
+            "is followed; load the tokenizer that is saved with the trained model, not the base's"
+        )
+
+
+def load_base_tokenizer(folder: Path, gguf_file: str | None = None) -> BaseTokenizer:
+    """The tokenizer of a base model, in a folder or in its GGUF file. Code in the folder is never run.
+
+    Raises:
+        UserError: there are no tokenizer files, they cannot be read, or there is only a slow (Python) tokenizer.
+    """
+    _require_files(folder, gguf_file)
+    theirs = load_as_transformers(folder, gguf_file)
+    if gguf_file is not None:
+        changed, warning = obey_pre_tokenizer(theirs.backend_tokenizer, folder / gguf_file)
+        return BaseTokenizer(_general(theirs), None, () if warning is None else (warning,), changed)
+    if not (folder / TOKENIZER).is_file():
+        return BaseTokenizer(_general(theirs))
+    ours = _by_file(folder, theirs)
+    return BaseTokenizer(ours, theirs)
 
 
 def load_tokenizer(folder: Path, gguf_file: str | None = None) -> Any:
-    """The fast tokenizer in `folder`, or in its GGUF file. Code in the folder is never run.
+    """The tokenizer alone: see `load_base_tokenizer`."""
+    return load_base_tokenizer(folder, gguf_file).tokenizer
 
-    Raises:
-        UserError: there is no tokenizer, or only a slow (Python) one.
-    """
+
+def load_as_transformers(folder: Path, gguf_file: str | None = None) -> Any:
+    """The fast tokenizer as `AutoTokenizer` loads it. Raises UserError if there is none, or only a slow one."""
     from transformers import AutoTokenizer
 
     options = {} if gguf_file is None else {"gguf_file": gguf_file}
@@ -34,16 +132,76 @@ def load_tokenizer(folder: Path, gguf_file: str | None = None) -> Any:
     return tokenizer
 
 
-def load_counter(folder: Path, gguf_file: str | None = None) -> Tokenizer:
-    """A tokenizer for counting tokens, loaded from tokenizer.json alone if there is one.
+def load_counter(folder: Path) -> Tokenizer:
+    """A tokenizer from tokenizer.json alone, without transformers and torch, whose import takes seconds.
 
-    That takes a fraction of a second; `load_tokenizer` imports transformers and torch. Raises the same UserErrors.
+    Raises:
+        UserError: there is no tokenizer.json, or it cannot be read.
     """
-    path = folder / "tokenizer.json"
-    if gguf_file is not None or not path.is_file():
-        tokenizer: Tokenizer = load_tokenizer(folder, gguf_file).backend_tokenizer
-        return tokenizer
     try:
-        return Tokenizer.from_file(str(path))
+        return Tokenizer.from_file(str(folder / TOKENIZER))
     except Exception as error:  # tokenizers raises plain Exceptions
         raise UserError(f"cannot load a tokenizer: {in_short(error)}", where=str(folder)) from None
+
+
+def _require_files(folder: Path, gguf_file: str | None) -> None:
+    """Refuse a folder without a tokenizer: transformers would make up one that knows nothing but special tokens."""
+    if gguf_file is not None or any((folder / name).is_file() for name in (TOKENIZER, *_NEEDED)):
+        return
+    raise UserError(
+        "cannot load a tokenizer: tokenizer.json is missing, and so is any older file of a vocabulary",
+        where=str(folder),
+        fix="Copy tokenizer.json and tokenizer_config.json of the model that the base was made from into it.",
+    )
+
+
+def _by_file(folder: Path, theirs: Any) -> Any:
+    """The tokenizer of tokenizer.json with what tokenizer_config.json sets, and the class's roles of special tokens."""
+    from transformers import PreTrainedTokenizerFast
+
+    known = load_counter(folder)
+    # A class has roles for tokens that this vocabulary may lack; they would be added to it.
+    roles = {role: token for role, token in theirs.special_tokens_map.items() if known.token_to_id(token) is not None}
+    try:
+        ours = PreTrainedTokenizerFast.from_pretrained(
+            folder,
+            local_files_only=True,
+            model_input_names=theirs.model_input_names,
+            padding_side=theirs.padding_side,
+            **roles,
+        )
+        settings = json.loads((folder / _SETTINGS).read_text("utf-8")) if (folder / _SETTINGS).is_file() else {}
+    except Exception as error:  # tokenizers raises plain Exceptions
+        raise UserError(f"cannot load a tokenizer: {in_short(error)}", where=str(folder)) from None
+    _apply(settings, ours.backend_tokenizer)
+    return ours
+
+
+def _apply(settings: dict[str, Any], tokenizer: Tokenizer) -> None:
+    """Let a tokenizer, in place, do what tokenizer_config.json says in so many words, as transformers' classes do."""
+    normalizer, pre_tokenizer = tokenizer.normalizer, tokenizer.pre_tokenizer
+    if isinstance(normalizer, normalizers.BertNormalizer):
+        names = {"do_lower_case": "lowercase", "strip_accents": "strip_accents"}
+        names["tokenize_chinese_chars"] = "handle_chinese_chars"
+        for name, ours in names.items():
+            if name in settings:
+                setattr(normalizer, ours, settings[name])
+        tokenizer.normalizer = normalizer
+    if isinstance(pre_tokenizer, pre_tokenizers.ByteLevel) and "add_prefix_space" in settings:
+        pre_tokenizer.add_prefix_space = settings["add_prefix_space"]
+        tokenizer.pre_tokenizer = pre_tokenizer
+
+
+def _general(tokenizer: Any) -> Any:
+    """The tokenizer in transformers' general class, which has no pipeline of its own to restore."""
+    from transformers import PreTrainedTokenizerFast
+
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer.backend_tokenizer,
+        model_max_length=tokenizer.model_max_length,
+        model_input_names=tokenizer.model_input_names,
+        padding_side=tokenizer.padding_side,
+        truncation_side=tokenizer.truncation_side,
+        split_special_tokens=tokenizer.split_special_tokens,
+        **tokenizer.special_tokens_map,
+    )

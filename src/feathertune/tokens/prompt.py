@@ -15,6 +15,7 @@ from tokenizers import Tokenizer
 from feathertune.errors import UserError
 
 PLACE = "{text}"
+_BEFORE, _AFTER = "before the text", "after the text"  # their names in the template
 _TEXT = {"Sequence": {"id": "A", "type_id": 0}}
 
 
@@ -57,6 +58,12 @@ def add_prompt(tokenizer: Any, prompt: str | None, max_length: int) -> Any:
     )
 
 
+def has_prompt(tokenizer: Any) -> bool:
+    """Whether a transformers tokenizer adds a prompt, by `add_prompt`."""
+    processor = json.loads(tokenizer.backend_tokenizer.to_str())["post_processor"] or {}
+    return _BEFORE in processor.get("special_tokens", {})
+
+
 def check_last_token(tokenizer: Any, padding: int | None) -> None:
     """Raise a UserError if the tokenizer ends every text with the pad token.
 
@@ -93,7 +100,7 @@ def with_prompt(tokenizer: Tokenizer, prompt: str) -> Tokenizer:
     settings = json.loads(plain.to_str())
     template = _template(settings["post_processor"])
     around = []
-    for name, part in zip(("before the text", "after the text"), prompt.split(PLACE), strict=True):
+    for name, part in zip((_BEFORE, _AFTER), prompt.split(PLACE), strict=True):
         encoded = plain.encode(part, add_special_tokens=False)
         template["special_tokens"][name] = {"id": name, "ids": encoded.ids, "tokens": encoded.tokens}
         around.append({"SpecialToken": {"id": name, "type_id": 0}})

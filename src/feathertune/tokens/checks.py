@@ -1,0 +1,98 @@
+"""Whether a tokenizer belongs to its model: its ids have rows in the embedding, and it knows the texts' characters.
+
+A model computes something for any ids that it has. So a tokenizer of another model, or one that was made up from
+nothing, would train to the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from feathertune.errors import UserError
+from feathertune.tokens.tokenized import TokenizedTexts
+from feathertune.wording.visible import visible
+
+_SMALLEST_SHARE = 0.5  # of the model's vocabulary; real ones differ by a few percent, rounded up for the hardware
+_MOST_UNKNOWN = 0.5  # of the tokens of train
+_SHOWN = 100  # characters
+
+
+def check_vocabulary(tokenizer: Any, rows: int, where: str) -> None:
+    """Raise a UserError if the tokenizer's vocabulary is far smaller than the model's, which has `rows` embeddings."""
+    if len(tokenizer) < _SMALLEST_SHARE * rows:
+        raise UserError(
+            f"the tokenizer has {len(tokenizer):,} tokens and the model {rows:,}: they do not belong together",
+            where=where,
+            fix="Copy the tokenizer's files into the folder: those of the model that the base was made from.",
+        )
+
+
+def check_ids(
+    tokens: TokenizedTexts, rows: int, tokenizer: Any, text: Callable[[int], str], place: Callable[[int], str] | None
+) -> None:
+    """Raise a UserError, naming the text and the token, if a token has no row in the model's embedding.
+
+    Args:
+        tokens: the texts' tokens.
+        rows: of the embedding.
+        tokenizer: that made them, a fast transformers tokenizer or one of the `tokenizers` library.
+        text: the text at an index.
+        place: where it is in its file, if it is in one.
+    """
+    if not len(tokens.ids) or int(tokens.ids.max()) < rows:
+        return
+    position = int((tokens.ids >= rows).argmax())
+    index = int(np.searchsorted(tokens.offsets, position, side="right")) - 1
+    raise no_row(int(tokens.ids[position]), rows, tokenizer, text(index), None if place is None else place(index))
+
+
+def no_row(number: int, rows: int, tokenizer: Any, text: str, place: str | None = None) -> UserError:
+    """The error for a token, by its number, that the model has no embedding for."""
+    backend = getattr(tokenizer, "backend_tokenizer", tokenizer)
+    return UserError(
+        f"the text {_shown(text)} has the token {visible(str(backend.id_to_token(number)))!r}, number {number:,}; the "
+        f"model's vocabulary ends at {rows - 1:,}",
+        where=place,
+        fix="This token was added to the tokenizer and not to the model: leave it out of texts, or remove it from "
+        "added_tokens in the base's tokenizer.json.",
+    )
+
+
+def unknown_share(tokens: TokenizedTexts, tokenizer: Any) -> float:
+    """The share of the texts' own tokens, without those around each text, that are the unknown token."""
+    backend = tokenizer.backend_tokenizer
+    unknown = tokenizer.unk_token_id
+    if unknown is None:
+        unknown = backend.token_to_id(getattr(backend.model, "unk_token", None) or "")
+    around = np.array(backend.encode("").ids, dtype=np.int64)
+    own = len(tokens.ids) - len(tokens) * len(around)
+    if unknown is None or own <= 0:
+        return 0.0
+    found = np.count_nonzero(tokens.ids == unknown) - len(tokens) * np.count_nonzero(around == unknown)
+    return float(found / own)
+
+
+def check_known(tokens: TokenizedTexts, tokenizer: Any, text: Callable[[int], str], where: str) -> None:
+    """Raise a UserError if most tokens of the training texts are unknown to the tokenizer.
+
+    Args:
+        tokens: of the training texts.
+        tokenizer: the run's, a fast transformers tokenizer.
+        text: the text at an index.
+        where: the base.
+    """
+    share = unknown_share(tokens, tokenizer)
+    if share > _MOST_UNKNOWN:
+        raise UserError(
+            f"{share:.0%} of the tokens of train are {tokenizer.unk_token}, unknown to the base's tokenizer; the first "
+            f"text is {_shown(text(0))}",
+            where=where,
+            fix="Use a base for the language of the texts, and check that its tokenizer is its own.",
+        )
+
+
+def _shown(text: str) -> str:
+    return f"'{visible(text if len(text) <= _SHOWN else text[:_SHOWN] + '…')}'"
