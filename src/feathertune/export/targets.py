@@ -20,7 +20,8 @@ from feathertune.export.single import SingleTextClassifier
 from feathertune.folders.export import ExportFolder, ExportPrecision, Target
 from feathertune.folders.opened import OpenedRun
 from feathertune.model.base import quiet
-from feathertune.model.model_folder import can_pad, save_model, write_config
+from feathertune.model.model_folder import save_model, write_config
+from feathertune.model.padding import can_pad
 from feathertune.prediction.inference import predict_logits
 from feathertune.quantization.numerics import Activations
 from feathertune.run.load import TrainedModel, load_trained

@@ -31,6 +31,7 @@ def predict_logits(
     Among 65,536 neighbours nothing is computed twice: adapters are merged, equal texts are predicted once, and with
     causal models texts share the beginning that they have in common.
     """
+    texts = texts.without_trailing(classifier.never_pooled)
     logits_NC = np.empty((len(texts), len(classifier.label_names)), dtype=np.float32)
     was_training = classifier.training
     if was_training:

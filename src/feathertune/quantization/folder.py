@@ -23,6 +23,7 @@ from feathertune.folders.record import Part, Record
 from feathertune.model.base import build_empty, load_config
 from feathertune.model.classifier import PackedClassifier
 from feathertune.model.model_folder import write_config
+from feathertune.model.padding import saved_tokenizer
 from feathertune.model.peft_files import read_labels, write_labels
 from feathertune.quantization import numerics
 from feathertune.quantization.integer import IntegerEmbedding, IntegerLinear
@@ -115,7 +116,7 @@ def save_quantized(classifier: PackedClassifier, folder: Path, tokenizer: Any, m
     )
     write_config(classifier, folder / "config.json")
     write_labels(classifier, folder)
-    tokenizer.save_pretrained(folder)
+    saved_tokenizer(classifier, tokenizer).save_pretrained(folder)
     description.write(folder / _DESCRIPTION)
     return description
 

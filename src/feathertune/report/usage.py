@@ -77,7 +77,8 @@ def peft_python(facts: RunFacts, path: str) -> str | None:
         return None
     names: dict[Any, Any] = dict(enumerate(facts.summary.label_names))
     model = facts.recipe.model
-    tokenizer = hub_id if model.prompt is None else f"{path}/adapter"  # it adds the prompt
+    saved = model.prompt is not None or (facts.run.adapter / "tokenizer_config.json").is_file()
+    tokenizer = f"{path}/adapter" if saved else hub_id  # earlier versions saved it only with a prompt
     return "\n".join(
         (
             "from peft import PeftModel",
@@ -87,6 +88,7 @@ def peft_python(facts: RunFacts, path: str) -> str | None:
             "base = AutoModelForSequenceClassification.from_pretrained(",
             f"    {hub_id!r}, id2label={names!r}",
             ")",
+            *(["base.config.pad_token_id = tokenizer.pad_token_id  # never pooled"] if saved else []),
             f"model = PeftModel.from_pretrained(base, {f'{path}/adapter'!r})",
             "",
             'text = "your text"',

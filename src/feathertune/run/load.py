@@ -14,6 +14,7 @@ from feathertune.folders.run import RunFolder
 from feathertune.model.adapt import merge
 from feathertune.model.base import load_base
 from feathertune.model.classifier import PackedClassifier
+from feathertune.model.padding import fit_padding
 from feathertune.model.peft_files import load_adapter, read_labels
 from feathertune.model.precision import DTYPES, Precision, set_precision
 from feathertune.model.sources import BaseFiles, changed_file, find_base
@@ -86,6 +87,7 @@ def load_trained(
         files = find_base(str(folder.model.resolve()))
         classifier = load_base(files, DataRecord.read(folder.data).label_names, recipe.training.seed)
         tokenizer = load_tokenizer(files.folder)  # with the prompt
+        fit_padding(classifier, tokenizer)
     else:
         files, adapter = _unchanged_base(folder, base), adapter or folder.adapter
         label_names = read_labels(adapter) or DataRecord.read(folder.data).label_names
@@ -93,6 +95,7 @@ def load_trained(
         load_adapter(classifier, adapter)
         tokenizer = load_tokenizer(files.folder, files.gguf_file)
         tokenizer = add_prompt(tokenizer, recipe.model.prompt, recipe.model.max_length)
+        fit_padding(classifier, tokenizer)
     set_precision(classifier.to(default_device()), precision)
     merge(classifier)
     classifier.eval()

@@ -17,7 +17,6 @@ from feathertune.folders.inputs import BaseRecord, DataRecord
 from feathertune.folders.run import RunFolder
 from feathertune.model.adapt import LoraShape, copy_trained, count_parameters, trainable_state
 from feathertune.model.classifier import PackedClassifier, ParameterCount
-from feathertune.model.model_folder import padding_token
 from feathertune.model.precision import PrecisionChoice, choose_precision, set_precision
 from feathertune.model.sources import find_base
 from feathertune.quantization.scheme import Plan, Scheme, plan_quantization
@@ -26,7 +25,7 @@ from feathertune.run.build import ModelBuilder, free
 from feathertune.run.checks import check_max_length, check_prefix_sharing
 from feathertune.run.start import find_start
 from feathertune.tokens.loading import load_tokenizer
-from feathertune.tokens.prompt import add_prompt, check_last_token
+from feathertune.tokens.prompt import add_prompt
 from feathertune.tokens.tokenized import TokenizedTexts, tokenize
 
 
@@ -146,11 +145,9 @@ def prepare(recipe: Recipe, device: torch.device, started: RunFolder | None = No
     check_threshold(recipe.evaluation, dataset.label_names)
     checksums = base.checksums()
     start = None if recipe.init_from is None else find_start(recipe, dataset, checksums)
-    builder = ModelBuilder(recipe, base, dataset.label_names, device)
+    builder = ModelBuilder(recipe, base, dataset.label_names, device, tokenizer)
     classifier, lora = builder.build() if start is None else builder.build_like(start)
     check_max_length(classifier, model.max_length)
-    if classifier.family.pooling(classifier.model.config) == "last":
-        check_last_token(tokenizer, padding_token(classifier, tokenizer))
     if recipe.training.share_prefixes:
         check_prefix_sharing(classifier)
     return PreparedRun(

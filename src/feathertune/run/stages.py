@@ -16,6 +16,7 @@ from feathertune.folders.metrics import Metrics
 from feathertune.folders.run import RunFolder
 from feathertune.folders.summary import Stage
 from feathertune.model.model_folder import save_model
+from feathertune.model.padding import saved_tokenizer
 from feathertune.model.peft_files import save_adapter
 from feathertune.model.precision import set_precision
 from feathertune.prediction.decision import Decision
@@ -121,10 +122,11 @@ def train_stage(
         decision = Decision(threshold=prepared.recipe.evaluation.fixed_threshold)
         return compute_metrics(replace(predictions, decision=decision), intervals=False)
 
+    texts = prepared.texts["train"].without_trailing(prepared.classifier.never_pooled)
     return train_loop(
         prepared.classifier,
         optimizer,
-        TrainingSet(prepared.texts["train"], _targets(prepared), prepared.train.rows, teacher),
+        TrainingSet(texts, _targets(prepared), prepared.train.rows, teacher),
         evaluate,
         settings,
         paths,
@@ -141,8 +143,8 @@ def save_weights(run: RunFolder, prepared: PreparedRun) -> None:
         return
     base = prepared.builder.base
     save_adapter(prepared.classifier, run.adapter, prepared.lora, base=base.source, revision=base.revision)
-    if prepared.recipe.model.prompt is not None:  # for users of PEFT: the base's own tokenizer adds no prompt
-        prepared.tokenizer.save_pretrained(run.adapter)
+    # for users of PEFT: the base's own tokenizer adds no prompt, and may pad with another token or on the left
+    saved_tokenizer(prepared.classifier, prepared.tokenizer).save_pretrained(run.adapter)
 
 
 def _targets(prepared: PreparedRun) -> npt.NDArray[np.int64] | npt.NDArray[np.float32]:
