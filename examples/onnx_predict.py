@@ -69,6 +69,8 @@ def main() -> None:
     export = json.loads((folder / "export.json").read_text(encoding="utf-8"))
     inputs = encode(Tokenizer.from_file(str(folder / "tokenizer.json")), texts)
     (logits_BC,) = open_session(folder).run(["logits"], inputs)
+    if not np.isfinite(logits_BC).all():
+        sys.exit("a logit is NaN or infinite: the model is damaged")
     # Exports by early versions have neither number; then these defaults apply.
     probabilities_BC = probabilities(logits_BC, export.get("temperature", 1.0))
     chosen_B = decide(probabilities_BC, export.get("threshold", 0.5))

@@ -21,6 +21,7 @@ from feathertune.model.classifier import PackedClassifier
 from feathertune.model.families import Family, family_of, head_parameters
 from feathertune.model.sources import BaseFiles, read_config
 from feathertune.model.substitution import substitute_layers
+from feathertune.model.tensors import check_base
 
 # What transformers raises for damaged files, and for files that it does not support.
 _LOAD_ERRORS = (
@@ -81,6 +82,7 @@ def load_base(files: BaseFiles, label_names: tuple[str, ...], seed: int) -> Pack
     initialized = {*report["missing_keys"], *(item[0] for item in report["mismatched_keys"])}
     head = head_parameters(model, family)
     _check_report(model, report, set(head), where=files.source)
+    check_base(model.state_dict(), files)
     initialized |= _order_rows(model, family.class_rows, rows, initialized, seed)
     _check_unexpected(model, report["unexpected_keys"], family, set(head) - initialized, where=files.source)
     model.config.quantization_config = None  # a dequantized GGUF model is an ordinary float32 model

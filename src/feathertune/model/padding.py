@@ -28,10 +28,8 @@ def padding_token(classifier: PackedClassifier, tokenizer: Any) -> int | None:
     def usable(number: Any) -> bool:
         return isinstance(number, int) and 0 <= number < vocabulary
 
-    special = {number for number in tokenizer.added_tokens_decoder if usable(number)}
-    if usable(tokenizer.pad_token_id):
-        special.add(tokenizer.pad_token_id)
-    if own in special:
+    special = {number for number in (*tokenizer.added_tokens_decoder, *tokenizer.all_special_ids) if usable(number)}
+    if own in special or (usable(own) and _is_only_special(own, tokenizer)):
         return own
     end = classifier.model.config.eos_token_id
     names = ("pad", "eos", "bos", "cls", "mask", "unk", "sep")
@@ -41,6 +39,14 @@ def padding_token(classifier: PackedClassifier, tokenizer: Any) -> int | None:
     last = set(tokenizer.backend_tokenizer.encode("a").ids[-1:])
     last -= set(tokenizer.backend_tokenizer.encode("a", add_special_tokens=False).ids[-1:])
     return next((number for number in candidates if number not in last), next(iter(candidates), None))
+
+
+def _is_only_special(number: Any, tokenizer: Any) -> bool:
+    """Whether a tokenizer that takes special tokens in a text as text never finds this token in its own name."""
+    if not getattr(tokenizer, "split_special_tokens", False):
+        return False
+    name = tokenizer.convert_ids_to_tokens(number)
+    return name is not None and number not in tokenizer.backend_tokenizer.encode(name, add_special_tokens=False).ids
 
 
 def fit_padding(classifier: PackedClassifier, tokenizer: Any) -> None:

@@ -89,7 +89,7 @@ def load_trained(
         tokenizer = load_tokenizer(files.folder)  # with the prompt
         fit_padding(classifier, tokenizer)
     else:
-        files, adapter = _unchanged_base(folder, base), adapter or folder.adapter
+        files, adapter = unchanged_base(folder, base), adapter or folder.adapter
         label_names = read_labels(adapter) or DataRecord.read(folder.data).label_names
         classifier = load_base(files, label_names, recipe.training.seed)
         load_adapter(classifier, adapter)
@@ -102,7 +102,7 @@ def load_trained(
     return TrainedModel(folder, recipe, classifier, tokenizer, recipe.model.max_length, decision)
 
 
-def _unchanged_base(run: RunFolder, base: str | None) -> BaseFiles:
+def unchanged_base(run: RunFolder, base: str | None) -> BaseFiles:
     """The base's files. Raises a UserError unless their checksums are those in base.json."""
     record = BaseRecord.read(run.base)
     files = _find_base(record, base)

@@ -15,10 +15,12 @@ from feathertune.evaluation.selection import require_selectable
 from feathertune.folders.metrics import Metrics
 from feathertune.folders.run import RunFolder
 from feathertune.folders.summary import Stage
+from feathertune.model.adapt import trainable_state
 from feathertune.model.model_folder import save_model
 from feathertune.model.padding import saved_tokenizer
 from feathertune.model.peft_files import save_adapter
 from feathertune.model.precision import set_precision
+from feathertune.model.tensors import check_finite
 from feathertune.prediction.decision import Decision
 from feathertune.prediction.files import write_predictions
 from feathertune.prediction.inference import predict_split
@@ -137,7 +139,11 @@ def train_stage(
 
 
 def save_weights(run: RunFolder, prepared: PreparedRun) -> None:
-    """Write the trained weights: adapter and head in PEFT's format, or the whole model after full fine-tuning."""
+    """Write the trained weights: adapter and head in PEFT's format, or the whole model after full fine-tuning.
+
+    Raises UserError if one is not finite: the run diverged in a part that no validation text uses.
+    """
+    check_finite(trainable_state(prepared.classifier), run.path)
     if prepared.recipe.method == "full":
         save_model(prepared.classifier, run.model, prepared.tokenizer)
         return
