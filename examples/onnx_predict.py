@@ -20,7 +20,6 @@ import numpy as np
 import onnxruntime
 from tokenizers import Tokenizer
 
-
 # A known product as an ONNX model: MatMulInteger(x [rows, 64] uint8, a constant [64, 32] int8 of 127).
 KNOWN_PRODUCT = base64.b64decode(
     "CAk6kgEKLAoBcxIBdyIPQ29uc3RhbnRPZlNoYXBlKhMKBXZhbHVlKgcIARADSgF/oAEEChgKAXgKAXcSAXkiDU1hdE11bEludGVn"
@@ -100,6 +99,8 @@ def main() -> None:
     export = json.loads((folder / "export.json").read_text(encoding="utf-8"))
     inputs = encode(Tokenizer.from_file(str(folder / "tokenizer.json")), texts, export.get("vocabulary"))
     (logits_BC,) = open_session(folder, export).run(["logits"], inputs)
+    if not np.isfinite(logits_BC).all():
+        sys.exit("a logit is NaN or infinite: the model is damaged")
     # Exports by early versions have none of these numbers; then these defaults apply.
     probabilities_BC = probabilities(logits_BC, export.get("temperature", 1.0))
     chosen_B = decide(probabilities_BC, export.get("threshold", 0.5))

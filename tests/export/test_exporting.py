@@ -132,7 +132,7 @@ def test_a_few_ties_are_no_refusal_but_many_wrong_rows_are(trained_run: TrainedR
     wrong[0] *= -1
     parity = compare(clear, replace(clear, logits_NC=wrong))
     assert not parity.passed
-    assert parity.disagreeing_rows == [int(clear.rows[0])]
+    assert parity.disagreeing_rows == (int(clear.rows[0]),)
     wrong[0, 0] = np.nan
     assert "not finite" in compare(clear, replace(clear, logits_NC=wrong)).refused[0]
 

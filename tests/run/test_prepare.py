@@ -40,22 +40,6 @@ def prepared(place: Path, base: Path, *changes: str) -> PreparedRun:
     return prepare(parse_recipe(recipe, list(changes), where="here"), torch.device("cpu"))
 
 
-@pytest.mark.parametrize("name", ["gpt2", "llama"])
-def test_a_base_that_ends_texts_with_its_pad_token_is_refused(tmp_path: Path, name: str) -> None:
-    base = save_tiny_base(tmp_path / "base", name)
-    change_json(base / "tokenizer_config.json", pad_token="[SEP]")
-    with pytest.raises(UserError, match=r"model.source: every text ends with the tokenizer's \[SEP\]"):
-        prepared(tmp_path, base)
-
-
-def test_so_is_one_with_that_pad_token_only_in_its_config(tmp_path: Path) -> None:
-    base = save_tiny_base(tmp_path / "base", "llama")
-    change_json(base / "tokenizer_config.json", pad_token=None)
-    change_json(base / "config.json", pad_token_id=None, eos_token_id=2)
-    with pytest.raises(UserError, match=r"model.source: every text ends with the tokenizer's \[SEP\]"):
-        prepared(tmp_path, base)
-
-
 def test_if_the_first_token_is_pooled_the_last_may_be_any(tmp_path: Path) -> None:
     base = save_tiny_base(tmp_path / "base", "bert")
     change_json(base / "tokenizer_config.json", pad_token="[SEP]")

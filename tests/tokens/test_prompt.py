@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, processors
 
 from feathertune.errors import UserError
 from feathertune.tokens.loading import load_tokenizer
-from feathertune.tokens.prompt import add_prompt, check_last_token, single_tokens, tokens_after_text, with_prompt
+from feathertune.tokens.prompt import add_prompt, single_tokens, tokens_after_text, with_prompt
 from feathertune.tokens.tokenized import tokenize
 from tiny import SHARED, save_tiny_base, tiny_tokenizer
 from trained_tokenizers import trained_tokenizer
@@ -120,21 +120,6 @@ def test_long_texts_are_cut_at_the_end_where_they_were_without_a_prompt(tmp_path
     assert pieces(prompted, "sun moon tree river long", 7) == expected
     prompted.save_pretrained(tmp_path)
     assert pieces(load_tokenizer(tmp_path), "sun moon tree river long", 7) == expected
-
-
-def test_a_tokenizer_that_ends_every_text_with_the_pad_token_is_one_clear_error() -> None:
-    tokenizer = tiny_tokenizer()  # which ends texts with [SEP]
-    check_last_token(tokenizer, tokenizer.pad_token_id)
-    check_last_token(tokenizer, None)
-    with pytest.raises(UserError, match=r"every text ends with the tokenizer's \[SEP\].*\n.*another pad_token"):
-        check_last_token(tokenizer, tokenizer.sep_token_id)
-
-
-def test_a_word_that_maps_to_the_pad_token_is_allowed() -> None:
-    """For example by a tokenizer whose unknown token is also its pad token."""
-    tokenizer = tiny_tokenizer()
-    tokenizer.backend_tokenizer.post_processor = None
-    check_last_token(tokenizer, tokenizer.convert_tokens_to_ids("a"))
 
 
 @pytest.mark.parametrize("family", ["bert", "gpt2", "roberta", "xlm-roberta", "llama"])

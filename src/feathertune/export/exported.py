@@ -95,6 +95,20 @@ class ExportedModel:
                 logits_NC[rows_B] = self._runtime.logits(ids_BL)
         return logits_NC
 
+    def padded_logits(self, texts: Sequence[str], batch: int) -> npt.NDArray[np.float32]:
+        """The same for an ONNX export in batches of `batch` texts as they come, padded on the right with id 0."""
+        assert isinstance(self._runtime, OnnxRuntime)
+        ids = [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
+        parts = []
+        for begin in range(0, len(ids), batch):
+            lengths_B = np.array([len(row) for row in ids[begin : begin + batch]])
+            mask_BL = np.arange(lengths_B.max()) < lengths_B[:, None]
+            ids_BL = np.zeros(mask_BL.shape, dtype=np.int64)
+            ids_BL[mask_BL] = np.concatenate(ids[begin : begin + batch])
+            self._check(ids_BL, np.arange(begin, begin + len(ids_BL)), texts)
+            parts.append(self._runtime.logits(ids_BL, mask_BL.astype(np.int64)))
+        return np.concatenate(parts)
+
     def _check(self, ids_BL: npt.NDArray[np.int64], rows_B: npt.NDArray[np.int64], texts: Sequence[str]) -> None:
         """Raise a UserError if a token has no embedding: a runtime would crash, or read beyond its end."""
         vocabulary = self.description.vocabulary
@@ -123,9 +137,11 @@ class OnnxRuntime:
                 fix = f"Installed is {installed}: pip install -U onnxruntime, or export with a lower --opset."
             raise UserError(f"onnxruntime cannot load the model: {message}", where=str(path), fix=fix) from None
 
-    def logits(self, ids_BL: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-        """[B, L] -> [B, C]."""
-        feed = {"input_ids": ids_BL, "attention_mask": np.ones_like(ids_BL)}
+    def logits(
+        self, ids_BL: npt.NDArray[np.int64], mask_BL: npt.NDArray[np.int64] | None = None
+    ) -> npt.NDArray[np.float32]:
+        """[B, L], and the attention mask [B, L] where texts are padded -> [B, C]."""
+        feed = {"input_ids": ids_BL, "attention_mask": np.ones_like(ids_BL) if mask_BL is None else mask_BL}
         logits_BC: npt.NDArray[np.float32] = self._session.run(["logits"], feed)[0]
         return logits_BC
 

@@ -11,18 +11,21 @@ import numpy as np
 
 from feathertune.data.example import Split
 from feathertune.errors import UserError
+from feathertune.export.causes import likely_causes
 from feathertune.export.onnx import check_opset
-from feathertune.export.parity import Parity, compare
+from feathertune.export.parity import NEAR_TIE, Answers, judge
 from feathertune.export.targets import TARGETS
 from feathertune.folders.export import ExportDescription, ExportFolder, ExportPrecision, Need, Purpose, Target, Tuned
 from feathertune.folders.opened import OpenedRun
+from feathertune.folders.parity import Parity
 from feathertune.prediction.files import read_predictions
 from feathertune.prediction.predictions import Predictions
 from feathertune.recipe.schema import Recipe
 from feathertune.run.evaluate import own_split
 from feathertune.run.load import TrainedModel, load_trained
-from feathertune.system.files import file_mask, write_json
+from feathertune.system.files import file_mask
 from feathertune.system.temporary import held, remove_left_beside, temporary_folder
+from feathertune.wording.visible import shown
 
 SPLIT = "validation"
 
@@ -94,11 +97,15 @@ def export_run(
             target.write(trained, folder, **options)
             needs: tuple[Need, ...] = () if tuned is None else ("exact-int8-products",)
             _describe(trained, to, chosen, target.inputs, needs).write(folder.description)
-            logits_NC = target.predict_logits(folder, split.texts.to_pylist(), trained, base)
+            texts = split.texts.to_pylist()
+            first = Answers(target.how, target.predict_logits(folder, texts, trained, base))
+            ways = target.ways(folder, texts, trained, base)
             # the file's probabilities include the temperature, so it is applied to the artefact's logits too
-            logits_NC = logits_NC / np.float32(trained.decision.temperature)
-            parity = compare(evaluated, replace(evaluated, logits_NC=logits_NC, saved_probabilities_NC=None))
-            write_json(folder.parity, parity.to_json())
+            temperature = np.float32(trained.decision.temperature)
+            answers = [replace(one, logits_KC=one.logits_KC / temperature) for one in (first, *ways.answers)]
+            parity = judge(evaluated, answers, ways.not_asked)
+            parity = parity.model_copy(update={"causes": likely_causes(parity, evaluated, trained)})
+            parity.write(folder.parity)
         building.chmod(0o777 & ~file_mask())
         final = output if parity.passed else aside
         building.replace(final)
@@ -196,12 +203,29 @@ def summary_lines(export: Export) -> list[str]:
     """The outcome, for the terminal."""
     parity = export.parity
     lines = [f"refused: {reason}" for reason in parity.refused]
+    lines += [
+        f"  row {one.row}, {shown(one.text, 80)}: {one.evaluated} as evaluated (margin {one.margin:.2g}), "
+        f"{one.exported} exported"
+        for one in parity.named
+    ]
+    lines += [f"likely cause: {cause}" for cause in parity.causes]
+    if parity.counted == 0:
+        lines.append(
+            f"nothing was shown: in all {parity.rows:,} rows the two most likely classes are less than {NEAR_TIE} "
+            "apart in logits (near-ties), so no label counts. The model is hardly trained, or cannot tell them apart"
+        )
     if parity.logit_difference:
+        outside = parity.label_agreement_outside_near_ties
+        counts = "none of which counts" if outside is None else f"{outside:.3%} outside {parity.near_ties} near-ties"
         lines.append(
             f"logit difference: median {parity.logit_difference['median']:.1e}, "
             f"maximum {parity.logit_difference['maximum']:.1e}; labels agree in {parity.label_agreement:.3%} of "
-            f"{parity.rows:,} rows, {parity.label_agreement_outside_near_ties:.3%} outside {parity.near_ties} near-ties"
+            f"{parity.rows:,} rows, {counts}"
         )
+    for one in parity.asked[1:]:
+        difference = f"maximum {one.logit_difference['maximum']:.1e}" if one.logit_difference else "not finite"
+        lines.append(f"{one.how}: {one.rows:,} rows, logit difference {difference}, other labels: {one.changed_labels}")
+    lines += [f"not asked {reason}" for reason in parity.not_asked]
     for name, sides in parity.metrics.items():
         if name != "loss" and sides["evaluated"] is not None and sides["exported"] is not None:
             lines.append(f"{name}: {sides['evaluated']:.2%} as evaluated, {sides['exported']:.2%} exported")

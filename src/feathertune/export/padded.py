@@ -1,7 +1,8 @@
 """The classifier for exports: a padded batch in, logits out, using only operations that other runtimes have.
 
 It is the packed classifier on a batch in which every slot holds a token: all layers but attention still see one row of
-T = B * L tokens, and the last layer still computes only the pooled rows. Texts are padded on the right.
+T = B * L tokens, and the last layer still computes only the pooled rows. Texts are padded on the right. Pad tokens that
+end a text count as padding in a causal model, as in transformers: no row before them depends on them.
 """
 
 from __future__ import annotations
@@ -116,16 +117,19 @@ class PaddedClassifier(nn.Module):
         """Take over `classifier`; `ending` repairs texts that were cut without it."""
         super().__init__()
         self.model = plain_model(classifier)
-        self.family = classifier.family
+        self.family, self.never_pooled = classifier.family, classifier.never_pooled
         self.ending = ending
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """[B, L], [B, L] -> [B, C]."""
         batch, longest = input_ids.shape
         config, pooling = self.model.config, self.family.pooling(self.model.config)
-        packing = PaddedPacking.of(attention_mask.sum(1), batch, longest, pooling)
+        lengths_B = attention_mask.sum(1)
         if self.ending is not None:
-            input_ids = self.ending(input_ids, packing.lengths_B)
+            input_ids = self.ending(input_ids, lengths_B)
+        if self.never_pooled is not None:
+            lengths_B = length_to_pooled(input_ids, attention_mask, self.never_pooled)
+        packing = PaddedPacking.of(lengths_B, batch, longest, pooling)
         positions_BL = torch.arange(longest, device=input_ids.device).expand(batch, longest)
         options = {"use_cache": False} if pooling == "last" else {}
         hidden_TD = self.model.base_model(
@@ -141,6 +145,12 @@ class PaddedClassifier(nn.Module):
             rows_BD = hidden_TD[:batch]
         logits_BC: Tensor = self.family.head(self.model, rows_BD)
         return logits_BC.float()
+
+
+def length_to_pooled(ids_BL: Tensor, mask_BL: Tensor, never_pooled: int) -> Tensor:
+    """[B, L], [B, L] -> [B]: the tokens of each text up to the last that is not `never_pooled`, at least one."""
+    slots_L = torch.arange(ids_BL.shape[1], device=ids_BL.device)
+    return (slots_L * mask_BL * (ids_BL != never_pooled)).amax(1) + 1
 
 
 def plain_model(classifier: PackedClassifier) -> Any:

@@ -6,87 +6,97 @@ the gate judges the distribution, and the labels and metrics that follow from it
 were nearly tied may fall to either side; as long as few do, this does not count as a change of a metric, since in a
 split of 300 rows a single one moves precision by half a point. For the same reason ROC AUC, which ranks pairs of rows,
 may have nearly tied rows swapped: in a split of 40 rows one swap moves it by a quarter of a point.
+
+An artefact is asked in several ways, since the padding and the other texts of a batch must not matter; each is judged
+alike, on all rows, where those that were not asked in this way count as they did in the first.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from feathertune.evaluation.metrics import compute_metrics
+from feathertune.folders.parity import Asked, NamedRow, Parity
 from feathertune.prediction.predictions import Predictions
 
 NEAR_TIE = 0.05  # in logits, between the two most likely classes
 AGREEMENT = 0.999  # of the labels outside near-ties
 MOVEMENT = 0.002  # of a metric: 0.2 points
 MAX_NEAR_TIE_CHANGES = 3  # near-tied rows may change their label in any split, or 0.2% of all rows in a large one
+NAMED = 5  # rows that a refusal names
 METRICS = ("accuracy", "precision", "recall", "f1", "roc_auc")
 
 
 @dataclass(frozen=True)
-class Parity:
-    """What parity.json holds.
+class Answers:
+    """The logits of an artefact that was asked in one way.
 
     Attributes:
-        split, rows: the split and its number of rows.
-        logit_difference: `median`, `p99` and `maximum` over the rows of the largest difference in a row's logits after
-            subtracting each row's mean (probabilities do not depend on it); `above_1e-4` and `above_1e-2` are the
-            shares of rows above.
-        label_agreement: share of rows with the same label.
-        label_agreement_outside_near_ties: the same without rows whose two most likely classes were evaluated less
-            than 0.05 apart in logits; 1 if there are no others.
-        near_ties: how many rows those are.
-        disagreeing_rows: the rows (1-based, in the data) outside near-ties with another label, at most 20.
-        near_tie_changes: how many near-ties got another label. Up to 3, or 0.2% of all rows if that is more, do not
-            count as a change of a metric.
-        metrics: metric -> `evaluated`, `exported`, and `moved`: their difference, not counting such changes. For ROC
-            AUC, rows count as evaluated if their logits differ by less than half a near-tie: two such rows can only
-            swap if they were closer than a near-tie.
-        refused: the reasons, one sentence each; empty if the artefact passes.
+        how: for a person.
+        logits_KC: [K, C] float32.
+        rows_K: [K] int64, the indices of the texts that were asked; None: all.
     """
 
-    split: str
-    rows: int
-    logit_difference: dict[str, float]
-    label_agreement: float
-    label_agreement_outside_near_ties: float
-    near_ties: int
-    near_tie_changes: int
-    disagreeing_rows: list[int]
-    metrics: dict[str, dict[str, float | None]]
-    refused: list[str]
+    how: str
+    logits_KC: npt.NDArray[np.float32]
+    rows_K: npt.NDArray[np.int64] | None = None
 
-    @property
-    def passed(self) -> bool:
-        """Whether the artefact may be used."""
-        return not self.refused
 
-    def to_json(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return {"passed": self.passed, **asdict(self)}
+def judge(evaluated: Predictions, answers: Sequence[Answers], not_asked: Sequence[str] = ()) -> Parity:
+    """Judge an artefact by its answers; the first must be for all rows."""
+    parities, asked = [], []
+    logits_NC = answers[0].logits_KC
+    for one in answers:
+        rows_K = np.arange(len(evaluated)) if one.rows_K is None else one.rows_K
+        overlaid_NC = logits_NC.copy()
+        overlaid_NC[rows_K] = one.logits_KC
+        exported = replace(evaluated, logits_NC=overlaid_NC, saved_probabilities_NC=None, saved_predicted_N=None)
+        parities.append(compare(evaluated, exported))
+        difference_K = _difference(evaluated, exported)[rows_K]
+        asked.append(
+            Asked(
+                how=one.how,
+                rows=len(rows_K),
+                logit_difference=_distribution(difference_K) if np.isfinite(difference_K).all() else {},
+                changed_labels=int((evaluated.predicted != exported.predicted)[rows_K].sum()),
+                refused=parities[-1].refused,
+            )
+        )
+    first = next((parity for parity in parities if parity.refused), parities[0])
+    # What every way has in common is said once.
+    common = set(parities[0].refused)
+    others = [f"{one.how}: {reason}" for one in asked[1:] for reason in one.refused if reason not in common]
+    return parities[0].model_copy(
+        update={
+            "named": first.named,
+            "asked": tuple(asked),
+            "not_asked": tuple(not_asked),
+            "refused": (*parities[0].refused, *others),
+        }
+    )
 
 
 def compare(evaluated: Predictions, exported: Predictions) -> Parity:
-    """Judge an artefact's predictions for the evaluated rows."""
+    """Judge one set of predictions for the evaluated rows."""
     if not np.array_equal(evaluated.rows, exported.rows):
         raise ValueError("these are not predictions for the same rows")
-    difference_N = np.abs(_centred(evaluated) - _centred(exported)).max(axis=1)
+    difference_N = _difference(evaluated, exported)
+    finite = bool(np.isfinite(difference_N).all())
     same_N = evaluated.predicted == exported.predicted
-    near_N = _margin(evaluated) < NEAR_TIE
-    outside = float(same_N[~near_N].mean()) if (~near_N).any() else 1.0
+    near_N = margins(evaluated) < NEAR_TIE
+    counted = int((~near_N).sum())
+    outside = float(same_N[~near_N].mean()) if counted else None
     changed_N = near_N & ~same_N
     few = int(changed_N.sum()) <= max(MAX_NEAR_TIE_CHANGES, MOVEMENT * len(evaluated))
-    metrics = _side_by_side(evaluated, exported, changed_N & few, difference_N < NEAR_TIE / 2)
-    reasons = []
-    finite = bool(np.isfinite(difference_N).all())
-    if not finite:
-        reasons.append("some of its logits are not finite numbers")
-    if outside < AGREEMENT:
+    metrics = _side_by_side(evaluated, exported, changed_N & few, difference_N < NEAR_TIE / 2) if finite else {}
+    reasons = [] if finite else ["some of its logits are not finite numbers"]
+    if outside is not None and outside < AGREEMENT:
         reasons.append(
-            f"{int((~same_N & ~near_N).sum())} of {int((~near_N).sum())} labels outside near-ties differ "
+            f"{int((~same_N & ~near_N).sum())} of {counted} labels outside near-ties differ "
             f"({outside:.3%} agree; at least {AGREEMENT:.1%} must)"
         )
     reasons += [
@@ -98,27 +108,62 @@ def compare(evaluated: Predictions, exported: Predictions) -> Parity:
     return Parity(
         split=evaluated.split,
         rows=len(evaluated),
+        counted=counted,
         logit_difference=_distribution(difference_N) if finite else {},
         label_agreement=float(same_N.mean()),
         label_agreement_outside_near_ties=outside,
         near_ties=int(near_N.sum()),
         near_tie_changes=int(changed_N.sum()),
-        disagreeing_rows=[int(row) for row in evaluated.rows[~same_N & ~near_N][:20]],
+        disagreeing_rows=tuple(int(row) for row in evaluated.rows[~same_N & ~near_N][:20]),
+        named=_named(evaluated, exported, near_N, difference_N) if reasons else (),
         metrics=metrics,
-        refused=reasons,
+        refused=tuple(reasons),
     )
 
 
-def _centred(predictions: Predictions) -> npt.NDArray[np.float64]:
+def _named(
+    evaluated: Predictions, exported: Predictions, near_N: npt.NDArray[np.bool_], difference_N: npt.NDArray[np.float64]
+) -> tuple[NamedRow, ...]:
+    """The rows that led to a refusal: broken logits, other labels, near-ties last; or those that differ most."""
+    margin_N = margins(evaluated)
+    changed_N = evaluated.predicted != exported.predicted
+    broken_N = ~np.isfinite(difference_N)
+    order = [np.flatnonzero(mask) for mask in (broken_N, changed_N & ~near_N & ~broken_N, changed_N & near_N)]
+    chosen = np.concatenate(order) if any(map(len, order)) else np.argsort(-difference_N, kind="stable")
+    names = evaluated.label_names
+    return tuple(
+        NamedRow(
+            row=int(evaluated.rows[index]),
+            text=evaluated.texts[index],
+            evaluated=names[int(evaluated.predicted[index])],
+            exported="not a number" if broken_N[index] else names[int(exported.predicted[index])],
+            margin=float(margin_N[index]),
+        )
+        for index in chosen[:NAMED].tolist()
+    )
+
+
+def _difference(evaluated: Predictions, exported: Predictions) -> npt.NDArray[np.float64]:
+    """[N]: the largest difference in a row's centred logits; NaN where a logit is not finite."""
+    difference_N = np.full(len(evaluated), np.nan)
+    finite_N = np.asarray(np.isfinite(exported.logits_NC).all(axis=1))
+    difference_NC = np.abs(_centred(evaluated, finite_N) - _centred(exported, finite_N))
+    difference_N[finite_N] = difference_NC.max(axis=1)
+    return difference_N
+
+
+def _centred(predictions: Predictions, rows: npt.NDArray[np.bool_] | None = None) -> npt.NDArray[np.float64]:
     """[N, C]: logits minus each row's mean. For a prediction file they are the logarithms of its probabilities."""
     logits_NC = predictions.logits_NC.astype(np.float64)
     if predictions.saved_probabilities_NC is not None:
         smallest = np.finfo(np.float64).tiny
         logits_NC = np.log(np.maximum(predictions.saved_probabilities_NC, smallest))
+    if rows is not None:
+        logits_NC = logits_NC[rows]
     return np.asarray(logits_NC - logits_NC.mean(axis=1, keepdims=True))
 
 
-def _margin(predictions: Predictions) -> npt.NDArray[np.float64]:
+def margins(predictions: Predictions) -> npt.NDArray[np.float64]:
     """[N]: the margin of each prediction in logits: the most likely class to the next, or to the threshold."""
     threshold = predictions.decision.threshold
     if len(predictions.label_names) == 2:
@@ -134,8 +179,6 @@ def _side_by_side(
     ignored_N: npt.NDArray[np.bool_],
     stayed_N: npt.NDArray[np.bool_],
 ) -> dict[str, dict[str, float | None]]:
-    if not np.isfinite(exported.logits_NC).all():
-        return {}
     judged = replace(exported, logits_NC=np.where(ignored_N[:, None], evaluated.logits_NC, exported.logits_NC))
     one, other, but = (compute_metrics(predictions, intervals=False) for predictions in (evaluated, exported, judged))
     ranks = _ranks(evaluated, exported, stayed_N)

@@ -51,7 +51,7 @@ class SingleTextClassifier(nn.Module):
         for name, module in list(self.model.named_modules()):
             if isinstance(module, nn.GELU) and module.approximate == "tanh":
                 self.model.set_submodule(name, SigmoidGELU())
-        self.family = classifier.family
+        self.family, self.never_pooled = classifier.family, classifier.never_pooled
         self.max_length = max_length
         positions_1L = torch.arange(max_length + 1)[None] + self.family.first_position(self.model.config)
         self.register_buffer("positions_1L", positions_1L)
@@ -83,6 +83,14 @@ class SingleTextClassifier(nn.Module):
         if pooling == "mean":
             rows_BD = hidden_1TD.mean(1)
         else:
-            rows_BD = hidden_1TD[:, 0] if pooling == "first" else hidden_1TD[:, -1]
+            rows_BD = hidden_1TD[:, 0] if pooling == "first" else self._last(hidden_1TD, input_ids)
         logits_BC: Tensor = self.family.head(self.model, rows_BD)
         return logits_BC.float()
+
+    def _last(self, hidden_1TD: Tensor, input_ids: Tensor) -> Tensor:
+        """[1, T, D], [1, T] -> [1, D]: the row of the last token that transformers does not take for padding."""
+        if self.never_pooled is None:
+            return hidden_1TD[:, -1]
+        slots_1T = self.positions_1L[:, : input_ids.shape[1]] - self.positions_1L[:, :1]
+        last_1 = (slots_1T * (input_ids != self.never_pooled)).amax(1)
+        return torch.index_select(hidden_1TD, 1, last_1)[:, 0]

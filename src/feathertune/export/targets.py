@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from feathertune.errors import UserError
 from feathertune.export.executorch import require_executorch, write_executorch
@@ -17,22 +16,18 @@ from feathertune.export.exported import ExportedModel
 from feathertune.export.onnx import OPSET, require_onnx, write_onnx
 from feathertune.export.padded import PaddedClassifier, ending_after
 from feathertune.export.single import SingleTextClassifier
+from feathertune.export.ways import BATCH, Ways, adapter_ways, executorch_ways, merged_logits, merged_ways, onnx_ways
 from feathertune.export.web import write_web_layout
 from feathertune.folders.export import ExportFolder, ExportPrecision, Purpose, Target, Tuned
 from feathertune.folders.opened import OpenedRun
-from feathertune.model.base import quiet
-from feathertune.model.model_folder import can_pad, save_model, write_config
+from feathertune.model.model_folder import save_model, write_config
+from feathertune.model.padding import saved_tokenizer
 from feathertune.prediction.inference import predict_logits
 from feathertune.quantization.numerics import Activations
 from feathertune.run.load import TrainedModel, load_trained
 from feathertune.system.files import write_json, write_text
-from feathertune.system.machine import default_device
-from feathertune.tokens.loading import load_as_transformers
 from feathertune.tokens.prompt import single_tokens
-from feathertune.tokens.run_tokenizer import file_of
-from feathertune.tokens.tokenized import tokenize
-
-_PADDED_TEXTS = 32  # texts in a batch for transformers
+from feathertune.tokens.run_tokenizer import file_of, save_tokenizer
 
 
 @dataclass(frozen=True)
@@ -44,17 +39,21 @@ class ExportTarget:
             target.
         predict_logits: the artefact's logits [N, C] for N texts, computed by the library it is meant for. Artefacts
             that are not a whole model also use the run and its base.
+        ways: the same in other ways, which must not matter: other batches, padding on the other side.
         require: raises UserError if an extra is missing.
         precisions: the precisions of its weights.
         inputs: the artefact's inputs and outputs, for a person.
+        how: the way in which `predict_logits` asks, for a person.
         activations: the kinds of quantized activations that it can compute with.
     """
 
     write: Callable[..., None]
     predict_logits: Callable[[ExportFolder, Sequence[str], TrainedModel, str | None], npt.NDArray[np.float32]]
+    ways: Callable[[ExportFolder, Sequence[str], TrainedModel, str | None], Ways]
     require: Callable[[], None]
     precisions: tuple[ExportPrecision, ...]
     inputs: str
+    how: str
     activations: tuple[Activations, ...] = ("asymmetric", "symmetric")
 
 
@@ -63,6 +62,8 @@ def _write_adapter(trained: TrainedModel, folder: ExportFolder) -> None:
         raise UserError("a full fine-tune has no adapter", where="--to adapter", fix="Export it with --to merged.")
     hidden = shutil.ignore_patterns(".*")  # half-written files of a killed run: see `atomic_path`
     shutil.copytree(trained.run.adapter, folder.path, dirs_exist_ok=True, ignore=hidden)
+    if not folder.tokenizer.is_file():  # earlier versions saved it only with a prompt
+        save_tokenizer(saved_tokenizer(trained.classifier, trained.tokenizer), folder.path)
 
 
 def _adapter_logits(
@@ -74,28 +75,6 @@ def _adapter_logits(
 
 def _write_merged(trained: TrainedModel, folder: ExportFolder) -> None:
     save_model(trained.classifier, folder.path, trained.tokenizer)
-
-
-def _merged_logits(
-    folder: ExportFolder, texts: Sequence[str], trained: TrainedModel, _base: str | None
-) -> npt.NDArray[np.float32]:
-    """The logits of transformers for padded batches, or for one text at a time if the tokenizer cannot pad."""
-    from transformers import AutoModelForSequenceClassification
-
-    tokenizer, device = load_as_transformers(folder.path), default_device()
-    with quiet():
-        model: Any = AutoModelForSequenceClassification.from_pretrained(folder.path, local_files_only=True)
-    model.to(device).eval()
-    batch = _PADDED_TEXTS if can_pad(tokenizer, model.config) else 1
-    logits = []
-    with torch.inference_mode():
-        for begin in range(0, len(texts), batch):
-            some = list(texts[begin : begin + batch])
-            inputs = tokenizer(
-                some, padding=batch > 1, truncation=True, max_length=trained.max_length, return_tensors="pt"
-            )
-            logits.append(model(**inputs.to(device)).logits.float().cpu().numpy())
-    return np.concatenate(logits)
 
 
 def _write_onnx(
@@ -149,22 +128,34 @@ _PADDED = (
 
 TARGETS: dict[Target, ExportTarget] = {
     "adapter": ExportTarget(
-        _write_adapter, _adapter_logits, _require_nothing, ("fp32",), "peft.PeftModel.from_pretrained(base, FOLDER)"
+        _write_adapter,
+        _adapter_logits,
+        adapter_ways,
+        _require_nothing,
+        ("fp32",),
+        "peft.PeftModel.from_pretrained(base, FOLDER)",
+        "Feathertune",
     ),
     "merged": ExportTarget(
         _write_merged,
-        _merged_logits,
+        merged_logits,
+        merged_ways,
         _require_nothing,
         ("fp32",),
         "transformers.AutoModelForSequenceClassification.from_pretrained(FOLDER)",
+        f"pipeline, batches of {BATCH}, padded on the right",
     ),
-    "onnx": ExportTarget(_write_onnx, _exported_logits, require_onnx, _ALL, _PADDED),
+    "onnx": ExportTarget(
+        _write_onnx, _exported_logits, onnx_ways, require_onnx, _ALL, _PADDED, "texts of one length in a batch"
+    ),
     "executorch": ExportTarget(
         _write_executorch,
         _exported_logits,
+        executorch_ways,
         require_executorch,
         _ALL,
         "input_ids [1, sequence] int64, one text, not padded -> logits [1, classes]",
+        "one text at a time",
         activations=("asymmetric",),
     ),
 }

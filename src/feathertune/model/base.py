@@ -21,6 +21,7 @@ from feathertune.model.classifier import PackedClassifier
 from feathertune.model.families import Family, family_of, head_parameters
 from feathertune.model.sources import BaseFiles, read_config
 from feathertune.model.substitution import substitute_layers
+from feathertune.model.tensors import check_base
 
 # What transformers raises for damaged files, and for files that it does not support.
 _LOAD_ERRORS = (
@@ -61,7 +62,7 @@ def load_base(files: BaseFiles, label_names: tuple[str, ...], seed: int) -> Pack
         family = family_of(config.model_type, where=files.source)
         rows = _row_order(label_names, _checkpoint_labels(config))
         _set_labels(config, label_names)
-        _set_pad_token(config)
+        base_padding = _set_pad_token(config, family)
         torch.manual_seed(seed)
         try:
             model, report = AutoModelForSequenceClassification.from_pretrained(
@@ -81,11 +82,12 @@ def load_base(files: BaseFiles, label_names: tuple[str, ...], seed: int) -> Pack
     initialized = {*report["missing_keys"], *(item[0] for item in report["mismatched_keys"])}
     head = head_parameters(model, family)
     _check_report(model, report, set(head), where=files.source)
+    check_base(model.state_dict(), files)
     initialized |= _order_rows(model, family.class_rows, rows, initialized, seed)
     _check_unexpected(model, report["unexpected_keys"], family, set(head) - initialized, where=files.source)
     model.config.quantization_config = None  # a dequantized GGUF model is an ordinary float32 model
     substitute_layers(model)
-    return PackedClassifier(model, frozenset(initialized)).eval()
+    return PackedClassifier(model, frozenset(initialized), base_padding).eval()
 
 
 def load_config(folder: Path) -> Any:
@@ -112,11 +114,11 @@ def build_random(config: Any, label_names: tuple[str, ...], seed: int) -> Packed
     from transformers import AutoModelForSequenceClassification
 
     _set_labels(config, label_names)
-    _set_pad_token(config)
+    base_padding = _set_pad_token(config, family_of(config.model_type, where=type(config).__name__))
     torch.manual_seed(seed)
     model = AutoModelForSequenceClassification.from_config(config, attn_implementation=attention.register())
     substitute_layers(model)
-    return PackedClassifier(model.float()).eval()
+    return PackedClassifier(model.float(), base_padding=base_padding).eval()
 
 
 def _set_labels(config: Any, label_names: tuple[str, ...]) -> None:
@@ -174,14 +176,18 @@ def _order_rows(model: Any, name: str, rows: list[int] | None, initialized: set[
     return set(kept)
 
 
-def _set_pad_token(config: Any) -> None:
-    """Set a pad token where there is none (GPT-2), because transformers needs one for pooling. Packing never uses it.
+def _set_pad_token(config: Any, family: Family) -> int | None:
+    """Give a causal model a pad token if it has none (GPT-2). Returns the config's own.
 
-    A saved model gets its tokenizer's pad token, if there is one: see `model_folder.padding_token`.
+    transformers needs one for pooling. The tokenizer may know a better one: see `padding.fit_padding`. Raises UserError
+    if positions are counted from a pad token that the config does not name.
     """
-    if getattr(config, "pad_token_id", None) is None and getattr(config, "eos_token_id", None) is not None:
+    own: int | None = getattr(config, "pad_token_id", None)
+    family.first_position(config)
+    if own is None and family.pooling(config) == "last" and getattr(config, "eos_token_id", None) is not None:
         eos = config.eos_token_id
         config.pad_token_id = eos if isinstance(eos, int) else eos[0]
+    return own
 
 
 def _check_report(model: Any, report: dict[str, Any], head: set[str], where: str) -> None:

@@ -22,11 +22,12 @@ class PackedClassifier(nn.Module):
         model: transformers' model.
         initialized: the parameters that did not come from a checkpoint; by default the head's. A pooler among them (a
             BERT may be saved without one) becomes part of the head: it is random, so it must be trained and saved.
+        base_padding: the `pad_token_id` in the base's config; the model's own config may hold another.
     """
 
-    def __init__(self, model: Any, initialized: frozenset[str] | None = None) -> None:
+    def __init__(self, model: Any, initialized: frozenset[str] | None = None, base_padding: int | None = None) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.base_padding = model, base_padding
         self.family: Family = family_of(model.config.model_type, where=type(model).__name__)
         trim_last_layer(model.base_model, model.config.num_hidden_layers)
         # GPT-2's version searches the ids for padding, which synchronizes with a GPU; packed batches have no padding.
@@ -48,6 +49,13 @@ class PackedClassifier(nn.Module):
         """Whether no row depends on later tokens, so that texts can share a common beginning."""
         attentions = [m for m in self.model.base_model.modules() if hasattr(m, "is_causal")]
         return bool(attentions) and all(m.is_causal for m in attentions)
+
+    @property
+    def never_pooled(self) -> int | None:
+        """The token that is never pooled at the end of a text, since transformers takes it for padding."""
+        config = self.model.config
+        padding: int | None = config.pad_token_id if self.family.pooling(config) == "last" else None
+        return padding
 
     def forward(self, batch: TokenBatch) -> Tensor:
         """Logits [B, C] float32 of the B sequences of `batch`, in order."""

@@ -70,6 +70,17 @@ def _modernbert(model: Any, rows_BD: Tensor) -> Tensor:
     return logits
 
 
+def _after_padding(config: Any) -> int:
+    """RoBERTa's first position. Raises UserError without a pad token: transformers cannot count positions then."""
+    if config.pad_token_id is None:
+        raise UserError(
+            f"the model counts positions from its pad token ({config.model_type}), and its config has no pad_token_id",
+            where="config.json",
+            fix="Write the id of the tokenizer's pad token there, as in the model that it was made from (<pad> is 1).",
+        )
+    return int(config.pad_token_id) + 1
+
+
 _CAUSAL = Family(lambda _: "last", _score, ("score",), ("q_proj", "k_proj", "v_proj", "o_proj"))
 _BERT_ATTENTION = ("query", "key", "value", "attention.output.dense")
 _ROBERTA = Family(
@@ -77,7 +88,7 @@ _ROBERTA = Family(
     _classifier,
     ("classifier",),
     _BERT_ATTENTION,
-    first_position=lambda config: int(config.pad_token_id) + 1,
+    first_position=_after_padding,
     last_linear="classifier.out_proj",
 )
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from feathertune.model.classifier import PackedClassifier
+from feathertune.model.padding import padding_token, saved_tokenizer
 from feathertune.model.substitution import conv1d_names
 from feathertune.system.files import atomic_path, write_text
 from feathertune.tokens.run_tokenizer import save_tokenizer
@@ -17,8 +17,8 @@ from feathertune.tokens.run_tokenizer import save_tokenizer
 def save_model(classifier: PackedClassifier, folder: Path, tokenizer: Any) -> None:
     """Write config, float32 safetensors and tokenizer so that transformers' Auto classes load them directly.
 
-    Linear layers that were GPT-2's `Conv1D` are transposed back, and the config's pad token is the tokenizer's. The
-    model must not have LoRA layers: merge them first.
+    Linear layers that were GPT-2's `Conv1D` are transposed back; for the pad token see `padding`. The model must not
+    have LoRA layers: merge them first.
     """
     from safetensors.torch import save_file
 
@@ -26,36 +26,7 @@ def save_model(classifier: PackedClassifier, folder: Path, tokenizer: Any) -> No
     with atomic_path(folder / "model.safetensors") as path:
         save_file(transformers_state(classifier), path, metadata={"format": "pt"})
     write_config(classifier, folder / "config.json", padding_token(classifier, tokenizer))
-    save_tokenizer(_with_pad_token(classifier, tokenizer), folder)
-
-
-def padding_token(classifier: PackedClassifier, tokenizer: Any) -> int | None:
-    """The `pad_token_id` for the config of the saved model.
-
-    Models that pool the last token find it as the last one that is not the pad token, and texts are padded by the
-    tokenizer, so the config must agree with the tokenizer. In other models it stays that of the base: RoBERTa counts
-    positions from it.
-    """
-    config = classifier.model.config
-    own: int | None = config.pad_token_id
-    if classifier.family.pooling(config) == "last" and can_pad(tokenizer, config):
-        return int(tokenizer.pad_token_id)
-    return own
-
-
-def can_pad(tokenizer: Any, config: Any) -> bool:
-    """Whether the tokenizer has a pad token that the model knows; GPT-2's has none."""
-    return tokenizer.pad_token_id is not None and tokenizer.pad_token_id < config.vocab_size
-
-
-def _with_pad_token(classifier: PackedClassifier, tokenizer: Any) -> Any:
-    """The tokenizer; if it has no usable pad token, a copy with the config's, provided that is a special token."""
-    config = classifier.model.config
-    if can_pad(tokenizer, config) or config.pad_token_id not in tokenizer.added_tokens_decoder:
-        return tokenizer
-    padded = copy.deepcopy(tokenizer)
-    padded.pad_token = tokenizer.convert_ids_to_tokens(config.pad_token_id)
-    return padded
+    save_tokenizer(saved_tokenizer(classifier, tokenizer), folder)
 
 
 def write_config(classifier: PackedClassifier, path: Path, padding: int | None = None) -> None:

@@ -17,6 +17,7 @@ from feathertune.model.classifier import PackedClassifier
 from feathertune.model.families import head_parameters
 from feathertune.model.names import shortest_endings
 from feathertune.model.substitution import conv1d_names
+from feathertune.model.tensors import check_finite
 from feathertune.system.files import atomic_path, read_json, write_json
 
 _PREFIX = "base_model.model."
@@ -144,6 +145,7 @@ def read_adapter(folder: Path) -> dict[str, torch.Tensor]:
         for factor in (".lora_A", ".lora_B"):
             ours = ours.replace(f"{factor}.default.weight", factor).replace(f"{factor}.weight", factor)
         tensors[ours] = tensor.float()
+    check_finite(tensors, path)
     return tensors
 
 

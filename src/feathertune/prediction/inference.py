@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -31,6 +33,7 @@ def predict_logits(
     Among 65,536 neighbours nothing is computed twice: adapters are merged, equal texts are predicted once, and with
     causal models texts share the beginning that they have in common.
     """
+    texts = texts.without_trailing(classifier.never_pooled)
     logits_NC = np.empty((len(texts), len(classifier.label_names)), dtype=np.float32)
     was_training = classifier.training
     if was_training:
@@ -65,12 +68,17 @@ def predict_split(classifier: PackedClassifier, split: Split, texts: TokenizedTe
         UserError: a logit is not finite, because the model diverged or its weights are damaged.
     """
     logits_NC = predict_logits(classifier, texts)
+    check_logits(logits_NC, split.place)
+    return Predictions.of_split(split, classifier.label_names, logits_NC)
+
+
+def check_logits(logits_NC: npt.NDArray[np.float32], place: Callable[[int], str]) -> None:
+    """Raise a UserError if a logit is NaN or infinite, naming the first text by `place`, which gets its index."""
     broken_N = ~np.isfinite(logits_NC).all(axis=1)
     if broken_N.any():
         raise UserError(
-            f"the model's logits are not finite for {int(broken_N.sum())} of {len(split)} texts",
-            where=split.place(int(broken_N.argmax())),
+            f"the model's logits are not finite for {int(broken_N.sum())} of {len(logits_NC)} texts",
+            where=place(int(broken_N.argmax())),
             fix="If this happened in training, the run diverged: lower training.learning_rate. Otherwise the "
             "weights are damaged.",
         )
-    return Predictions.of_split(split, classifier.label_names, logits_NC)

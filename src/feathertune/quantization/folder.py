@@ -23,7 +23,9 @@ from feathertune.folders.record import Part, Record
 from feathertune.model.base import build_empty, load_config
 from feathertune.model.classifier import PackedClassifier
 from feathertune.model.model_folder import write_config
+from feathertune.model.padding import saved_tokenizer
 from feathertune.model.peft_files import read_labels, write_labels
+from feathertune.model.tensors import read_tensors
 from feathertune.quantization import numerics
 from feathertune.quantization.integer import IntegerEmbedding, IntegerLinear
 from feathertune.quantization.numerics import Activations, Bits
@@ -116,7 +118,7 @@ def save_quantized(classifier: PackedClassifier, folder: Path, tokenizer: Any, m
     )
     write_config(classifier, folder / "config.json")
     write_labels(classifier, folder)
-    save_tokenizer(tokenizer, folder, max_length)
+    save_tokenizer(saved_tokenizer(classifier, tokenizer), folder, max_length)
     description.write(folder / _DESCRIPTION)
     return description
 
@@ -132,17 +134,11 @@ def load_quantized(folder: Path) -> PackedClassifier:
     Raises:
         UserError: a file is missing or damaged, or the files do not fit together.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     description = read_description(folder)
     label_names = read_labels(folder)
     if label_names is None:
         raise UserError("labels.json is missing", where=str(folder))
-    try:
-        tensors = load_file(folder / _WEIGHTS)
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"cannot read the weights: {error}", where=str(folder / _WEIGHTS)) from None
+    tensors = read_tensors(folder / _WEIGHTS)
     classifier = build_empty(load_config(folder), label_names)
     try:
         for name, linear in description.linears.items():

@@ -90,6 +90,7 @@ def peft_python(facts: RunFacts, path: str) -> str | None:
             "base = AutoModelForSequenceClassification.from_pretrained(",
             f"    {hub_id!r}, id2label={names!r}",
             ")",
+            *(["base.config.pad_token_id = tokenizer.pad_token_id  # never pooled"] if saved else []),
             f"model = PeftModel.from_pretrained(base, {f'{path}/adapter'!r})",
             "",
             'text = "your text"',

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -14,6 +15,7 @@ from feathertune.model.base import load_base
 from feathertune.model.classifier import PackedClassifier
 from feathertune.model.dropout_rates import set_dropouts
 from feathertune.model.gradient_checkpointing import enable_gradient_checkpointing
+from feathertune.model.padding import fit_padding
 from feathertune.model.peft_files import load_adapter
 from feathertune.model.precision import set_precision
 from feathertune.model.sources import BaseFiles
@@ -35,12 +37,14 @@ class ModelBuilder:
         base: the base model's files.
         label_names: the classes.
         device: where the model computes.
+        tokenizer: the base model's; it determines the pad token.
     """
 
     recipe: Recipe
     base: BaseFiles
     label_names: tuple[str, ...]
     device: torch.device
+    tokenizer: Any
 
     def build(self, shape: LoraShape | None = None, seed: int | None = None) -> Built:
         """The base adapted by the recipe's method, untrained. See `apply_method` for the arguments and errors.
@@ -63,6 +67,7 @@ class ModelBuilder:
 
     def _build(self, seed: int, adapt: Callable[[PackedClassifier], LoraShape | None]) -> Built:
         classifier = load_base(self.base, self.label_names, seed)
+        fit_padding(classifier, self.tokenizer)
         if self.recipe.model.dropout is not None:
             set_dropouts(classifier.model, self.recipe.model.dropout)
         shape = adapt(classifier)

@@ -15,6 +15,7 @@ from feathertune.folders.run import RunFolder
 from feathertune.model.adapt import merge
 from feathertune.model.base import load_base
 from feathertune.model.classifier import PackedClassifier
+from feathertune.model.padding import fit_padding
 from feathertune.model.peft_files import load_adapter, read_labels
 from feathertune.model.precision import DTYPES, Precision, set_precision
 from feathertune.model.sources import BaseFiles, changed_file, find_base
@@ -103,11 +104,12 @@ def load_trained(
         classifier = load_base(files, DataRecord.read(folder.data).label_names, recipe.training.seed)
         tokenizer = load_run_tokenizer(files.folder)
     else:
-        files, adapter = _unchanged_base(folder, base), adapter or folder.adapter
+        files, adapter = unchanged_base(folder, base), adapter or folder.adapter
         label_names = read_labels(adapter) or DataRecord.read(folder.data).label_names
         classifier = load_base(files, label_names, recipe.training.seed)
         load_adapter(classifier, adapter)
         tokenizer = _tokenizer(recipe.model, adapter, files)
+    fit_padding(classifier, tokenizer)
     set_precision(classifier.to(default_device()), precision)
     merge(classifier)
     classifier.eval()
@@ -127,7 +129,7 @@ def _tokenizer(model: ModelSection, adapter: Path, files: BaseFiles) -> Any:
     return run_tokenizer(tokenizer, prompt=model.prompt, max_length=model.max_length, special="text")
 
 
-def _unchanged_base(run: RunFolder, base: str | None) -> BaseFiles:
+def unchanged_base(run: RunFolder, base: str | None) -> BaseFiles:
     """The base's files. Raises a UserError unless their checksums are those in base.json."""
     record = BaseRecord.read(run.base)
     files = _find_base(record, base)

@@ -18,7 +18,6 @@ from feathertune.folders.inputs import BaseRecord, DataRecord
 from feathertune.folders.run import RunFolder
 from feathertune.model.adapt import LoraShape, copy_trained, count_parameters, trainable_state
 from feathertune.model.classifier import PackedClassifier, ParameterCount
-from feathertune.model.model_folder import padding_token
 from feathertune.model.precision import PrecisionChoice, choose_precision, set_precision
 from feathertune.model.sources import find_base
 from feathertune.quantization.scheme import Plan, Scheme, plan_quantization
@@ -28,7 +27,6 @@ from feathertune.run.checks import check_max_length, check_prefix_sharing
 from feathertune.run.start import find_start
 from feathertune.tokens.checks import check_ids, check_known, check_vocabulary
 from feathertune.tokens.loading import load_base_tokenizer
-from feathertune.tokens.prompt import check_last_token
 from feathertune.tokens.run_tokenizer import run_tokenizer
 from feathertune.tokens.special_tokens import count_texts_with, special_tokens
 from feathertune.tokens.tokenized import TokenizedTexts, tokenize
@@ -161,15 +159,13 @@ def prepare(recipe: Recipe, device: torch.device, started: RunFolder | None = No
     check_known(texts["train"], tokenizer, StoredTexts(dataset.splits["train"].texts).__getitem__, base.source)
     checksums = base.checksums()
     start = None if recipe.init_from is None else find_start(recipe, dataset, checksums)
-    builder = ModelBuilder(recipe, base, dataset.label_names, device)
+    builder = ModelBuilder(recipe, base, dataset.label_names, device, tokenizer)
     classifier, lora = builder.build() if start is None else builder.build_like(start)
     check_max_length(classifier, model.max_length)
     rows = classifier.model.config.vocab_size
     check_vocabulary(tokenizer, rows, base.source)
     for name, split in dataset.splits.items():
         check_ids(texts[name], rows, tokenizer, StoredTexts(split.texts).__getitem__, split.place)
-    if classifier.family.pooling(classifier.model.config) == "last":
-        check_last_token(tokenizer, padding_token(classifier, tokenizer))
     if recipe.training.share_prefixes:
         check_prefix_sharing(classifier)
     overridden = of_base.overridden(iterate(dataset.splits["train"].texts))

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from feathertune.folders.summary import QuantizationSummary, Stage
-from feathertune.prediction.inference import predict_logits
+from feathertune.prediction.inference import check_logits, predict_logits
 from feathertune.quantization.convert import convert, fake_quantize
 from feathertune.quantization.folder import Description, load_quantized, read_description, save_quantized
 from feathertune.quantization.scheme import Plan
@@ -78,6 +78,7 @@ def _teacher(prepared: PreparedRun, section: QuantizeSection) -> Teacher | None:
     if section.distill is None:
         return None
     logits_NC = predict_logits(prepared.classifier, prepared.texts["train"])
+    check_logits(logits_NC, prepared.train.place)
     return Teacher(logits_NC, section.distill.weight, section.distill.temperature)
 
 

@@ -15,9 +15,12 @@ from feathertune.evaluation.selection import require_selectable
 from feathertune.folders.metrics import Metrics
 from feathertune.folders.run import RunFolder
 from feathertune.folders.summary import Stage
+from feathertune.model.adapt import trainable_state
 from feathertune.model.model_folder import save_model
+from feathertune.model.padding import saved_tokenizer
 from feathertune.model.peft_files import save_adapter
 from feathertune.model.precision import set_precision
+from feathertune.model.tensors import check_finite
 from feathertune.prediction.decision import Decision
 from feathertune.prediction.files import write_predictions
 from feathertune.prediction.inference import predict_split
@@ -122,10 +125,11 @@ def train_stage(
         decision = Decision(threshold=prepared.recipe.evaluation.fixed_threshold)
         return compute_metrics(replace(predictions, decision=decision), intervals=False)
 
+    texts = prepared.texts["train"].without_trailing(prepared.classifier.never_pooled)
     return train_loop(
         prepared.classifier,
         optimizer,
-        TrainingSet(prepared.texts["train"], _targets(prepared), prepared.train.rows, teacher),
+        TrainingSet(texts, _targets(prepared), prepared.train.rows, teacher),
         evaluate,
         settings,
         paths,
@@ -136,14 +140,19 @@ def train_stage(
 
 
 def save_weights(run: RunFolder, prepared: PreparedRun) -> None:
-    """Write the trained weights: adapter and head in PEFT's format, or the whole model after full fine-tuning."""
+    """Write the trained weights: adapter and head in PEFT's format, or the whole model after full fine-tuning.
+
+    Raises UserError if one is not finite: the run diverged in a part that no validation text uses.
+    """
+    check_finite(trainable_state(prepared.classifier), run.path)
     if prepared.recipe.method == "full":
         save_model(prepared.classifier, run.model, prepared.tokenizer)
         return
     base = prepared.builder.base
     save_adapter(prepared.classifier, run.adapter, prepared.lora, base=base.source, revision=base.revision)
-    # The base's own tokenizer has another length, parses special tokens in texts, and adds no prompt.
-    save_tokenizer(prepared.tokenizer, run.adapter)
+    # The base's own tokenizer has another length, parses special tokens in texts, adds no prompt, and may pad with
+    # another token or on the left.
+    save_tokenizer(saved_tokenizer(prepared.classifier, prepared.tokenizer), run.adapter)
 
 
 def _targets(prepared: PreparedRun) -> npt.NDArray[np.int64] | npt.NDArray[np.float32]:

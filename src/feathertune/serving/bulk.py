@@ -30,14 +30,15 @@ def predict_rows(predictor: Predictor, path: Path, text_column: str | None) -> I
         text_column: the column of texts; by default the one that the model was trained on, or else `text`.
 
     Raises:
-        UserError: the file cannot be read, has no such column, or has a bad row or an empty text (file:line is named).
+        UserError: the file cannot be read, has no such column, or has a bad row or an empty text; or a logit is not
+            finite (file:line is named).
     """
     data = predictor.data
     headerless = (text_column or data.text, data.label.rating) if data.label.rating is not None else None
     texts = (_text(row, text_column, data.text) for row in read_rows(path, headerless))
     for chunk in in_chunks(texts, CHUNK_ROWS, CHUNK_CHARACTERS, lambda item: len(item[1])):
-        for (row, _), prediction in zip(chunk, predictor.predict([text for _, text in chunk]), strict=True):
-            yield row, prediction
+        rows, chunk_texts, places = zip(*chunk, strict=True)
+        yield from zip(rows, predictor.predict(chunk_texts, places=places), strict=True)
 
 
 def write_rows(rows: Iterable[tuple[int, Prediction]], label_names: tuple[str, ...], out: IO[str], kind: Format) -> int:
@@ -80,8 +81,8 @@ def _write_csv_row(out: IO[str], values: list[str]) -> None:
     writer.writerow(values)
 
 
-def _text(row: Row | BadRow, text_column: str | None, trained_column: str) -> tuple[int, str]:
-    """The row's number and its text."""
+def _text(row: Row | BadRow, text_column: str | None, trained_column: str) -> tuple[int, str, str]:
+    """The row's number, its text, and its place."""
     if isinstance(row, BadRow):
         raise UserError(row.reason, where=row.place, fix=row.fix or "Fix or remove the row.")
     columns = list(row.fields)
@@ -95,4 +96,4 @@ def _text(row: Row | BadRow, text_column: str | None, trained_column: str) -> tu
         raise UserError(f"the {column} is not a text but {value!r}", where=row.place)
     if not value.strip():
         raise UserError("the text is empty", where=row.place, fix="Fix or remove the row.")
-    return row.row, value
+    return row.row, value, row.place

@@ -64,28 +64,6 @@ def has_prompt(tokenizer: Any) -> bool:
     return _BEFORE in processor.get("special_tokens", {})
 
 
-def check_last_token(tokenizer: Any, padding: int | None) -> None:
-    """Raise a UserError if the tokenizer ends every text with the pad token.
-
-    transformers and PEFT pool the last token that is not the pad token. A model trained to pool the very last token
-    would predict something else there.
-
-    Args:
-        tokenizer: a fast transformers tokenizer.
-        padding: the id of the pad token that transformers would look for, if any.
-    """
-    plain, complete = (
-        tokenizer.backend_tokenizer.encode("a", add_special_tokens=special).ids for special in (False, True)
-    )
-    if padding is not None and complete[-1:] == [padding] != plain[-1:]:
-        raise UserError(
-            f"every text ends with the tokenizer's {tokenizer.convert_ids_to_tokens(padding)}, also the pad token: "
-            "transformers and PEFT would pool the token before it",
-            where="model.source",
-            fix="Set another pad_token in the base's tokenizer_config.json, or use another base.",
-        )
-
-
 def with_prompt(tokenizer: Tokenizer, prompt: str) -> Tokenizer:
     """A copy of a tokenizer of the `tokenizers` library that adds `prompt`, without padding and truncation.
 

@@ -55,6 +55,23 @@ class TokenizedTexts:
         """[N] int64: the number of tokens of each text before truncation."""
         return self.lengths if self.lengths_before is None else self.lengths_before.astype(np.int64)
 
+    def without_trailing(self, token: int | None) -> TokenizedTexts:
+        """The texts without repetitions of `token` at their ends; of a text of nothing else, one stays."""
+        lengths_N = self.lengths
+        while token is not None:
+            ends_N = self.offsets[:-1] + lengths_N - 1
+            trailing_N = (self.ids[ends_N] == token) & (lengths_N > 1)
+            if not trailing_N.any():
+                break
+            lengths_N = lengths_N - trailing_N
+        if np.array_equal(lengths_N, self.lengths):
+            return self
+        ids = Spool()
+        for index, length in enumerate(lengths_N.tolist()):
+            ids.write(self[index][:length].data)
+        offsets = np.concatenate([[0], np.cumsum(lengths_N)]).astype(np.int64)
+        return TokenizedTexts(np.frombuffer(ids.finish(), dtype=np.int32), offsets)
+
     def window(self, begin: int, end: int) -> TokenizedTexts:
         """The texts from `begin` up to `end`, as views of the same arrays."""
         return TokenizedTexts(self.ids, self.offsets[begin : end + 1])

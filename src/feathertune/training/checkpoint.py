@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from feathertune.errors import UserError
+from feathertune.model.tensors import read_tensors
 from feathertune.system.files import (
     atomic_path,
     file_mask,
@@ -92,15 +93,13 @@ def load_checkpoint(checkpoint: Path, weights: dict[str, torch.Tensor], optimize
     """Load a checkpoint's weights and optimizer state in place and return its progress.
 
     Raises:
-        UserError: it belongs to another recipe or to other data.
+        UserError: it belongs to another recipe or to other data, or a file is damaged.
     """
-    from safetensors.torch import load_file
-
     check_fingerprint(checkpoint, fingerprint)
     stored = read_json(checkpoint / "state.json")
     load_weights(checkpoint / "weights.safetensors", weights)
     state = optimizer.state_dict()
-    state["state"] = _unflatten(load_file(checkpoint / "optimizer.safetensors"))
+    state["state"] = _unflatten(read_tensors(checkpoint / "optimizer.safetensors"))
     optimizer.load_state_dict(state)
     progress = dict(stored["progress"])
     plateau = progress.pop("plateau")
@@ -130,10 +129,8 @@ def save_weights(path: Path, weights: dict[str, torch.Tensor]) -> None:
 
 
 def load_weights(path: Path, weights: dict[str, torch.Tensor]) -> None:
-    """Copy the tensors of a safetensors file into the live ones of the same names."""
-    from safetensors.torch import load_file
-
-    stored = load_file(path)
+    """Copy a safetensors file's tensors into the live ones of the same names. Raises UserError if it is damaged."""
+    stored = read_tensors(path)
     with torch.no_grad():
         for name, tensor in weights.items():
             tensor.copy_(stored[name])
