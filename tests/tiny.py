@@ -28,6 +28,16 @@ _COMMON = {
 }
 _GROUPED = {**_COMMON, "num_key_value_heads": 2, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
 _ROBERTA = {**_COMMON, "max_position_embeddings": 302, "pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2}
+_DEBERTA = {
+    **_COMMON,
+    "relative_attention": True,
+    "position_buckets": 16,  # logarithmic beyond a distance of 8
+    "norm_rel_ebd": "layer_norm",
+    "share_att_key": True,
+    "pos_att_type": ["p2c", "c2p"],
+    "position_biased_input": False,
+    "type_vocab_size": 0,
+}
 _MODERN = {
     **_COMMON,
     "num_hidden_layers": 4,
@@ -68,6 +78,7 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "electra": ("ElectraConfig", {**_COMMON, "embedding_size": 16}),
+    "deberta-v3": ("DebertaV2Config", _DEBERTA),
     "llama": ("LlamaConfig", _GROUPED),
     "mistral-window": ("MistralConfig", {**_GROUPED, "sliding_window": 8}),
     "qwen2": ("Qwen2Config", _GROUPED),

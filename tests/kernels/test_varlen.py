@@ -22,6 +22,7 @@ from tiny import random_texts
 
 TEXTS = random_texts([5, 1, 30, 9, 2, 17, 8])
 LONG = random_texts([140, 3, 60])  # past the explicit branch of the padded path
+THROUGH_INTERFACE = [name for name in MODELS if "deberta" not in name]  # which has attention of its own
 
 
 def reference(
@@ -90,7 +91,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
 
 
 @pytest.mark.parametrize("texts", [TEXTS, LONG], ids=["short", "long"])
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", THROUGH_INTERFACE)
 def test_logits_and_gradients_are_those_of_the_padded_path(
     name: str, texts: object, calls: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,6 +28,14 @@ ATTENTION = {
             for name in ("q_lin", "k_lin", "v_lin", "out_lin")
         ],
     ),
+    "deberta-v3": (
+        "deberta",
+        [
+            f"encoder.layer.{layer}.attention.{name}"
+            for layer in (0, 1)
+            for name in ("self.query_proj", "self.key_proj", "self.value_proj", "output.dense")
+        ],
+    ),
     "modernbert": ("model", [f"layers.{layer}.attn.{name}" for layer in range(4) for name in ("Wqkv", "Wo")]),
     **dict.fromkeys(("llama", "mistral-window", "qwen2", "qwen3", "gemma3-window"), ("model", GROUPED)),
 }
@@ -40,6 +48,7 @@ HEADS = {
         "classifier.out_proj.bias",
     ],
     "distilbert": ["pre_classifier.weight", "pre_classifier.bias", "classifier.weight", "classifier.bias"],
+    "deberta-v3": ["pooler.dense.weight", "pooler.dense.bias", "classifier.weight", "classifier.bias"],
     "modernbert": ["head.dense.weight", "head.norm.weight", "classifier.weight", "classifier.bias"],
     **{name: ["score.weight"] for name in ("gpt2", "llama", "mistral-window", "qwen2", "qwen3", "gemma3-window")},
 }

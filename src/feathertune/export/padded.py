@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from feathertune.kernels.disentangled import Tables, pooled_attention
 from feathertune.kernels.fast_linear import FastLinear
 from feathertune.kernels.gelu import TanhGELU
 from feathertune.kernels.pooled_rows import PooledPacking
@@ -65,6 +66,15 @@ class PaddedPacking(Packing):
             self.memo[key] = torch.where(allowed, 0.0, MASKED)[:, None]
         bias: Tensor = self.memo[key]
         return bias
+
+    def unpack(self, x_TD: Tensor) -> Tensor:
+        """[T, D] -> [B, L, D], zero at padding."""
+        real_BL = torch.arange(self.longest, device=x_TD.device) < self.lengths_B[:, None]
+        return x_TD.view(self.batch, self.longest, -1) * real_BL[:, :, None].to(x_TD.dtype)
+
+    def repack(self, x_BLD: Tensor) -> Tensor:
+        """[B, L, D] -> [T, D]."""
+        return x_BLD.reshape(-1, x_BLD.shape[2])
 
     def _allowed(self, causal: bool, window: int | None, pooled_positions_B: Tensor | None) -> Tensor:
         slots_L = torch.arange(self.longest, device=self.lengths_B.device)
@@ -159,6 +169,8 @@ def plain_model(classifier: PackedClassifier) -> Any:
     _register()
     model.config._attn_implementation = NAME
     for name, module in list(model.named_modules()):
+        if hasattr(module, "attend"):  # DeBERTa's, which the attention interface does not reach
+            module.attend = padded_disentangled_attention
         if isinstance(module, TanhGELU):
             model.set_submodule(name, nn.GELU(approximate="tanh"))
         elif isinstance(module, FastLinear):
@@ -206,6 +218,56 @@ def padded_attention(
     weights_SQL = functional.softmax(scores_BHQL, dim=-1).flatten(0, 1)
     out_BHQK = torch.bmm(weights_SQL, value_SLK).view(query_BHQK.shape)
     return out_BHQK.transpose(1, 2).reshape(1, -1, heads, out_BHQK.shape[-1]), None
+
+
+def padded_disentangled_attention(
+    query_THK: Tensor,
+    key_THK: Tensor,
+    value_THK: Tensor,
+    tables: Tables,
+    packing: PaddedPacking | PooledPacking,
+    *,
+    scale: float,
+    dropout: float,
+) -> Tensor:
+    """`disentangled_attention` without its gathers: the same arguments, returns and letters, no dropout."""
+    padded: Any = packing.packing if isinstance(packing, PooledPacking) else packing
+    batch, longest, (heads, width) = padded.batch, padded.longest, query_THK.shape[1:]
+    bias = padded.bias(False, None, packing.positions_B if isinstance(packing, PooledPacking) else None)
+    key_HTK, value_HTK = key_THK.transpose(0, 1).contiguous(), value_THK.transpose(0, 1).contiguous()
+    if isinstance(packing, PooledPacking):
+        shape = (heads, batch, longest, width)
+        return pooled_attention(
+            query_THK,
+            key_HTK.view(shape),
+            value_HTK.view(shape),
+            tables,
+            packing.positions_B,
+            None if bias is None else bias[:, 0],
+            scale=scale,
+            dropout=dropout,
+        )
+    query_HTK = query_THK.transpose(0, 1).contiguous()
+    query_SLK, key_SLK, value_SLK = (x.view(heads * batch, longest, width) for x in (query_HTK, key_HTK, value_HTK))
+    scores_SLL = torch.bmm(query_SLK, key_SLK.transpose(1, 2))
+    if tables.keys_RHK is not None:
+        product_HTR = torch.bmm(query_HTK, tables.keys_RHK.permute(1, 2, 0))
+        scores_SLL = scores_SLL + _diagonals(product_HTR, longest, longest)
+    if tables.queries_RHK is not None:
+        product_HTR = torch.bmm(key_HTK, tables.queries_RHK.permute(1, 2, 0))
+        scores_SLL = scores_SLL + _diagonals(product_HTR, longest, longest - 1).transpose(1, 2)
+    scores_SLL = scores_SLL * scale
+    if bias is not None:
+        scores_SLL = (scores_SLL.view(heads, batch, longest, longest) + bias[:, 0]).view(-1, longest, longest)
+    out_SLK = torch.bmm(functional.softmax(scores_SLL, dim=-1), value_SLK)
+    return out_SLK.view(heads, batch * longest, width).transpose(0, 1)
+
+
+def _diagonals(product_HTR: Tensor, longest: int, first: int) -> Tensor:
+    """[H, T, 2 L] -> [H * B, L, L]: element (i, j) is that of row i and column `first` - i + j."""
+    pairs = product_HTR.reshape(-1, 2 * longest * longest)
+    shorter = pairs.narrow(1, first, longest * (2 * longest - 1)).reshape(-1, longest, 2 * longest - 1)
+    return shorter[:, :, :longest]
 
 
 def _plain(fast: FastLinear) -> nn.Linear:

@@ -34,6 +34,10 @@ class _Single(PaddedPacking):
         bias: Tensor = self.owner.bias(causal, window)
         return bias[:, :, : self.longest, : self.longest]
 
+    def unpack(self, x_TD: Tensor) -> Tensor:
+        """[L, D] -> [1, L, D]."""
+        return x_TD[None]
+
 
 class SingleTextClassifier(nn.Module):
     """input_ids [1, L] int64, L at most `max_length` -> logits [1, C] float32.

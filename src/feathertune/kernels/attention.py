@@ -64,9 +64,9 @@ def packed_attention(
     if varlen.unsupported_reason(query_1HTK, value_1JTK, packing, scope, dropout) is None:
         return varlen.attend(query_1HTK, key_1JTK, value_1JTK, packing, scope, scale), None
     if isinstance(packing, Packing) and packing.longest > _MAX_EXPLICIT:
-        bias = None if _is_plain_causal(packing, scope) else _bias(packing, scope.causal, scope.window)
+        bias = None if _is_plain_causal(packing, scope) else mask_bias(packing, scope.causal, scope.window)
         return _sdpa_attention(query_1HTK, key_1JTK, value_1JTK, bias, packing, scale, dropout), None
-    bias_BQL = _bias(packing, scope.causal, scope.window)
+    bias_BQL = mask_bias(packing, scope.causal, scope.window)
     if isinstance(packing, PooledPacking):
         return _pooled_attention(query_1HTK, key_1JTK, value_1JTK, bias_BQL, packing, scale, dropout), None
     return _explicit_attention(query_1HTK, key_1JTK, value_1JTK, bias_BQL, packing, scale, dropout), None
@@ -173,7 +173,7 @@ def _is_plain_causal(packing: Packing, scope: varlen.AttentionScope) -> bool:
     return scope.causal and scope.max_distance(packing) is None
 
 
-def _bias(packing: Packing | PooledPacking, causal: bool, window: int | None) -> Tensor:
+def mask_bias(packing: Packing | PooledPacking, causal: bool, window: int | None) -> Tensor:
     """The additive mask of the scores: 0 for visible keys, a very low number for the others.
 
     Returns [B, 1, L], or [B, Q, L] if it depends on the query. It is finite: a slot past a sequence's end may see no
@@ -181,7 +181,7 @@ def _bias(packing: Packing | PooledPacking, causal: bool, window: int | None) ->
     """
     key_packing = packing.packing if isinstance(packing, PooledPacking) else packing
     window = window if window is not None and window < key_packing.longest else None
-    memo, key = key_packing.memo, (_bias, type(packing), causal, window)
+    memo, key = key_packing.memo, (mask_bias, type(packing), causal, window)
     if key not in memo:
         memo[key] = _make_bias(packing, causal, window)
     bias: Tensor = memo[key]

@@ -25,25 +25,30 @@ class PooledPacking:
     Attributes:
         packing: where the sequences of keys and values lie.
         positions_B: [B] int64, the position of each pooled token within its sequence.
-        collected: the keys and values [1, J, T, K] of all T tokens; empty until the layer's first run.
+        collected: the keys and values [1, J, T, K] of all T tokens, and whatever else attention needs of the layer's
+            first run; empty until then.
     """
 
     packing: Packing
     positions_B: Tensor
-    collected: list[Tensor] = field(default_factory=list)
+    collected: list[Any] = field(default_factory=list)
 
     def keys_and_values(self, key_1JTK: Tensor, value_1JTK: Tensor) -> tuple[Tensor, Tensor]:
-        """Store the given keys and values in the first run, and return the stored ones in the second.
-
-        The first run ends here with an exception. An exception cannot pass the tracer of `torch.export`, so there the
-        run continues, and its output, which has the right shape, is not used.
-        """
+        """Store the given keys and values in the first run (see `collect`), and return the stored ones in the second."""
         if not self.collected:
-            self.collected.extend((key_1JTK, value_1JTK))
-            if not torch.compiler.is_exporting():
-                raise _Collected
+            self.collect(key_1JTK, value_1JTK)
         key_1JTK, value_1JTK = self.collected
         return key_1JTK, value_1JTK
+
+    def collect(self, *values: Any) -> None:
+        """Store what the second run needs of the first.
+
+        The first run ends here with an exception. An exception cannot pass the tracer of `torch.export`, so there the
+        run continues, and its output, which must have the right shape, is not used.
+        """
+        self.collected.extend(values)
+        if not torch.compiler.is_exporting():
+            raise _Collected
 
 
 class _Collected(Exception):  # noqa: N818 - not an error: it ends a run early

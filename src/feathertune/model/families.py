@@ -29,6 +29,7 @@ class Family:
         attention: name endings of the linear layers that `targets: attention` adapts.
         first_position: position id of a sequence's first token, given the config.
         last_linear: the linear layer with one row per class, if it is not the last of `head_modules`.
+        prepare: changes transformers' model in place where its attention interface does not reach the attention.
     """
 
     pooling: Callable[[Any], Pooling]
@@ -37,6 +38,7 @@ class Family:
     attention: tuple[str, ...]
     first_position: Callable[[Any], int] = lambda _: 0
     last_linear: str | None = None
+    prepare: Callable[[Any], None] = lambda _: None
 
     @property
     def class_rows(self) -> str:
@@ -81,6 +83,17 @@ def _after_padding(config: Any) -> int:
     return int(config.pad_token_id) + 1
 
 
+def _deberta(model: Any, rows_BD: Tensor) -> Tensor:
+    logits: Tensor = model.classifier(model.dropout(model.pooler(rows_BD[:, None])))
+    return logits
+
+
+def _prepare_deberta(model: Any) -> None:
+    from feathertune.model.deberta import run_on_packed_tokens  # imports transformers, which takes seconds
+
+    run_on_packed_tokens(model)
+
+
 _CAUSAL = Family(lambda _: "last", _score, ("score",), ("q_proj", "k_proj", "v_proj", "o_proj"))
 _BERT_ATTENTION = ("query", "key", "value", "attention.output.dense")
 _ROBERTA = Family(
@@ -102,6 +115,13 @@ FAMILIES: dict[str, Family] = {
     ),
     "electra": Family(
         lambda _: "first", _classifier, ("classifier",), _BERT_ATTENTION, last_linear="classifier.out_proj"
+    ),
+    "deberta-v2": Family(  # v3 as well
+        lambda _: "first",
+        _deberta,
+        ("pooler", "classifier"),
+        ("query_proj", "key_proj", "value_proj", "attention.output.dense"),
+        prepare=_prepare_deberta,
     ),
     "modernbert": Family(
         lambda config: "mean" if config.classifier_pooling == "mean" else "first",

@@ -65,6 +65,16 @@ class Packing:
             self.memo["boundaries"] = boundaries
         return boundaries
 
+    def unpack(self, x_TD: Tensor) -> Tensor:
+        """[T, D] -> [B, L, D], zero past each sequence's end."""
+        past_BL = torch.arange(self.longest, device=x_TD.device) >= self.lengths_B[:, None]
+        padded_BLD = x_TD.index_select(0, self.from_packed_BL.flatten()).view(*past_BL.shape, -1)
+        return padded_BLD.masked_fill(past_BL[:, :, None], 0.0)
+
+    def repack(self, x_BLD: Tensor) -> Tensor:
+        """[B, L, D] -> [T, D]."""
+        return x_BLD.flatten(0, 1).index_select(0, self.to_packed_T)
+
 
 @dataclass(frozen=True)
 class TokenBatch:
