@@ -85,6 +85,10 @@ MODELS: dict[str, Callable[[], PackedClassifier]] = {
     "llama-rope-linear": with_feature(
         "llama", rope_parameters={"rope_type": "linear", "factor": 4.0, "rope_theta": 10000.0}
     ),
+    "albert-groups": with_feature("albert", num_hidden_groups=2),  # the first is used twice, the second once
+    "albert-inner": with_feature("albert", num_hidden_layers=2, inner_group_num=2),
+    "eurobert-first": with_feature("eurobert", classifier_pooling="bos"),
+    "eurobert-mean": with_feature("eurobert", classifier_pooling="mean"),
     "gemma3-bidirectional": with_feature("gemma3-window", use_bidirectional_attention=True),
 }
 
