@@ -99,6 +99,10 @@ MODELS: dict[str, Callable[[], PackedClassifier]] = {
     "deberta-v2-c2p": with_feature("deberta-v3", pos_att_type=["c2p"]),
     "deberta-v2-p2c": with_feature("deberta-v3", pos_att_type=["p2c"], share_att_key=False),
     "deberta-v2-absolute": with_feature("deberta-v3", relative_attention=False, position_biased_input=True),
+    "albert-groups": with_feature("albert", num_hidden_groups=2),  # the first is used twice, the second once
+    "albert-inner": with_feature("albert", num_hidden_layers=2, inner_group_num=2),
+    "eurobert-first": with_feature("eurobert", classifier_pooling="bos"),
+    "eurobert-mean": with_feature("eurobert", classifier_pooling="mean"),
     "gemma3-bidirectional": with_feature("gemma3-window", use_bidirectional_attention=True),
 }
 

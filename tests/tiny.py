@@ -66,6 +66,12 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "bert": ("BertConfig", _COMMON),
     "roberta": ("RobertaConfig", _ROBERTA),
     "xlm-roberta": ("XLMRobertaConfig", _ROBERTA),
+    "camembert": ("CamembertConfig", _ROBERTA),
+    "data2vec": ("Data2VecTextConfig", _ROBERTA),
+    "mpnet": ("MPNetConfig", _ROBERTA),
+    "albert": ("AlbertConfig", {**_COMMON, "embedding_size": 16, "num_hidden_layers": 3, "hidden_act": "gelu_new"}),
+    "eurobert": ("EuroBertConfig", _GROUPED),
+    "nomic-bert": ("NomicBertConfig", _COMMON),
     "distilbert": (
         "DistilBertConfig",
         {

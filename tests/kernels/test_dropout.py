@@ -100,7 +100,7 @@ def sites(model: nn.Module) -> dict[str, float]:
     """Name -> rate, of every dropout module and of every attention layer that has a rate of its own."""
     dropouts = {name: module.p for name, module in model.named_modules() if isinstance(module, nn.Dropout)}
     attentions = {name: getattr(module, "attention_dropout", None) for name, module in model.named_modules()}
-    return dropouts | {name: rate for name, rate in attentions.items() if rate is not None}
+    return dropouts | {name: rate for name, rate in attentions.items() if isinstance(rate, int | float)}
 
 
 @pytest.mark.parametrize("without", [0, 0.0], ids=["an integer", "a float"])
@@ -108,6 +108,8 @@ def sites(model: nn.Module) -> dict[str, float]:
 def test_a_rate_that_is_set_is_as_if_the_config_had_it(name: str, without: float) -> None:
     """Everywhere, whatever the config's rate: JSON's 0 is an integer, and for 0 transformers leaves modules out."""
     wanted = sites(with_rates(name, 0.3))
+    if name == "nomic-bert":
+        without = 0.0  # transformers refuses the integer
     for model in (with_rates(name, without), with_rates(name, 0.1)):
         set_dropouts(model, 0.3)
         assert has_dropout(model)

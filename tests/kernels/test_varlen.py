@@ -108,7 +108,7 @@ def test_logits_and_gradients_are_those_of_the_padded_path(
         torch.nn.functional.cross_entropy(logits, torch.arange(len(logits)) % 3).backward()
         gradients = [p.grad.flatten() for p in classifier.parameters() if p.grad is not None]
         results.append((logits.detach(), torch.cat(gradients)))
-    assert found > 0
+    assert (found > 0) == (name != "mpnet"), "it has no bias of the scores"
     assert len(calls) == found
     (ours, our_gradient), (wanted, wanted_gradient) = results
     assert largest_difference(ours, wanted) < 1e-5

@@ -19,7 +19,19 @@ ATTENTION = {
     "bert": ("bert", BERT_LIKE),
     "roberta": ("roberta", BERT_LIKE),
     "xlm-roberta": ("roberta", BERT_LIKE),
+    "camembert": ("roberta", BERT_LIKE),
+    "data2vec": ("data2vec_text", BERT_LIKE),
     "electra": ("electra", BERT_LIKE),
+    "mpnet": ("mpnet", [f"encoder.layer.{layer}.attention.attn.{name}" for layer in (0, 1) for name in "qkvo"]),
+    "albert": (
+        "albert",
+        [
+            f"encoder.albert_layer_groups.0.albert_layers.0.attention.{name}"
+            for name in ("query", "key", "value", "dense")
+        ],
+    ),
+    "eurobert": ("model", GROUPED),
+    "nomic-bert": ("nomic_bert", GROUPED),
     "distilbert": (
         "distilbert",
         [
@@ -39,14 +51,11 @@ ATTENTION = {
     "modernbert": ("model", [f"layers.{layer}.attn.{name}" for layer in range(4) for name in ("Wqkv", "Wo")]),
     **dict.fromkeys(("llama", "mistral-window", "qwen2", "qwen3", "gemma3-window"), ("model", GROUPED)),
 }
+ROBERTA_HEAD = [f"classifier.{layer}.{kind}" for layer in ("dense", "out_proj") for kind in ("weight", "bias")]
 HEADS = {
-    "bert": ["classifier.weight", "classifier.bias"],
-    "roberta": [
-        "classifier.dense.weight",
-        "classifier.dense.bias",
-        "classifier.out_proj.weight",
-        "classifier.out_proj.bias",
-    ],
+    **{name: ["classifier.weight", "classifier.bias"] for name in ("bert", "albert", "nomic-bert")},
+    **dict.fromkeys(("roberta", "camembert", "data2vec", "mpnet"), ROBERTA_HEAD),
+    "eurobert": ["dense.weight", "dense.bias", "classifier.weight", "classifier.bias"],
     "distilbert": ["pre_classifier.weight", "pre_classifier.bias", "classifier.weight", "classifier.bias"],
     "deberta-v3": ["pooler.dense.weight", "pooler.dense.bias", "classifier.weight", "classifier.bias"],
     "modernbert": ["head.dense.weight", "head.norm.weight", "classifier.weight", "classifier.bias"],
@@ -70,6 +79,17 @@ def test_what_the_head_is(name: str) -> None:
 def test_the_mean_of_a_sequence_is_pooled_if_the_config_sets_it() -> None:
     assert family_of("modernbert", "here").pooling(tiny_config("modernbert-mean")) == "mean"
     assert family_of("modernbert", "here").pooling(tiny_config("modernbert")) == "first"
+
+
+def test_eurobert_pools_as_its_config_says() -> None:
+    """`late` is transformers' default: the head is computed for every token, and its logits are averaged."""
+    config, pooling = tiny_config("eurobert"), family_of("eurobert", "here").pooling
+    found = {}
+    for name in ("late", "mean", "bos"):
+        config.classifier_pooling = name
+        found[name] = pooling(config)
+    assert tiny_config("eurobert").classifier_pooling == "late"
+    assert found == {"late": "late", "mean": "mean", "bos": "first"}
 
 
 @pytest.mark.parametrize("name", ["t5", "mamba", "berd"])

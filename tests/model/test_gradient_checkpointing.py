@@ -73,7 +73,7 @@ def test_every_layer_but_the_last_is_computed_twice(name: str) -> None:
         layer.forward = count(index, layer.forward)  # type: ignore[method-assign]
     enable_gradient_checkpointing(classifier)
     loss_and_gradients(classifier)
-    trimmed = classifier.family.pooling(classifier.model.config) != "mean"
+    trimmed = classifier.family.pooling(classifier.model.config) in ("first", "last")
     assert runs == [2] * (depth - 1) + [1 + trimmed]  # the trimmed layer runs a second time for the pooled rows
     with torch.no_grad():
         classifier(BATCH)
@@ -108,7 +108,8 @@ def test_the_graph_keeps_much_less(name: str) -> None:
 
 
 # transformers also recomputes the last layer, of which the two runs of a trimmed DeBERTa are not the same operations.
-@pytest.mark.parametrize("name", [name for name in FAMILIES if name != "deberta-v3"])
+# ALBERT and MPNet have none.
+@pytest.mark.parametrize("name", [name for name in FAMILIES if name not in ("deberta-v3", "albert", "mpnet")])
 def test_transformers_own_gives_the_same_gradients_without_dropout(name: str) -> None:
     ours, theirs = trained(name, "lora", rate=0.0), trained(name, "lora", rate=0.0)
     enable_gradient_checkpointing(ours)

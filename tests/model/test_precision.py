@@ -107,8 +107,8 @@ def frozen_linears(classifier: PackedClassifier) -> dict[str, torch.Tensor]:
         name: module.weight
         for name, module in classifier.model.named_modules()
         if hasattr(module, "weight") and module.weight.ndim == 2 and not module.weight.requires_grad
-        if not isinstance(module, nn.Embedding) and ".pooler." not in name
-        if "embeddings_project" not in name
+        if not isinstance(module, nn.Embedding) and ".pooler" not in name
+        if "embeddings_project" not in name and "embedding_hidden_mapping_in" not in name
     }
 
 
@@ -172,7 +172,7 @@ def test_a_full_fine_tune_keeps_float32_weights_and_learns_less_than_bfloat16_ca
     set_precision(classifier, "bf16")
     assert {p.dtype for p in classifier.parameters()} == {torch.float32}
     linears = {key: m.weight for key, m in classifier.model.named_modules() if isinstance(m, FastLinear)}
-    assert len(linears) >= 8
+    assert len(linears) >= 6
     before = {key: weight.detach().clone() for key, weight in linears.items()}
     optimizer = build_optimizer(classifier, learning_rate=1e-5, head_learning_rate=None, weight_decay=0.0)
     logits = classifier(pack(TEXTS, np.arange(len(TEXTS)), multiple=8))

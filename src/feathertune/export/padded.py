@@ -51,7 +51,7 @@ class PaddedPacking(Packing):
             from_packed_BL=tokens_T.view(batch, longest),
             to_packed_T=tokens_T,
             real_tokens=batch * longest,
-            pooled_B={"first": starts_B, "last": ends_B, "mean": None}[pooling],
+            pooled_B={"first": starts_B, "last": ends_B}.get(pooling),
             batch=batch,
         )
 
@@ -148,12 +148,14 @@ class PaddedClassifier(nn.Module):
             packing=packing,
             **options,
         ).last_hidden_state[0]
-        if pooling == "mean":
-            sums_BD = (hidden_TD.view(batch, longest, -1) * attention_mask[:, :, None].float()).sum(1)
-            rows_BD = sums_BD / packing.lengths_B[:, None].float()
-        else:
-            rows_BD = hidden_TD[:batch]
-        logits_BC: Tensor = self.family.head(self.model, rows_BD)
+
+        def mean(x_TD: Tensor) -> Tensor:
+            sums_BD = (x_TD.view(batch, longest, -1) * attention_mask[:, :, None].float()).sum(1)
+            return sums_BD / packing.lengths_B[:, None].float()
+
+        if pooling == "late":
+            return mean(self.family.head(self.model, hidden_TD).float())
+        logits_BC: Tensor = self.family.head(self.model, mean(hidden_TD) if pooling == "mean" else hidden_TD[:batch])
         return logits_BC.float()
 
 
@@ -188,6 +190,7 @@ def padded_attention(
     packing: PaddedPacking | PooledPacking,
     scaling: float | None = None,
     sliding_window: int | None = None,
+    score_bias: Tensor | None = None,
     **_: object,
 ) -> tuple[Tensor, None]:
     """`packed_attention` without its gathers: the same arguments, returns and letters, no dropout."""
@@ -213,8 +216,9 @@ def padded_attention(
     # One matrix per text and head: bmm then transposes K itself instead of a slow separate pass.
     key_SLK, value_SLK, query_SQK = (x.flatten(0, 1) for x in (key_BHLK, value_BHLK, query_BHQK))
     scores_BHQL = torch.bmm(query_SQK, key_SLK.transpose(1, 2)).view(*query_BHQK.shape[:3], -1) * scale
-    if bias is not None:
-        scores_BHQL = scores_BHQL + bias
+    for added in (bias, score_bias):
+        if added is not None:
+            scores_BHQL = scores_BHQL + added
     weights_SQL = functional.softmax(scores_BHQL, dim=-1).flatten(0, 1)
     out_BHQK = torch.bmm(weights_SQL, value_SLK).view(query_BHQK.shape)
     return out_BHQK.transpose(1, 2).reshape(1, -1, heads, out_BHQK.shape[-1]), None

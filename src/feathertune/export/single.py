@@ -38,6 +38,11 @@ class _Single(PaddedPacking):
         """[L, D] -> [1, L, D]."""
         return x_TD[None]
 
+    def distances(self) -> Tensor:
+        """[L, L]: each key's position less each query's."""
+        distances: Tensor = self.owner.distances()
+        return distances[: self.longest, : self.longest]
+
 
 class SingleTextClassifier(nn.Module):
     """input_ids [1, L] int64, L at most `max_length` -> logits [1, C] float32.
@@ -48,6 +53,7 @@ class SingleTextClassifier(nn.Module):
     """
 
     positions_1L: Tensor
+    distances_LL: Tensor
 
     def __init__(self, classifier: PackedClassifier, max_length: int) -> None:
         super().__init__()
@@ -74,6 +80,14 @@ class SingleTextClassifier(nn.Module):
         bias: Tensor = getattr(self, name)
         return bias
 
+    def distances(self) -> Tensor:
+        """[max_length + 1, max_length + 1] int64: each key's position less each query's."""
+        if not hasattr(self, "distances_LL"):
+            slots_L = torch.arange(self.max_length + 1)
+            self.register_buffer("distances_LL", slots_L - slots_L[:, None])
+        distances: Tensor = self.distances_LL
+        return distances
+
     def forward(self, input_ids: Tensor) -> Tensor:
         """[1, L] -> [1, C]."""
         longest = input_ids.shape[1]
@@ -84,6 +98,9 @@ class SingleTextClassifier(nn.Module):
         hidden_1TD = self.model.base_model(
             input_ids=input_ids, position_ids=self.positions_1L[:, :longest], packing=packing, **options
         ).last_hidden_state
+        if pooling == "late":
+            logits_1LC: Tensor = self.family.head(self.model, hidden_1TD).float()
+            return logits_1LC.mean(1)
         if pooling == "mean":
             rows_BD = hidden_1TD.mean(1)
         else:

@@ -35,6 +35,7 @@ def packed_attention(
     scaling: float | None = None,
     dropout: float = 0.0,
     sliding_window: int | None = None,
+    score_bias: Tensor | None = None,
     **_: object,
 ) -> tuple[Tensor, None]:
     """Attend within each sequence of a packed row; causal where `module.is_causal`.
@@ -49,6 +50,7 @@ def packed_attention(
         scaling: factor of the scores; 1 / sqrt(K) by default.
         dropout: probability of dropping an attention weight.
         sliding_window: a query attends only to positions closer than this.
+        score_bias: [1 or B, H, L, L], or [1 or B, H, 1, L] for pooled tokens: added to the scaled scores.
 
     Returns:
         [1, T, H, K], and None where transformers expects attention weights.
@@ -61,15 +63,19 @@ def packed_attention(
         key_1JTK, value_1JTK = packing.keys_and_values(key_1JTK, value_1JTK)
     # Rotary embeddings turn bfloat16 queries and keys into float32, and a matrix product needs one dtype.
     query_1HTK, key_1JTK = query_1HTK.to(value_1JTK.dtype), key_1JTK.to(value_1JTK.dtype)
-    if varlen.unsupported_reason(query_1HTK, value_1JTK, packing, scope, dropout) is None:
+    if score_bias is None and varlen.unsupported_reason(query_1HTK, value_1JTK, packing, scope, dropout) is None:
         return varlen.attend(query_1HTK, key_1JTK, value_1JTK, packing, scope, scale), None
     if isinstance(packing, Packing) and packing.longest > _MAX_EXPLICIT:
+        if score_bias is not None:
+            bias_BQL = mask_bias(packing, scope.causal, scope.window)
+            return _biased_sdpa(query_1HTK, key_1JTK, value_1JTK, bias_BQL, score_bias, packing, scale, dropout), None
         bias = None if _is_plain_causal(packing, scope) else mask_bias(packing, scope.causal, scope.window)
         return _sdpa_attention(query_1HTK, key_1JTK, value_1JTK, bias, packing, scale, dropout), None
     bias_BQL = mask_bias(packing, scope.causal, scope.window)
     if isinstance(packing, PooledPacking):
-        return _pooled_attention(query_1HTK, key_1JTK, value_1JTK, bias_BQL, packing, scale, dropout), None
-    return _explicit_attention(query_1HTK, key_1JTK, value_1JTK, bias_BQL, packing, scale, dropout), None
+        bias_BHQL = bias_BQL[:, None] if score_bias is None else bias_BQL[:, None] + score_bias
+        return _pooled_attention(query_1HTK, key_1JTK, value_1JTK, bias_BHQL, packing, scale, dropout), None
+    return _explicit_attention(query_1HTK, key_1JTK, value_1JTK, bias_BQL, score_bias, packing, scale, dropout), None
 
 
 def _explicit_attention(
@@ -77,6 +83,7 @@ def _explicit_attention(
     key_1JTK: Tensor,
     value_1JTK: Tensor,
     bias_BQL: Tensor,
+    score_bias: Tensor | None,
     packing: Packing,
     scale: float,
     dropout: float,
@@ -86,7 +93,15 @@ def _explicit_attention(
     weights_shape = (len(packing.lengths_B), query_1HTK.shape[1], packing.longest, packing.longest)
     mask_BHLL, mask_scale = dropout_mask(query_THK.new_empty(weights_shape), query_THK.dtype, dropout)
     out_THK = short_attention(
-        query_THK, key_TJK, value_TJK, bias_BQL, packing, scale=scale, mask_BHLL=mask_BHLL, mask_scale=mask_scale
+        query_THK,
+        key_TJK,
+        value_TJK,
+        bias_BQL,
+        packing,
+        scale=scale,
+        mask_BHLL=mask_BHLL,
+        mask_scale=mask_scale,
+        score_bias=score_bias,
     )
     return out_THK[None]
 
@@ -114,11 +129,43 @@ def _sdpa_attention(
     return _repack(out_BHLK, packing)[None]
 
 
+def _biased_sdpa(
+    query_1HTK: Tensor,
+    key_1JTK: Tensor,
+    value_1JTK: Tensor,
+    bias_BQL: Tensor,
+    score_bias: Tensor,
+    packing: Packing,
+    scale: float,
+    dropout: float,
+) -> Tensor:
+    """[1, T, H, K]: torch's own kernel, one sequence at a time.
+
+    For all at once, mask and `score_bias` [1 or B, H, L, L] would be one [B, H, L, L]. Here they are [1, H, L, L] of
+    the sequence's own length, and nothing is computed for padding.
+    """
+    heads, outs = query_1HTK.shape[1], []
+    for index, length in enumerate(packing.lengths_B.tolist()):
+        tokens_L = packing.from_packed_BL[index, :length]
+        query, key, value = (x.index_select(2, tokens_L) for x in (query_1HTK, key_1JTK, value_1JTK))
+        own = score_bias[min(index, len(score_bias) - 1), None, :, :length, :length]
+        out_1HLK = functional.scaled_dot_product_attention(
+            query,
+            _repeat_heads(key, heads),
+            _repeat_heads(value, heads),
+            attn_mask=(own + bias_BQL[index, None, :length, :length]).to(query.dtype),
+            dropout_p=dropout,
+            scale=scale,
+        )
+        outs.append(functional.pad(out_1HLK, (0, 0, 0, packing.longest - length)))
+    return _repack(torch.cat(outs), packing)[None]
+
+
 def _pooled_attention(
     query_1HBK: Tensor,
     key_1JTK: Tensor,
     value_1JTK: Tensor,
-    bias_BQL: Tensor,
+    bias_BHQL: Tensor,
     packing: PooledPacking,
     scale: float,
     dropout: float,
@@ -128,7 +175,7 @@ def _pooled_attention(
     key_BHLK, value_BHLK = (
         _repeat_heads(_unpack(x[0], packing.packing), query_BH1K.shape[1]) for x in (key_1JTK, value_1JTK)
     )
-    scores_BH1L = torch.matmul(query_BH1K, key_BHLK.transpose(-1, -2)) * scale + bias_BQL[:, None]
+    scores_BH1L = torch.matmul(query_BH1K, key_BHLK.transpose(-1, -2)) * scale + bias_BHQL
     weights_BH1L = drop(torch.softmax(scores_BH1L, dim=-1, dtype=torch.float32), dropout)
     return torch.matmul(weights_BH1L.to(value_BHLK.dtype), value_BHLK)[None, :, :, 0]
 

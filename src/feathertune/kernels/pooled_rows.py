@@ -7,6 +7,7 @@ keys and values. This works for any architecture, whatever its layers do, and sa
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -66,8 +67,32 @@ def trim_last_layer(base_model: nn.Module, depth: int) -> None:
 
 
 def repeated_layers(base_model: nn.Module, depth: int) -> list[nn.Module]:
-    """The model's `depth` layers, from first to last."""
-    return list(next(m for m in base_model.modules() if isinstance(m, nn.ModuleList) and len(m) == depth))
+    """The model's `depth` layers, from first to last; where layers share weights, each use of one."""
+    stacks = [module for module in base_model.modules() if isinstance(module, nn.ModuleList)]
+    shared = [stack for stack in stacks if isinstance(stack, SharedLayers)]
+    return list(shared[0] if shared else next(stack for stack in stacks if len(stack) == depth))
+
+
+class SharedLayers(nn.ModuleList):
+    """The uses of layers that share their weights, from first to last. It has no parameters of its own.
+
+    Args:
+        layers: the layer of each use; they are part of the model elsewhere.
+    """
+
+    def __init__(self, layers: Iterable[nn.Module]) -> None:
+        super().__init__(_Use(layer) for layer in layers)
+
+
+class _Use(nn.Module):
+    """One use of a layer: hooks and gradient checkpointing of this use do not concern the others."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self._layer = (layer,)  # in a tuple, so that its parameters do not get a second name
+
+    def forward(self, *arguments: Any, **options: Any) -> Any:
+        return self._layer[0](*arguments, **options)
 
 
 def _before_last_layer(

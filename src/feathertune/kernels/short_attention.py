@@ -71,6 +71,7 @@ def short_attention(
     scale: float,
     mask_BHLL: Tensor | None,
     mask_scale: float,
+    score_bias: Tensor | None = None,
 ) -> Tensor:
     """softmax(scale q k' + bias) v within each sequence.
 
@@ -83,13 +84,14 @@ def short_attention(
         scale: factor of the scores.
         mask_BHLL: the dropout mask, 0 or 1 for each attention weight, or None.
         mask_scale: factor of the weights that dropout keeps.
+        score_bias: [1 or B, H, L, L], added to the scores too, or None. Unlike `bias_BQL` it gets a gradient.
 
     Returns:
         [T, H, K]; zero for tokens that belong to no sequence.
     """
     rows = HeadRows.of(packing, query_THK.shape[1], key_TJK.shape[1])
     out: Tensor = _ShortAttention.apply(  # type: ignore[no-untyped-call]
-        query_THK, key_TJK, value_TJK, bias_BQL, rows, scale, mask_BHLL, mask_scale
+        query_THK, key_TJK, value_TJK, bias_BQL, rows, scale, mask_BHLL, mask_scale, score_bias
     )
     return out
 
@@ -106,6 +108,7 @@ class _ShortAttention(torch.autograd.Function):
         scale: float,
         mask_BHLL: Tensor | None,
         mask_scale: float,
+        score_bias: Tensor | None,
     ) -> Tensor:
         """[T, H, K]: attention through the score matrix of each sequence and head; see `short_attention`."""
         tokens, heads, width = query_THK.shape
@@ -117,6 +120,8 @@ class _ShortAttention(torch.autograd.Function):
         )
         scores_BHLL = torch.bmm(query, key.transpose(1, 2)).view(sequences, heads, longest, longest)
         scores_BHLL = torch.add(bias_BQL[:, None], scores_BHLL, alpha=scale)
+        if score_bias is not None:
+            scores_BHLL.add_(score_bias)
         weights = torch.softmax(scores_BHLL, dim=-1).view(-1, longest, longest)
         used = (weights if mask_BHLL is None else weights * mask_scale).to(value.dtype)
         mask = None if mask_BHLL is None else mask_BHLL.view(used.shape)
@@ -126,6 +131,7 @@ class _ShortAttention(torch.autograd.Function):
         torch.bmm(used, value, out=padded[:-1].view(shape))
         ctx.save_for_backward(query, key, value, weights, used, mask)
         ctx.rows, ctx.scale, ctx.mask_scale, ctx.key_heads = rows, scale, mask_scale, key_TJK.shape[1]
+        ctx.score_bias = None if score_bias is None else (score_bias.shape, score_bias.dtype)
         return padded.index_select(0, rows.slots).view(tokens, heads, width)
 
     @staticmethod
@@ -145,10 +151,14 @@ class _ShortAttention(torch.autograd.Function):
         weights_gradient = torch.bmm(gradient, value.transpose(1, 2))
         if mask is not None:
             weights_gradient.mul_(mask)
-        scores_gradient = torch._softmax_backward_data(
-            weights_gradient.to(weights.dtype), weights, -1, weights.dtype
-        ).mul_(ctx.scale * ctx.mask_scale)
-        scores_gradient = scores_gradient.to(query.dtype)
+        scores_gradient = torch._softmax_backward_data(weights_gradient.to(weights.dtype), weights, -1, weights.dtype)
+        bias_gradient = None
+        if ctx.needs_input_grad[8]:
+            bias_shape, bias_dtype = ctx.score_bias
+            each_BHLL = scores_gradient.view(-1, *bias_shape[1:])
+            summed = each_BHLL.sum(0, keepdim=True) if bias_shape[0] == 1 else each_BHLL
+            bias_gradient = (summed * ctx.mask_scale).to(bias_dtype)
+        scores_gradient = scores_gradient.mul_(ctx.scale * ctx.mask_scale).to(query.dtype)
         padded = query.new_zeros(3, shape[0] * shape[1] + 1, width)
         outputs = padded[:, :-1].unflatten(1, shape[:2])
         torch.bmm(scores_gradient, key, out=outputs[0])
@@ -169,7 +179,7 @@ class _ShortAttention(torch.autograd.Function):
             groups = heads // ctx.key_heads
             if groups > 1:
                 gradients[1:] = [x.view(tokens, ctx.key_heads, groups, width).sum(2) for x in gradients[1:]]
-        return (*gradients, None, None, None, None, None)
+        return (*gradients, None, None, None, None, None, bias_gradient)
 
 
 def _sum_by_row(x_SK: Tensor, rows_S: Tensor, count: int) -> Tensor:

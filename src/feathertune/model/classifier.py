@@ -29,6 +29,7 @@ class PackedClassifier(nn.Module):
         super().__init__()
         self.model, self.base_padding = model, base_padding
         self.family: Family = family_of(model.config.model_type, where=type(model).__name__)
+        self.family.use_packed_attention(model)
         trim_last_layer(model.base_model, model.config.num_hidden_layers)
         # GPT-2's version searches the ids for padding, which synchronizes with a GPU; packed batches have no padding.
         model.base_model.warn_if_padding_and_no_attention_mask = _no_warning
@@ -67,6 +68,8 @@ class PackedClassifier(nn.Module):
             packing=replace(batch.packing, pooled_B=_pooled(batch.packing, pooling)),
             **options,
         ).last_hidden_state[0]
+        if pooling == "late":
+            return mean(self.family.head(self.model, hidden_TD).float(), batch.packing)
         rows_BD = mean(hidden_TD, batch.packing) if pooling == "mean" else hidden_TD[: len(batch)]  # see pooled_rows
         logits_BC: Tensor = self.family.head(self.model, rows_BD)
         return logits_BC.float()
@@ -77,7 +80,7 @@ def _no_warning(*_: object) -> None: ...
 
 def _pooled(packing: Packing, pooling: Pooling) -> Tensor | None:
     """[B]: the token that represents each sequence, or None if all of its tokens do."""
-    return {"first": packing.starts_B, "last": packing.ends_B, "mean": None}[pooling]
+    return {"first": packing.starts_B, "last": packing.ends_B}.get(pooling)
 
 
 def mean(hidden_TD: Tensor, packing: Packing) -> Tensor:

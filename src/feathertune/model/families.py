@@ -14,8 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from feathertune.errors import UserError, nearest
+from feathertune.model.albert import unroll_albert
+from feathertune.model.mpnet import pack_mpnet
 
-Pooling = Literal["first", "last", "mean"]
+Pooling = Literal["first", "last", "mean", "late"]
 
 
 @dataclass(frozen=True)
@@ -23,13 +25,15 @@ class Family:
     """One family of transformers' `...ForSequenceClassification` models.
 
     Attributes:
-        pooling: which row represents a sequence, given the model's config.
+        pooling: which row represents a sequence, given the model's config. `late`: the head is computed for every row,
+            and a sequence's logits are the mean of its rows' logits.
         head: (model, pooled rows [B, D]) -> logits [B, C], computed by the modules of transformers' own head.
         head_modules: names of the head's modules, which every method trains in full.
         attention: name endings of the linear layers that `targets: attention` adapts.
         first_position: position id of a sequence's first token, given the config.
         last_linear: the linear layer with one row per class, if it is not the last of `head_modules`.
-        prepare: changes transformers' model in place where its attention interface does not reach the attention.
+        use_packed_attention: changes a model, in place, whose layers do not reach the attention interface by themselves
+            or do not run one after the other. Names and weights stay transformers'.
     """
 
     pooling: Callable[[Any], Pooling]
@@ -38,7 +42,7 @@ class Family:
     attention: tuple[str, ...]
     first_position: Callable[[Any], int] = lambda _: 0
     last_linear: str | None = None
-    prepare: Callable[[Any], None] = lambda _: None
+    use_packed_attention: Callable[[Any], None] = lambda _: None
 
     @property
     def class_rows(self) -> str:
@@ -51,8 +55,15 @@ def _score(model: Any, rows_BD: Tensor) -> Tensor:
     return logits
 
 
-def _bert(model: Any, rows_BD: Tensor) -> Tensor:
-    logits: Tensor = model.classifier(model.dropout(model.bert.pooler(rows_BD[:, None])))
+def _pooler(model: Any, rows_BD: Tensor) -> Tensor:
+    """BERT's pooler selects the first token of [B, L, D] itself; here L is 1."""
+    logits: Tensor = model.classifier(model.dropout(model.base_model.pooler(rows_BD[:, None])))
+    return logits
+
+
+def _albert(model: Any, rows_BD: Tensor) -> Tensor:
+    albert = model.base_model
+    logits: Tensor = model.classifier(model.dropout(albert.pooler_activation(albert.pooler(rows_BD))))
     return logits
 
 
@@ -88,13 +99,19 @@ def _deberta(model: Any, rows_BD: Tensor) -> Tensor:
     return logits
 
 
-def _prepare_deberta(model: Any) -> None:
+def _packed_deberta(model: Any) -> None:
     from feathertune.model.deberta import run_on_packed_tokens  # imports transformers, which takes seconds
 
     run_on_packed_tokens(model)
 
 
-_CAUSAL = Family(lambda _: "last", _score, ("score",), ("q_proj", "k_proj", "v_proj", "o_proj"))
+def _eurobert(model: Any, rows_BD: Tensor) -> Tensor:
+    logits: Tensor = model.classifier(model.activation(model.dense(rows_BD)))
+    return logits
+
+
+_PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj")
+_CAUSAL = Family(lambda _: "last", _score, ("score",), _PROJECTIONS)
 _BERT_ATTENTION = ("query", "key", "value", "attention.output.dense")
 _ROBERTA = Family(
     lambda _: "first",
@@ -105,11 +122,15 @@ _ROBERTA = Family(
     last_linear="classifier.out_proj",
 )
 
+_EUROBERT_POOLING: dict[str, Pooling] = {"bos": "first", "mean": "mean", "late": "late"}
+
 FAMILIES: dict[str, Family] = {
     "gpt2": Family(lambda _: "last", _score, ("score",), ("attn.c_attn", "attn.c_proj")),
-    "bert": Family(lambda _: "first", _bert, ("classifier",), _BERT_ATTENTION),
+    "bert": Family(lambda _: "first", _pooler, ("classifier",), _BERT_ATTENTION),
     "roberta": _ROBERTA,
     "xlm-roberta": _ROBERTA,
+    "camembert": _ROBERTA,
+    "data2vec-text": _ROBERTA,
     "distilbert": Family(
         lambda _: "first", _distilbert, ("pre_classifier", "classifier"), ("q_lin", "k_lin", "v_lin", "out_lin")
     ),
@@ -121,7 +142,7 @@ FAMILIES: dict[str, Family] = {
         _deberta,
         ("pooler", "classifier"),
         ("query_proj", "key_proj", "value_proj", "attention.output.dense"),
-        prepare=_prepare_deberta,
+        use_packed_attention=_packed_deberta,
     ),
     "modernbert": Family(
         lambda config: "mean" if config.classifier_pooling == "mean" else "first",
@@ -129,6 +150,26 @@ FAMILIES: dict[str, Family] = {
         ("head", "classifier"),
         ("attn.Wqkv", "attn.Wo"),
     ),
+    "albert": Family(
+        lambda _: "first",
+        _albert,
+        ("classifier",),
+        ("attention.query", "attention.key", "attention.value", "attention.dense"),
+        use_packed_attention=unroll_albert,
+    ),
+    "mpnet": Family(
+        lambda _: "first",
+        _classifier,
+        ("classifier",),
+        ("attn.q", "attn.k", "attn.v", "attn.o"),
+        first_position=lambda _: 2,  # transformers counts from 1 + 1 whatever the config's pad token is
+        last_linear="classifier.out_proj",
+        use_packed_attention=pack_mpnet,
+    ),
+    "eurobert": Family(
+        lambda config: _EUROBERT_POOLING[config.classifier_pooling], _eurobert, ("dense", "classifier"), _PROJECTIONS
+    ),
+    "nomic_bert": Family(lambda _: "first", _pooler, ("classifier",), _PROJECTIONS),
     "llama": _CAUSAL,
     "mistral": _CAUSAL,
     "qwen2": _CAUSAL,

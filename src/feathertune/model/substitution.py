@@ -8,12 +8,10 @@ from torch import nn
 
 from feathertune.kernels.dropout import Dropout
 from feathertune.kernels.gelu import TanhGELU
-from feathertune.model.families import family_of
 
 
 def substitute_layers(model: Any) -> None:
     """Replace everything that has a faster version here, in place."""
-    family_of(model.config.model_type, where=type(model).__name__).prepare(model)
     convert_conv1d(model)
     replace_dropouts(model)
     replace_gelus(model)

@@ -75,6 +75,14 @@ class Packing:
         """[B, L, D] -> [T, D]."""
         return x_BLD.flatten(0, 1).index_select(0, self.to_packed_T)
 
+    def distances(self) -> Tensor:
+        """[L, L] int64: for each query (row) and key (column) of a sequence, the key's position less the query's."""
+        distances: Tensor | None = self.memo.get("distances")
+        if distances is None:
+            slots_L = torch.arange(self.longest, device=self.lengths_B.device)
+            distances = self.memo["distances"] = slots_L - slots_L[:, None]
+        return distances
+
 
 @dataclass(frozen=True)
 class TokenBatch:
