@@ -95,7 +95,7 @@ _FORMATS: tuple[tuple[str, str, str], ...] = (
         "It is an export, which cannot be trained. Give the model that it was made from.",
     ),
     (
-        r".*\.(pte|tflite|mlmodel|mlpackage|engine|ot|npz)",
+        r".*\.(pte|tflite|mlmodel|mlpackage|engine|npz)",
         "an export for another runtime",
         "It cannot be trained. Give the model that it was made from.",
     ),
