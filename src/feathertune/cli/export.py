@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from feathertune.cli.options import BaseOption, RunArgument
+from feathertune.cli.options import BaseOption, RunOrAdapterArgument, SetOption, stderr
 
 
 class ExportTo(StrEnum):
@@ -29,7 +29,7 @@ class ExportPrecision(StrEnum):
 
 
 def export(
-    run: RunArgument,
+    run: RunOrAdapterArgument,
     to: Annotated[ExportTo, typer.Option("--to", help="The target of the export.")],
     output: Annotated[Path, typer.Option(help="A new folder.")],
     precision: Annotated[
@@ -38,20 +38,31 @@ def export(
     opset: Annotated[
         int | None, typer.Option(help="With --to onnx: the version of the operators, 21 to 23; default: 21.")
     ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="For an adapter's folder: the labelled data to check the export with.")
+    ] = None,
     base: BaseOption = None,
+    settings: SetOption = None,
 ) -> None:
-    """Export a finished run and check its predictions.
+    """Export a finished run, or an adapter of PEFT, and check its predictions.
 
-    The exported model predicts the whole validation split. It is kept if the predictions agree with those evaluated.
-    Otherwise it is set aside as OUTPUT.refused, and the exit status is 1.
+    The exported model predicts the whole validation split (for an adapter, --data). It is kept if the predictions
+    agree with those evaluated. Otherwise it is set aside as OUTPUT.refused, and the exit status is 1.
     """
     from feathertune.folders.opened import OpenedRun
 
-    opened = OpenedRun.at(run)  # before torch is imported, which takes seconds
+    opened = OpenedRun.at(run, settings or ())  # before torch is imported, which takes seconds
     from feathertune.export.exporting import export_run, summary_lines
 
     done = export_run(
-        opened, to.value, output, precision=None if precision is None else precision.value, opset=opset, base=base
+        opened,
+        to.value,
+        output,
+        precision=None if precision is None else precision.value,
+        opset=opset,
+        data=data,
+        base=base,
+        say=lambda line: stderr().print(line, highlight=False, markup=False),
     )
     for line in summary_lines(done):
         typer.echo(line, err=True)

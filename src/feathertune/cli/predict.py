@@ -12,6 +12,7 @@ import typer
 from feathertune.cli.options import (
     BaseOption,
     OldTextOption,
+    SetOption,
     TextColumnOption,
     stderr,
     stdout,
@@ -35,7 +36,9 @@ class ComputePrecision(StrEnum):
     BF16 = "bf16"
 
 
-RunOrExportArgument = Annotated[Path, typer.Argument(help="A run folder, or its export to ONNX or ExecuTorch.")]
+RunOrExportArgument = Annotated[
+    Path, typer.Argument(help="A run folder, its export to ONNX or ExecuTorch, or an adapter's folder.")
+]
 
 
 def predict(
@@ -55,6 +58,7 @@ def predict(
         ComputePrecision,
         typer.Option(help="bf16 is faster on some processors; labels of near-ties may change."),
     ] = ComputePrecision.FP32,
+    settings: SetOption = None,
 ) -> None:
     """Predict labels and probabilities for texts or a file."""
     if bool(texts) == (input_ is not None):
@@ -67,7 +71,11 @@ def predict(
     from feathertune.folders.export import is_export
     from feathertune.folders.opened import OpenedRun
 
-    source = run if is_export(run) else OpenedRun.at(run)  # before torch is imported, which takes seconds
+    if settings and is_export(run):
+        raise UserError(f"--set {settings[0]}: an export has its own settings", fix="Leave --set out.")
+    source = (
+        run if is_export(run) else OpenedRun.at(run, settings or ())
+    )  # before torch is imported, which takes seconds
     from feathertune.serving.bulk import predict_rows, write_rows
     from feathertune.serving.predictor import Predictor
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from feathertune.data.example import Split
 from feathertune.errors import UserError
 from feathertune.export.onnx import check_opset
 from feathertune.export.parity import Parity, compare
+from feathertune.export.reference import predict_now
 from feathertune.export.targets import TARGETS
 from feathertune.folders.export import ExportDescription, ExportFolder, ExportPrecision, Target
 from feathertune.folders.opened import OpenedRun
@@ -41,17 +43,24 @@ def export_run(
     *,
     precision: ExportPrecision | None = None,
     opset: int | None = None,
+    data: Path | str | None = None,
     base: str | None = None,
+    say: Callable[[str], object] | None = None,
 ) -> Export:
     """Export a finished run to a new folder, and check it against the evaluated predictions.
 
+    An adapter as PEFT leaves it has no evaluated predictions: they are computed here, for `data`, or for the texts of
+    the built-in sample if there is none.
+
     Args:
-        run: the run's folder, opened or not.
+        run: the folder of the run or the adapter, opened or not.
         to: the target.
         output: the folder to write.
         precision: by default the run's own: fp32, or the weights it was quantized to.
         opset: the version of ONNX's operators, only for `to="onnx"`; by default the oldest that suffices.
+        data: only for an adapter: a labelled file to check the export with.
         base: where the base model is now (see `load_trained`).
+        say: receives a sentence if something about an adapter was assumed.
 
     Returns:
         The export. If the parity gate refused it, its folder is `output` + `.refused`.
@@ -74,19 +83,27 @@ def export_run(
     chosen = choose_precision(opened.recipe, precision, to)
     check_activations(opened.recipe, to)
     target.require()
+    if data is not None and not opened.is_adapter:
+        raise UserError("a run's export is checked with its own validation split", fix="Leave --data out.")
     trained = load_trained(opened, base)
-    split = own_split(trained, SPLIT)
-    evaluated = _evaluated(trained, split)
+    if opened.is_adapter:
+        evaluated, labels_known = predict_now(trained, None if data is None else Path(data), say)
+    else:
+        evaluated, labels_known = _evaluated(trained, own_split(trained, SPLIT)), True
     output.parent.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=f".{output.name}.", suffix=".tmp", dir=output.parent))
     try:
         folder = ExportFolder(building)
         target.write(trained, folder, **({} if opset is None else {"opset": opset}))
         _describe(trained, to, chosen, target.inputs).write(folder.description)
-        logits_NC = target.predict_logits(folder, split.texts.to_pylist(), trained, base)
+        logits_NC = target.predict_logits(folder, list(evaluated.texts), trained, base)
         # the file's probabilities include the temperature, so it is applied to the artefact's logits too
         logits_NC = logits_NC / np.float32(trained.decision.temperature)
-        parity = compare(evaluated, replace(evaluated, logits_NC=logits_NC, saved_probabilities_NC=None))
+        parity = compare(
+            evaluated,
+            replace(evaluated, logits_NC=logits_NC, saved_probabilities_NC=None),
+            labels_known=labels_known,
+        )
         write_json(folder.parity, parity.to_json())
         building.chmod(0o777 & ~file_mask())
         final = output if parity.passed else aside

@@ -44,7 +44,7 @@ class Parity:
             count as a change of a metric.
         metrics: metric -> `evaluated`, `exported`, and `moved`: their difference, not counting such changes. For ROC
             AUC, rows count as evaluated if their logits differ by less than half a near-tie: two such rows can only
-            swap if they were closer than a near-tie.
+            swap if they were closer than a near-tie. Empty without true labels.
         refused: the reasons, one sentence each; empty if the artefact passes.
     """
 
@@ -69,8 +69,8 @@ class Parity:
         return {"passed": self.passed, **asdict(self)}
 
 
-def compare(evaluated: Predictions, exported: Predictions) -> Parity:
-    """Judge an artefact's predictions for the evaluated rows."""
+def compare(evaluated: Predictions, exported: Predictions, *, labels_known: bool = True) -> Parity:
+    """Judge an artefact's predictions for the evaluated rows: without true labels, by logits and labels alone."""
     if not np.array_equal(evaluated.rows, exported.rows):
         raise ValueError("these are not predictions for the same rows")
     difference_N = np.abs(_centred(evaluated) - _centred(exported)).max(axis=1)
@@ -79,7 +79,7 @@ def compare(evaluated: Predictions, exported: Predictions) -> Parity:
     outside = float(same_N[~near_N].mean()) if (~near_N).any() else 1.0
     changed_N = near_N & ~same_N
     few = int(changed_N.sum()) <= max(MAX_NEAR_TIE_CHANGES, MOVEMENT * len(evaluated))
-    metrics = _side_by_side(evaluated, exported, changed_N & few, difference_N < NEAR_TIE / 2)
+    metrics = _side_by_side(evaluated, exported, changed_N & few, difference_N < NEAR_TIE / 2) if labels_known else {}
     reasons = []
     finite = bool(np.isfinite(difference_N).all())
     if not finite:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from feathertune.model.base import build_empty
 from feathertune.model.classifier import PackedClassifier
 from feathertune.model.substitution import conv1d_names
 from feathertune.system.files import atomic_path, write_text
@@ -26,6 +27,13 @@ def save_model(classifier: PackedClassifier, folder: Path, tokenizer: Any) -> No
         save_file(transformers_state(classifier), path, metadata={"format": "pt"})
     write_config(classifier, folder / "config.json", padding_token(classifier, tokenizer))
     _with_pad_token(classifier, tokenizer).save_pretrained(folder)
+
+
+def surplus_parameters(classifier: PackedClassifier) -> list[str]:
+    """The parameters that transformers' model of this config does not have, and would not load."""
+    config = copy.deepcopy(classifier.model.config)
+    own = build_empty(config, classifier.label_names).model.state_dict()
+    return sorted(set(classifier.model.state_dict()) - set(own))
 
 
 def padding_token(classifier: PackedClassifier, tokenizer: Any) -> int | None:

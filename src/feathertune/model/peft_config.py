@@ -108,7 +108,7 @@ def pattern_of(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _by_pattern(patterns: Any, names: Iterable[str]) -> list[tuple[str, Any]]:
-    """Each name that a pattern matches, whole or from a dot on, with its value. The first pattern counts, as in PEFT."""
+    """Each name that a pattern matches, whole or from a dot on, with its value. The first one counts, as in PEFT."""
     found = []
     for name in names:
         values = [value for key, value in (patterns or {}).items() if re.match(rf"(.*\.)?({key})$", name)]

@@ -15,10 +15,11 @@ from torch import nn
 from feathertune.errors import UserError
 from feathertune.model.adapt import LoraShape, add_lora, train_head_only, trainable_state
 from feathertune.model.adapted_linear import AdaptedLinear
+from feathertune.model.base_folder import ADAPTER_CONFIG as CONFIG
 from feathertune.model.classifier import PackedClassifier
 from feathertune.model.families import head_parameters
 from feathertune.model.names import shortest_endings
-from feathertune.model.peft_config import CONFIG, lora_shape, pattern_of, read_adapter_config
+from feathertune.model.peft_config import lora_shape, pattern_of, read_adapter_config
 from feathertune.model.peft_tensors import (
     PREFIX,
     TENSORS,

@@ -109,6 +109,11 @@ def read_config(files: BaseFiles) -> dict[str, Any]:
     return config
 
 
+def is_hub_id(source: str) -> bool:
+    """Whether a source can only be a Hub id: it names no local file, no package and no GGUF file."""
+    return _local_path(source) is None
+
+
 def _local_path(source: str) -> Path | None:
     """The local path that `source` names, whether it exists or not; None if it can only be a Hub id."""
     if source.startswith("package:"):

@@ -1,4 +1,7 @@
-"""Loading the model of a finished run: base and adapter, a whole model, or integers. The base must be unchanged."""
+"""Loading the model of a finished run: base and adapter, a whole model, or integers. The base must be unchanged.
+
+An adapter without a run is loaded in the same way; `run/adapter.py` finds what its folder does not say.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,7 @@ from feathertune.model.sources import BaseFiles, changed_file, find_base
 from feathertune.prediction.decision import DEFAULT_DECISION, Decision
 from feathertune.quantization.folder import load_quantized
 from feathertune.recipe.schema import BASELINES, Recipe
+from feathertune.run.adapter import adapter_base, adapter_classes, adapter_max_length, tokenizer_files
 from feathertune.system.files import expanded
 from feathertune.system.machine import default_device
 from feathertune.tokens.loading import load_tokenizer
@@ -50,10 +54,10 @@ class TrainedModel:
 def load_trained(
     run: Path | OpenedRun, base: str | None = None, *, adapter: Path | None = None, precision: Precision = "fp32"
 ) -> TrainedModel:
-    """Load the model of a finished run.
+    """Load the model of a finished run, or of an adapter as PEFT leaves it.
 
     Args:
-        run: the run's folder, opened or not.
+        run: the folder of the run or the adapter, opened or not.
         base: where the base model is now (any model source), if it is no longer where training found it.
         adapter: the folder to read the adapter from, instead of the run's own.
         precision: fp32, in which every run was evaluated; or bf16, in which near-ties may be decided differently.
@@ -78,25 +82,34 @@ def load_trained(
     if precision != "fp32" and recipe.quantize is not None:
         raise UserError("a quantized run computes with integers", where=f"precision {precision}")
     decision = read_decision(folder.calibration, recipe.evaluation)
+    max_length = recipe.model.max_length
     if recipe.quantize is not None:
         classifier = load_quantized(folder.quantized).to(default_device())
         tokenizer = load_tokenizer(folder.quantized)
-        return TrainedModel(folder, recipe, classifier, tokenizer, recipe.model.max_length, decision)
+        return TrainedModel(folder, recipe, classifier, tokenizer, max_length, decision)
     if recipe.method == "full":
         files = find_base(str(folder.model.resolve()))
         classifier = load_base(files, DataRecord.read(folder.data).label_names, recipe.training.seed)
         tokenizer = load_tokenizer(files.folder)  # with the prompt
     else:
-        files, adapter = _unchanged_base(folder, base), adapter or folder.adapter
-        label_names = read_labels(adapter) or DataRecord.read(folder.data).label_names
+        adapter = adapter or folder.adapter
+        if opened.is_adapter:
+            files = adapter_base(opened, base)
+            label_names = adapter_classes(opened, files)
+            tokenizer = load_tokenizer(*tokenizer_files(folder.adapter, files))
+        else:
+            files = _unchanged_base(folder, base)
+            label_names = read_labels(adapter) or DataRecord.read(folder.data).label_names
+            tokenizer = load_tokenizer(files.folder, files.gguf_file)
         classifier = load_base(files, label_names, recipe.training.seed)
         load_adapter(classifier, adapter)
-        tokenizer = load_tokenizer(files.folder, files.gguf_file)
-        tokenizer = add_prompt(tokenizer, recipe.model.prompt, recipe.model.max_length)
+        if opened.is_adapter:
+            max_length = adapter_max_length(classifier, tokenizer, recipe.model)
+        tokenizer = add_prompt(tokenizer, recipe.model.prompt, max_length)
     set_precision(classifier.to(default_device()), precision)
     merge(classifier)
     classifier.eval()
-    return TrainedModel(folder, recipe, classifier, tokenizer, recipe.model.max_length, decision)
+    return TrainedModel(folder, recipe, classifier, tokenizer, max_length, decision)
 
 
 def _unchanged_base(run: RunFolder, base: str | None) -> BaseFiles:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,18 +14,21 @@ from feathertune.data.overlap import Overlap, find_overlap
 from feathertune.data.statistics import describe
 from feathertune.data.texts import iterate
 from feathertune.evaluation.calibration import check_threshold
+from feathertune.folders.adapter import is_adapter
 from feathertune.folders.inputs import BaseRecord, DataRecord
 from feathertune.folders.run import RunFolder
 from feathertune.model.adapt import LoraShape, copy_trained, count_parameters, trainable_state
 from feathertune.model.classifier import PackedClassifier, ParameterCount
 from feathertune.model.model_folder import padding_token
 from feathertune.model.precision import PrecisionChoice, choose_precision, set_precision
-from feathertune.model.sources import find_base
+from feathertune.model.sources import BaseFiles, find_base
 from feathertune.quantization.scheme import Plan, Scheme, plan_quantization
 from feathertune.recipe.schema import DataSection, QuantizeSection, Recipe
+from feathertune.run.adapter import tokenizer_files
 from feathertune.run.build import ModelBuilder, free
 from feathertune.run.checks import check_max_length, check_prefix_sharing
 from feathertune.run.start import find_start
+from feathertune.system.files import expanded
 from feathertune.tokens.loading import load_tokenizer
 from feathertune.tokens.prompt import add_prompt, check_last_token
 from feathertune.tokens.tokenized import TokenizedTexts, tokenize
@@ -139,7 +143,7 @@ def prepare(recipe: Recipe, device: torch.device, started: RunFolder | None = No
     dataset = load_dataset(data, recipe.training.seed)
     base = find_base(recipe.model.source, revision)
     model = recipe.model
-    tokenizer = add_prompt(load_tokenizer(base.folder, base.gguf_file), model.prompt, model.max_length)
+    tokenizer = add_prompt(load_tokenizer(*_tokenizer(recipe, base)), model.prompt, model.max_length)
     texts = {
         name: tokenize(tokenizer, iterate(split.texts), model.max_length) for name, split in dataset.splits.items()
     }
@@ -199,6 +203,13 @@ def _pinned(recipe: Recipe, started: RunFolder) -> tuple[DataSection, str | None
         return data, revision
     commit = DataRecord.read(started.data).origin.get("revision", data.revision)
     return data.model_copy(update={"revision": commit}), BaseRecord.read(started.base).revision or revision
+
+
+def _tokenizer(recipe: Recipe, base: BaseFiles) -> tuple[Path, str | None]:
+    """The folder, and the GGUF file, of the run's tokenizer: the base's, or that of the adapter to start from."""
+    if recipe.init_from is not None and is_adapter(start := expanded(recipe.init_from)):
+        return tokenizer_files(start, base)
+    return base.folder, base.gguf_file
 
 
 def _scheme(section: QuantizeSection) -> Scheme:
