@@ -152,6 +152,18 @@ def test_the_tokenizer_and_the_length_of_a_trainers_checkpoint(save: Save, tmp_p
         load_trained(OpenedRun.at(checkpoint, ["model.max_length=301"]))
 
 
+def test_an_adapter_exported_from_a_run_keeps_the_runs_rules(save: Save, tmp_path: Path) -> None:
+    """Its export.json says how long texts may be, and how logits become labels."""
+    folder, data = save(), write_tiny_data(tmp_path / "data")
+    export_run(folder, "adapter", tmp_path / "out", data=data / "validation.jsonl")
+    description = json.loads((tmp_path / "out" / "export.json").read_text())
+    changed = {**description, "max_length": 5, "temperature": 2.0, "threshold": 0.25}
+    (tmp_path / "out" / "export.json").write_text(json.dumps(changed))
+    trained = load_trained(tmp_path / "out")
+    assert (trained.max_length, trained.decision.temperature, trained.decision.threshold) == (5, 2.0, 0.25)
+    assert trained.classifier.label_names == ("no", "yes")
+
+
 def test_the_base_may_be_elsewhere(save: Save, tmp_path: Path) -> None:
     folder = save()
     before = Predictor(folder).predict(TEXTS)
@@ -230,7 +242,7 @@ def test_qat_starts_from_it(save: Save, tmp_path: Path) -> None:
     tensors = json.loads((tmp_path / "run" / "adapter" / "adapter_config.json").read_text())
     assert set(tensors["rank_pattern"].values()) == {2}
     assert Predictor(tmp_path / "run").predict(TEXTS)
-    assert summary["start"] is None  # nothing is known about its epochs and its data
+    assert summary.get("start") is None  # nothing is known about its epochs and its data
 
 
 def test_training_does_not_start_from_dora_or_other_classes(save: Save, tmp_path: Path) -> None:

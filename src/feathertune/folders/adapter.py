@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from feathertune.errors import UserError
+from feathertune.folders.export import ExportDescription, ExportFolder
 from feathertune.folders.run import RunFolder
 from feathertune.recipe.files import parse_recipe
 from feathertune.recipe.schema import Recipe
@@ -15,6 +16,7 @@ from feathertune.system.files import read_json
 
 UNKNOWN = "unknown"  # the source of the data that an adapter was trained on, or of a base that it does not name
 _CONFIG = "adapter_config.json"
+_LABELS = ("data.label=", "data.label.rating", "data.label.column")
 _SETTINGS = ("model.max_length", "model.prompt", "data.text", "data.label")
 
 
@@ -26,6 +28,12 @@ class AdapterFolder(RunFolder):
     def adapter(self) -> Path:
         """The folder itself."""
         return self.path
+
+    @property
+    def exported(self) -> ExportDescription | None:
+        """What export.json says, if the adapter was exported from a run. Raises UserError if it is damaged."""
+        path = ExportFolder(self.path).description
+        return ExportDescription.read(path) if path.is_file() else None
 
 
 def is_adapter(path: Path) -> bool:
@@ -63,7 +71,9 @@ def adapter_recipe(path: Path, settings: list[str]) -> Recipe:
     if isinstance(revision, str) and revision:
         model["revision"] = revision
     data: dict[str, Any] = {"source": UNKNOWN}
-    if not any(setting.startswith(("data.label=", "data.label.rating", "data.label.column")) for setting in settings):
+    if (exported := AdapterFolder(path).exported) is not None:
+        model["max_length"], data = exported.max_length, exported.data.model_dump(mode="json")
+    if "label" not in data and not any(setting.startswith(_LABELS) for setting in settings):
         data["label"] = {"column": "label"}  # the default, spelt out so that a setting can add names to it
     text = json.dumps({"model": model, "data": data, "method": "lora"})
     return parse_recipe(text, settings, where=str(path))

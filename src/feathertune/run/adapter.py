@@ -14,12 +14,14 @@ import torch
 
 from feathertune.data.loading import labels_in
 from feathertune.errors import UserError
-from feathertune.folders.adapter import UNKNOWN
+from feathertune.folders.adapter import UNKNOWN, AdapterFolder
 from feathertune.folders.opened import OpenedRun
+from feathertune.folders.run import RunFolder
 from feathertune.model.classifier import PackedClassifier
 from feathertune.model.families import FAMILIES
 from feathertune.model.peft_files import read_adapter, read_labels
 from feathertune.model.sources import BaseFiles, find_base, is_hub_id
+from feathertune.prediction.decision import Decision
 from feathertune.recipe.schema import DataSection, ModelSection
 from feathertune.run.checks import check_max_length, longest_text
 from feathertune.system.files import read_json
@@ -77,6 +79,12 @@ def adapter_classes(opened: OpenedRun, base: BaseFiles) -> tuple[str, ...]:
         if names and count in (None, len(names)) and not all(map(_GENERIC.fullmatch, names)):
             return names
     return tuple(f"LABEL_{index}" for index in range(count or int(bases.get("num_labels") or len(_names(bases)) or 2)))
+
+
+def adapter_decision(folder: RunFolder) -> Decision | None:
+    """How the logits of an adapter that was exported from a run become predictions; None for any other folder."""
+    exported = folder.exported if isinstance(folder, AdapterFolder) else None
+    return None if exported is None else Decision(exported.temperature, exported.threshold)
 
 
 def classes_for_data(

@@ -23,7 +23,7 @@ from feathertune.model.sources import BaseFiles, changed_file, find_base
 from feathertune.prediction.decision import DEFAULT_DECISION, Decision
 from feathertune.quantization.folder import load_quantized
 from feathertune.recipe.schema import BASELINES, Recipe
-from feathertune.run.adapter import adapter_base, adapter_classes, adapter_max_length, tokenizer_files
+from feathertune.run.adapter import adapter_base, adapter_classes, adapter_decision, adapter_max_length, tokenizer_files
 from feathertune.system.files import expanded
 from feathertune.system.machine import default_device
 from feathertune.tokens.loading import load_tokenizer
@@ -81,7 +81,7 @@ def load_trained(
         raise UserError(f"{kind} holds the whole model", where="--base", fix="Leave --base out.")
     if precision != "fp32" and recipe.quantize is not None:
         raise UserError("a quantized run computes with integers", where=f"precision {precision}")
-    decision = read_decision(folder.calibration, recipe.evaluation)
+    decision = adapter_decision(folder) or read_decision(folder.calibration, recipe.evaluation)
     max_length = recipe.model.max_length
     if recipe.quantize is not None:
         classifier = load_quantized(folder.quantized).to(default_device())
