@@ -153,7 +153,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "activation": (lambda folder: change_config(folder, hidden_act="nope"), "KeyError 'nope'"),
     "quantized": (
         lambda folder: change_config(folder, quantization_config={"quant_method": "gptq", "bits": 4}),
-        "cannot load the model: .*GPTQ",
+        "the weights of this model are quantized .GPTQ.",
     ),
     "json": (lambda folder: (folder / "config.json").write_text("{"), "not valid JSON"),
     "empty": (lambda folder: (folder / "model.safetensors").write_bytes(b""), "header too small"),

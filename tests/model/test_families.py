@@ -105,6 +105,22 @@ def test_the_error_for_a_mistyped_architecture_names_the_nearest() -> None:
         family_of("distillbert", where="some/model")
 
 
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [("ernie", "bert"), ("longformer", "roberta"), ("phi3", "llama"), ("gemma2", "gemma3_text"), ("gpt_neox", "gpt2")],
+)
+def test_the_nearest_family_is_built_like_the_architecture(name: str, near: str) -> None:
+    with pytest.raises(UserError, match=f"The nearest is '{near}'"):
+        family_of(name, where="some/model")
+
+
+@pytest.mark.parametrize("name", ["t5", "robot", "vit"])
+def test_no_family_is_nearest_to_something_else_altogether(name: str) -> None:
+    with pytest.raises(UserError) as caught:
+        family_of(name, where="some/model")
+    assert "nearest" not in str(caught.value)
+
+
 @pytest.mark.parametrize("name", FAMILIES)
 def test_logits_are_float32_whatever_the_dtype_of_the_base(name: str) -> None:
     from lively import packed_logits

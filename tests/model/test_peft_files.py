@@ -1,5 +1,6 @@
 """The folder of an adapter, and which adapters are refused. Equality with PEFT is tested in tests/parity."""
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from feathertune.errors import UserError
+from feathertune.model import peft_config
 from feathertune.model.adapt import (
     LoraShape,
     add_lora,
@@ -17,15 +19,18 @@ from feathertune.model.adapt import (
     train_head_only,
 )
 from feathertune.model.peft_files import (
+    check_continuable,
     load_adapter,
     read_adapter_config,
     read_labels,
     save_adapter,
 )
 from lively import adapt, lively_classifier, packed_logits
-from tiny import FAMILIES, random_texts
+from tiny import FAMILIES, VOCABULARY, random_texts
 
 CONFIG, TENSORS = "adapter_config.json", "adapter_model.safetensors"
+WORDS = "base_model.model.bert.embeddings.word_embeddings"
+NORM = "base_model.model.bert.encoder.layer.0.output.LayerNorm"
 QUERY = "base_model.model.bert.encoder.layer.0.attention.self.query"
 
 
@@ -137,18 +142,18 @@ def test_a_loaded_adapter_is_still_and_can_be_trained_further(adapter: Path) -> 
 @pytest.mark.parametrize(
     ("setting", "value"),
     [
-        ("use_dora", True),
-        ("rank_pattern", {"query": 8}),
-        ("alpha_pattern", {"query": 8}),
-        ("bias", "all"),
-        ("lora_bias", True),
         ("layer_replication", [[0, 2]]),
         ("trainable_token_indices", [1]),
         ("target_parameters", ["x"]),
         ("use_qalora", True),
+        ("use_bdlora", {"nblocks": 2}),
+        ("kasa_config", {"beta": 1e-4}),
         ("init_lora_weights", "pissa"),
+        ("init_lora_weights", "pissa_niter_16"),
         ("init_lora_weights", "olora"),
         ("init_lora_weights", "loftq"),
+        ("init_lora_weights", "lora_ga"),
+        ("a_key_of_a_later_peft", {"how": "differently"}),
     ],
 )
 def test_an_unsupported_setting_is_refused(adapter: Path, setting: str, value: object) -> None:
@@ -156,13 +161,46 @@ def test_an_unsupported_setting_is_refused(adapter: Path, setting: str, value: o
     refused(adapter, f"the adapter uses {setting}=", "Merge it with PEFT")
 
 
-@pytest.mark.parametrize("value", [True, False, None, "gaussian", "orthogonal"])
+@pytest.mark.parametrize("setting", ["alora_invocation_tokens", "arrow_config", "monteclora_config", "megatron_config"])
+def test_an_unsupported_setting_that_cannot_be_merged_either(adapter: Path, setting: str) -> None:
+    change_config(adapter, **{setting: {"x": 1}})
+    refused(adapter, f"the adapter uses {setting}=")
+
+
+def test_every_key_of_pefts_config_is_known() -> None:
+    """A key that is new in PEFT must be read, found without consequence, or refused: by its name, not as unknown."""
+    from peft import LoraConfig
+
+    keys = {field.name for field in dataclasses.fields(LoraConfig)}
+    assert keys <= peft_config._READ | peft_config._WITHOUT_CONSEQUENCE | peft_config._REFUSED.keys()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"target_modules": ".*\\.(query|value)", "exclude_modules": ["key"]},
+        {"target_modules": "all-linear", "layers_to_transform": [0], "layers_pattern": "layer"},
+        {"fan_in_fan_out": True, "megatron_core": "megatron.core", "qalora_group_size": 16},
+        {"peft_version": "0.99", "auto_mapping": {"base_model_class": "X"}, "eva_config": {"rho": 2.0}},
+        {"a_key_of_a_later_peft": None, "another": False, "a_third": {}, "a_fourth": []},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_what_is_of_no_consequence(adapter: Path, changes: dict[str, Any]) -> None:
+    texts, one, other = random_texts([4, 9]), lively_classifier("bert"), lively_classifier("bert")
+    load_adapter(one, adapter)
+    change_config(adapter, **changes)
+    load_adapter(other, adapter)
+    assert torch.equal(packed_logits(one, texts), packed_logits(other, texts))
+
+
+@pytest.mark.parametrize("value", [True, False, None, "gaussian", "orthogonal", "eva", "mica"])
 def test_the_initialization_of_the_factors_does_not_matter(adapter: Path, value: object) -> None:
     change_config(adapter, init_lora_weights=value)
     assert load_adapter(lively_classifier("bert"), adapter) is not None
 
 
-@pytest.mark.parametrize("kind", ["IA3", "ADALORA", None, 3])
+@pytest.mark.parametrize("kind", ["IA3", "ADALORA", "LOHA", "VERA", "PROMPT_TUNING", "TRAINABLE_TOKENS", None, 3])
 def test_another_kind_of_adapter(adapter: Path, kind: object) -> None:
     change_config(adapter, peft_type=kind)
     refused(adapter, f"the adapter is of type {kind!r}, not LORA")
@@ -176,6 +214,12 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "no alpha": (lambda folder: change_config(folder, lora_alpha="much"), "lacks r or lora_alpha"),
     "rank 0": (lambda folder: change_config(folder, r=0), "has shape [4, 32]"),
     "another rank": (lambda folder: change_config(folder, r=8), "has shape [4, 32], this model"),
+    "a pattern for another rank": (
+        lambda folder: change_config(folder, rank_pattern={"query": 8}),
+        "The rank in its config (r, rank_pattern) is another than that of its tensors",
+    ),
+    "no pattern": (lambda folder: change_config(folder, alpha_pattern={"(": 8}), "alpha_pattern is broken"),
+    "no bias of PEFT's": (lambda folder: change_config(folder, bias="some"), "is none of none, all and lora_only"),
     "no tensors": (lambda folder: (folder / TENSORS).unlink(), "cannot read the adapter's tensors"),
     "pickle": (
         lambda folder: (folder / TENSORS).rename(folder / "adapter_model.bin"),
@@ -212,6 +256,51 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
         ),
         "classifier.bias has shape [5], this model and the adapter's config need [3]",
     ),
+    "biases that were not saved": (
+        lambda folder: change_config(folder, bias="lora_only"),
+        "the adapter's biases were trained (bias='lora_only'), but 'bert.encoder.layer.0.attention.output.dense.bias'",
+    ),
+    "no magnitudes": (lambda folder: change_config(folder, use_dora=True), "lora_magnitude_vector'"),
+    "an LFS pointer": (
+        lambda folder: (folder / TENSORS).write_text("version https://git-lfs.github.com/spec/v1"),
+        "this is a Git LFS pointer",
+    ),
+    "shards not gathered": (
+        lambda folder: change_tensors(folder, lambda t: t.update({f"{QUERY}.lora_A.weight": torch.zeros(0)})),
+        "DeepSpeed's or FSDP's shards were not gathered",
+    ),
+    "integers": (
+        lambda folder: change_tensors(
+            folder, lambda t: t.update({f"{QUERY}.lora_A.weight": torch.zeros(4, 32, dtype=torch.int8)})
+        ),
+        "the adapter is quantized",
+    ),
+    "a task for each token": (lambda folder: change_config(folder, task_type="TOKEN_CLS"), "answers for each token"),
+    "text generation": (
+        lambda folder: (
+            change_config(folder, task_type="CAUSAL_LM"),
+            change_tensors(folder, lambda t: [t.pop(name) for name in list(t) if "classifier" in name]),
+        ),
+        "the adapter has no classification head (it was trained for the task CAUSAL_LM)",
+    ),
+    "embeddings": (
+        lambda folder: change_tensors(
+            folder, lambda t: t.update({f"{WORDS}.lora_embedding_A": torch.zeros(4, VOCABULARY)})
+        ),
+        "the adapter has LoRA on the embeddings",
+    ),
+    "a larger vocabulary": (
+        lambda folder: change_tensors(folder, lambda t: t.update({f"{WORDS}.weight": torch.zeros(VOCABULARY + 2, 32)})),
+        "the vocabulary was changed when the adapter was trained: bert.embeddings.word_embeddings has 122 rows",
+    ),
+    "other trained modules": (
+        lambda folder: change_tensors(folder, lambda t: t.update({f"{NORM}.weight": torch.zeros(32)})),
+        "a trained copy of 'bert.encoder.layer.0.output.LayerNorm', which is no part of the classification head",
+    ),
+    "a norm": (
+        lambda folder: change_tensors(folder, lambda t: t.update({f"{NORM}.lora_A.weight": torch.zeros(4, 32)})),
+        "does not have as a linear layer but as LayerNorm",
+    ),
     "a wider base": (
         lambda folder: change_tensors(
             folder, lambda tensors: tensors.update({f"{QUERY}.lora_B.weight": torch.zeros(64, 4)})
@@ -229,6 +318,56 @@ def test_a_damaged_adapter_is_the_users_error(adapter: Path, damage: Callable[[P
 
 def test_an_adapter_of_another_base(tmp_path: Path) -> None:
     refused(saved(tmp_path, "gpt2"), "which this model does not have as a linear layer", "made for another base model")
+
+
+def test_of_another_base_only_if_it_is(tmp_path: Path) -> None:
+    """The advice names what is wrong: another number of classes is no other base, another width is."""
+    saved(tmp_path)
+    more_classes = {f"base_model.model.classifier.{name}": torch.zeros(size) for name, size in
+                    (("weight", (5, 32)), ("bias", (5,)))}  # fmt: skip
+    change_tensors(tmp_path, lambda tensors: tensors.update(more_classes))
+    with pytest.raises(UserError) as caught:
+        load_adapter(lively_classifier("bert"), tmp_path)
+    assert caught.value.fix == "It has 5 classes, and 3 are given: no, yes, maybe."
+    saved(tmp_path)
+    change_tensors(tmp_path, lambda tensors: tensors.update({f"{QUERY}.lora_A.weight": torch.zeros(4, 64)}))
+    refused(tmp_path, "It was made for another base model: its config names owner/base.")
+
+
+@pytest.mark.parametrize(("name", "left"), [("distilbert", "pre_classifier"), ("modernbert", "head.dense")])
+def test_a_random_part_of_the_head_that_was_never_saved(tmp_path: Path, name: str, left: str) -> None:
+    """By default PEFT saves modules called classifier and score, and no other part of a head."""
+    saved(tmp_path, name)
+    change_tensors(tmp_path, lambda t: [t.pop(key) for key in list(t) if f".{left.split('.')[0]}." in key])
+    with pytest.raises(UserError) as caught:
+        load_adapter(lively_classifier(name), tmp_path)
+    assert "this part of the head was random when training began, and PEFT saved only ['classifier']" in str(
+        caught.value
+    )
+    assert f"modules_to_save=['{left.split('.')[0]}', 'classifier']" in str(caught.value)
+
+
+def test_an_embedding_stored_as_it_was_changes_nothing(adapter: Path) -> None:
+    """PEFT stores the embeddings if it is told to (save_embedding_layers)."""
+    own = lively_classifier("bert").model.bert.embeddings.word_embeddings.weight.detach()
+    change_tensors(adapter, lambda tensors: tensors.update({f"{WORDS}.weight": own.clone()}))
+    assert load_adapter(lively_classifier("bert"), adapter) is not None
+
+
+@pytest.mark.parametrize(
+    "changes", [{"use_dora": True}, {"lora_bias": True}, {"bias": "all"}], ids=lambda changes: next(iter(changes))
+)
+def test_training_cannot_continue_from_what_is_more_than_lora(adapter: Path, changes: dict[str, Any]) -> None:
+    check_continuable(adapter)
+    change_config(adapter, **changes)
+    with pytest.raises(UserError, match="training cannot continue from an adapter with") as caught:
+        check_continuable(adapter)
+    assert "Export it with --to merged" in str(caught.value)
+
+
+def test_the_folder_of_several_adapters_names_one(adapter: Path) -> None:
+    with pytest.raises(UserError, match="There is an adapter in"):
+        read_adapter_config(adapter.parent)
 
 
 def refused(folder: Path, *messages: str) -> None:

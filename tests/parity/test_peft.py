@@ -131,6 +131,61 @@ def test_we_load_what_peft_adapted_by_pattern_and_layer(tmp_path: Path) -> None:
     assert largest_difference(packed_logits(other, TEXTS), peft) < 1e-5
 
 
+MORE_THAN_LORA: dict[str, tuple[str, dict[str, Any]]] = {
+    "rank and alpha by layer": (
+        "bert",
+        {"rank_pattern": {"layer.1.*query": 2, "value": 3}, "alpha_pattern": {"^bert.encoder.layer.0.*": 5}},
+    ),
+    "rank by layer, rslora": ("gpt2", {"rank_pattern": {r"h\.0\.attn\.c_attn": 2}, "use_rslora": True}),
+    "a layer's name is no substring": ("llama", {"rank_pattern": {"proj": 2}, "alpha_pattern": {"q_proj": 3}}),
+    "DoRA": ("llama", {"use_dora": True}),
+    "DoRA on Conv1D": ("gpt2", {"use_dora": True, "lora_dropout": 0.1}),
+    "DoRA by layer": ("roberta", {"use_dora": True, "rank_pattern": {"query": 2}, "use_rslora": True}),
+    "the layers' biases": ("bert", {"bias": "lora_only"}),
+    "biases of Conv1D": ("gpt2", {"bias": "lora_only"}),
+    "all biases": ("roberta", {"bias": "all"}),
+    "all biases, DoRA": ("distilbert", {"bias": "all", "use_dora": True}),
+    "the factors' biases": ("bert", {"lora_bias": True}),
+    "the factors' biases without others": ("llama", {"lora_bias": True, "use_rslora": True}),
+    "some layers": ("bert", {"layers_to_transform": [1], "layers_pattern": "layer"}),
+    "a pooler": ("bert", {"modules_to_save": ["pooler", "classifier"]}),
+    "a minor component": ("bert", {"init_lora_weights": "mica"}),
+}
+
+
+@pytest.mark.filterwarnings("ignore:`lora_bias=True` was passed:UserWarning")
+@pytest.mark.filterwarnings("ignore:Adapter 'default'.* invalid shape:UserWarning")  # PEFT means lora_B's bias
+@pytest.mark.filterwarnings("ignore:The following rank_pattern keys did not match:RuntimeWarning")
+@pytest.mark.parametrize(("name", "options"), MORE_THAN_LORA.values(), ids=MORE_THAN_LORA)
+def test_we_load_what_peft_can_do_beyond_plain_lora(tmp_path: Path, name: str, options: dict[str, Any]) -> None:
+    classifier = lively_classifier(name)
+    before = packed_logits(classifier, TEXTS)
+    peft = peft_trains(classifier, tmp_path, target_modules=list(classifier.family.attention), **options)
+    load_adapter(classifier, tmp_path)
+    assert largest_difference(packed_logits(classifier, TEXTS), before) > 1e-2
+    assert largest_difference(packed_logits(classifier, TEXTS), peft) < 1e-5
+    merge(classifier)
+    assert largest_difference(packed_logits(classifier, TEXTS), peft) < 1e-5
+
+
+def test_ranks_and_alphas_by_layer_go_both_ways(tmp_path: Path) -> None:
+    classifier, base = lively_classifier("bert"), lively_classifier("bert")
+    options = {"rank_pattern": {"query": 2}, "alpha_pattern": {"1.attention.self.value": 3}}
+    peft = peft_trains(classifier, tmp_path / "theirs", target_modules=["query", "value"], **options)
+    shape = load_adapter(classifier, tmp_path / "theirs")
+    save_adapter(classifier, tmp_path / "ours", shape, base="base", revision=None)
+    assert largest_difference(peft_loads(base, tmp_path / "ours"), peft) < 1e-5
+    assert load_adapter(base, tmp_path / "ours") == shape
+
+
+def test_a_pooler_that_peft_has_trained_is_trained_on(tmp_path: Path) -> None:
+    classifier = lively_classifier("bert")
+    peft_trains(classifier, tmp_path, target_modules=["query"], modules_to_save=["pooler"])
+    load_adapter(classifier, tmp_path)
+    assert classifier.family.head_modules == ("bert.pooler", "classifier")
+    assert classifier.model.bert.pooler.dense.weight.requires_grad
+
+
 def test_part_of_the_head_may_stay_the_bases(tmp_path: Path) -> None:
     """By default PEFT saves DistilBERT's `classifier` but not its `pre_classifier`."""
     trained = lively_classifier("distilbert")

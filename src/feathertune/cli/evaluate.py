@@ -11,29 +11,34 @@ import typer
 from feathertune.cli.options import (
     BaseOption,
     FormatOption,
-    RunArgument,
+    RunOrAdapterArgument,
+    SetOption,
     TableOrJson,
+    stderr,
     stdout,
 )
 
 
 def evaluate(
-    run: RunArgument,
+    run: RunOrAdapterArgument,
     split: Annotated[str | None, typer.Option(help="A split of the run's data; default: validation.")] = None,
     data: Annotated[
         Path | None, typer.Option(help="Other labelled data: a file, or a folder with a dev split.")
     ] = None,
     format_: FormatOption = TableOrJson.TABLE,
     base: BaseOption = None,
+    settings: SetOption = None,
 ) -> None:
-    """Evaluate a finished run on a split or on other data."""
+    """Evaluate a finished run on a split or on other data, or an adapter of PEFT on labelled data."""
     from feathertune.folders.opened import OpenedRun
 
-    opened = OpenedRun.at(run)  # before torch is imported, which takes seconds
+    opened = OpenedRun.at(run, settings or ())  # before torch is imported, which takes seconds
     from feathertune.run.evaluate import evaluate_run
     from feathertune.terminal.run_tables import metrics_table
 
-    metrics = evaluate_run(opened, split=split, data=data, base=base)
+    metrics = evaluate_run(
+        opened, split=split, data=data, base=base, say=lambda line: stderr().print(line, highlight=False, markup=False)
+    )
     if format_ is TableOrJson.JSON:
         typer.echo(json.dumps(metrics.to_json(), indent=2, ensure_ascii=False, allow_nan=False))
     else:

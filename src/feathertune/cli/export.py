@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from feathertune.cli.options import BaseOption, RunArgument
+from feathertune.cli.options import BaseOption, RunOrAdapterArgument, SetOption, stderr
 from feathertune.errors import UserError
 
 
@@ -42,7 +42,7 @@ class MadeFor(StrEnum):
 
 
 def export(
-    run: RunArgument,
+    run: RunOrAdapterArgument,
     to: Annotated[ExportTo, typer.Option("--to", help="The target of the export.")],
     output: Annotated[Path, typer.Option(help="A new folder.")],
     precision: Annotated[
@@ -67,19 +67,23 @@ def export(
         MadeFor | None,
         typer.Option("--for", help="With --to onnx: web multiplies int4 weights fast where onnxruntime runs in wasm."),
     ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="For an adapter's folder: the labelled data to check the export with.")
+    ] = None,
     base: BaseOption = None,
+    settings: SetOption = None,
 ) -> None:
-    """Export a finished run and check its predictions.
+    """Export a finished run, or an adapter of PEFT, and check its predictions.
 
-    The exported model predicts the whole validation split. It is kept if the predictions agree with those evaluated.
-    Otherwise it is set aside as OUTPUT.refused, and the exit status is 1.
+    The exported model predicts the whole validation split (for an adapter, --data). It is kept if the predictions
+    agree with those evaluated. Otherwise it is set aside as OUTPUT.refused, and the exit status is 1.
     """
     if portable and (tuned is not None or to is not ExportTo.ONNX):
         other = f"--tuned {tuned.value}" if tuned is not None else f"--to {to.value}"
         raise UserError(f"--portable contradicts {other}", fix="Leave --portable out.")
     from feathertune.folders.opened import OpenedRun
 
-    opened = OpenedRun.at(run)  # before torch is imported, which takes seconds
+    opened = OpenedRun.at(run, settings or ())  # before torch is imported, which takes seconds
     from feathertune.export.exporting import export_run, summary_lines
 
     done = export_run(
@@ -88,9 +92,11 @@ def export(
         output,
         precision=None if precision is None else precision.value,
         opset=opset,
-        tuned=None if tuned is None else tuned.value,
-        purpose=None if for_ is None else for_.value,
+        tuned=None if tuned is None else "vnni",
+        purpose=None if for_ is None else "web",
+        data=data,
         base=base,
+        say=lambda line: stderr().print(line, highlight=False, markup=False),
     )
     for line in summary_lines(done):
         typer.echo(line, err=True)

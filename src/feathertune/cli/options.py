@@ -31,6 +31,19 @@ OverridesArgument = Annotated[
 ]
 
 RunArgument = Annotated[Path, typer.Argument(help="A run folder, written by `train`.")]
+RunOrAdapterArgument = Annotated[
+    Path, typer.Argument(help="A run folder, or the folder of an adapter as PEFT or a Trainer saves it.")
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        help="For an adapter's folder, what it does not say: data.text=COLUMN, data.label.column=COLUMN, "
+        "data.label.names=[A,B], model.max_length=N, model.prompt=TEXT.",
+        metavar="KEY=VALUE",
+        show_default=False,
+    ),
+]
 FormatOption = Annotated[TableOrJson, typer.Option("--format", help="A table, or one JSON document.")]
 BaseOption = Annotated[str | None, typer.Option(help="Where the base model is now, if the run cannot find it.")]
 TextColumnOption = Annotated[str | None, typer.Option("--text-column", help="The column of texts.")]

@@ -12,6 +12,7 @@ import typer
 from feathertune.cli.options import (
     BaseOption,
     OldTextOption,
+    SetOption,
     TextColumnOption,
     stderr,
     stdout,
@@ -42,7 +43,9 @@ class OnnxRuntimeChoice(StrEnum):
     OPENVINO = "openvino"
 
 
-RunOrExportArgument = Annotated[Path, typer.Argument(help="A run folder, or its export to ONNX or ExecuTorch.")]
+RunOrExportArgument = Annotated[
+    Path, typer.Argument(help="A run folder, its export to ONNX or ExecuTorch, or an adapter's folder.")
+]
 
 
 def predict(
@@ -65,6 +68,7 @@ def predict(
     runtime: Annotated[
         OnnxRuntimeChoice | None, typer.Option(help="What runs an ONNX export; by default onnxruntime.")
     ] = None,
+    settings: SetOption = None,
 ) -> None:
     """Predict labels and probabilities for texts or a file."""
     if bool(texts) == (input_ is not None):
@@ -77,7 +81,11 @@ def predict(
     from feathertune.folders.export import is_export
     from feathertune.folders.opened import OpenedRun
 
-    source = run if is_export(run) else OpenedRun.at(run)  # before torch is imported, which takes seconds
+    if settings and is_export(run):
+        raise UserError(f"--set {settings[0]}: an export has its own settings", fix="Leave --set out.")
+    source = (
+        run if is_export(run) else OpenedRun.at(run, settings or ())
+    )  # before torch is imported, which takes seconds
     from feathertune.serving.bulk import predict_rows, write_rows
     from feathertune.serving.predictor import Predictor
 

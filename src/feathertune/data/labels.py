@@ -50,6 +50,11 @@ class LabelReader:
         """Class index -> name; final after `finalize`."""
         return tuple(self._indices)
 
+    @property
+    def sorted_names(self) -> tuple[str, ...]:
+        """The labels so far, in the order that `finalize` gives them."""
+        return self.names if self._final else tuple(_sorted(list(self._indices)))
+
     def read(self, value: object) -> tuple[int, float | None]:
         """The class index of one row's value, and its rating (None for labels from a column).
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -80,15 +81,35 @@ def load_split(path: Path, section: DataSection, label_names: tuple[str, ...]) -
         UserError: the file cannot be read, a column is missing, there are no rows, or a row is bad. Bad rows are never
             skipped here, because that would change the result of an evaluation.
     """
+    source, name = _labelled_split(path)
+    section = section.model_copy(update={"on_bad_row": "error"})
+    labels = LabelReader(section.label, label_names)
+    return _read_split(name, source, section, labels, [], None)
+
+
+def labels_in(path: Path, section: DataSection) -> tuple[str, ...]:
+    """The labels of a labelled file or folder as `load_split` reads it, in the order that training would give them.
+
+    Raises:
+        UserError: the file cannot be read, or a column is missing.
+    """
+    labels = LabelReader(section.label)
+    for row in _read_rows(_labelled_split(path)[0], section, labels.column):
+        if isinstance(row, Row) and labels.column in row.fields:
+            with suppress(ValueError):  # a bad row, which `load_split` names
+                labels.read(row.fields[labels.column])
+    return labels.sorted_names
+
+
+def _labelled_split(path: Path) -> tuple[SplitSource, str]:
+    """The split of a labelled file, or the validation split of a folder, and its name."""
     if not path.exists():
         raise UserError("there is no such file", where=str(path), fix="Give a labelled file, such as test.tsv.")
     splits = open_source(str(path)).splits
     name = "validation" if path.is_dir() else "train"  # a single file is the source's train split
     if name not in splits:
         raise UserError("the folder has no validation split", where=str(path), fix="Give one of its files.")
-    section = section.model_copy(update={"on_bad_row": "error"})
-    labels = LabelReader(section.label, label_names)
-    return _read_split(path.stem if path.is_file() else name, splits[name], section, labels, [], None)
+    return splits[name], path.stem if path.is_file() else name
 
 
 def split_validation(train: Split, fraction: float, seed: int) -> tuple[Split, Split]:

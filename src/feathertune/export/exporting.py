@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
@@ -14,6 +15,7 @@ from feathertune.errors import UserError
 from feathertune.export.causes import likely_causes
 from feathertune.export.onnx import check_opset
 from feathertune.export.parity import NEAR_TIE, Answers, judge
+from feathertune.export.reference import predict_now
 from feathertune.export.targets import TARGETS
 from feathertune.folders.export import ExportDescription, ExportFolder, ExportPrecision, Need, Purpose, Target, Tuned
 from feathertune.folders.opened import OpenedRun
@@ -47,19 +49,26 @@ def export_run(
     opset: int | None = None,
     tuned: Tuned | None = None,
     purpose: Purpose | None = None,
+    data: Path | str | None = None,
     base: str | None = None,
+    say: Callable[[str], object] | None = None,
 ) -> Export:
     """Export a finished run to a new folder, and check it against the evaluated predictions.
 
+    An adapter as PEFT leaves it has no evaluated predictions: they are computed here, for `data`, or for the texts of
+    the built-in sample if there is none.
+
     Args:
-        run: the run's folder, opened or not.
+        run: the folder of the run or the adapter, opened or not.
         to: the target.
         output: the folder to write.
         precision: by default the run's own: fp32, or the weights it was quantized to.
         opset: the version of ONNX's operators, only for `to="onnx"`; by default the oldest that suffices.
         tuned: processors that the ONNX file is for: "vnni". By default its integers are exact on all processors.
         purpose: runtimes that the ONNX file is for: "web", where int4 weights are multiplied by standard operators.
+        data: only for an adapter: a labelled file to check the export with.
         base: where the base model is now (see `load_trained`).
+        say: receives a sentence if something about an adapter was assumed.
 
     Returns:
         The export. If the parity gate refused it, its folder is `output` + `.refused`.
@@ -85,9 +94,13 @@ def export_run(
             fix="Leave --tuned out.",
         )
     target.require()
+    if data is not None and not opened.is_adapter:
+        raise UserError("a run's export is checked with its own validation split", fix="Leave --data out.")
     trained = load_trained(opened, base)
-    split = own_split(trained, SPLIT)
-    evaluated = _evaluated(trained, split)
+    if opened.is_adapter:
+        evaluated, labels_known = predict_now(trained, None if data is None else Path(data), say)
+    else:
+        evaluated, labels_known = _evaluated(trained, own_split(trained, SPLIT)), True
     output.parent.mkdir(parents=True, exist_ok=True)
     remove_left_beside(output)
     building = temporary_folder(output)
@@ -97,13 +110,13 @@ def export_run(
             target.write(trained, folder, **options)
             needs: tuple[Need, ...] = () if tuned is None else ("exact-int8-products",)
             _describe(trained, to, chosen, target.inputs, needs).write(folder.description)
-            texts = split.texts.to_pylist()
+            texts = list(evaluated.texts)
             first = Answers(target.how, target.predict_logits(folder, texts, trained, base))
             ways = target.ways(folder, texts, trained, base)
             # the file's probabilities include the temperature, so it is applied to the artefact's logits too
             temperature = np.float32(trained.decision.temperature)
             answers = [replace(one, logits_KC=one.logits_KC / temperature) for one in (first, *ways.answers)]
-            parity = judge(evaluated, answers, ways.not_asked)
+            parity = judge(evaluated, answers, ways.not_asked, labels_known=labels_known)
             parity = parity.model_copy(update={"causes": likely_causes(parity, evaluated, trained)})
             parity.write(folder.parity)
         building.chmod(0o777 & ~file_mask())

@@ -46,8 +46,10 @@ class Answers:
     rows_K: npt.NDArray[np.int64] | None = None
 
 
-def judge(evaluated: Predictions, answers: Sequence[Answers], not_asked: Sequence[str] = ()) -> Parity:
-    """Judge an artefact by its answers; the first must be for all rows."""
+def judge(
+    evaluated: Predictions, answers: Sequence[Answers], not_asked: Sequence[str] = (), *, labels_known: bool = True
+) -> Parity:
+    """Judge an artefact by its answers; the first must be for all rows. Without true labels no metric is judged."""
     parities, asked = [], []
     logits_NC = answers[0].logits_KC
     for one in answers:
@@ -55,7 +57,7 @@ def judge(evaluated: Predictions, answers: Sequence[Answers], not_asked: Sequenc
         overlaid_NC = logits_NC.copy()
         overlaid_NC[rows_K] = one.logits_KC
         exported = replace(evaluated, logits_NC=overlaid_NC, saved_probabilities_NC=None, saved_predicted_N=None)
-        parities.append(compare(evaluated, exported))
+        parities.append(compare(evaluated, exported, labels_known=labels_known))
         difference_K = _difference(evaluated, exported)[rows_K]
         asked.append(
             Asked(
@@ -80,8 +82,8 @@ def judge(evaluated: Predictions, answers: Sequence[Answers], not_asked: Sequenc
     )
 
 
-def compare(evaluated: Predictions, exported: Predictions) -> Parity:
-    """Judge one set of predictions for the evaluated rows."""
+def compare(evaluated: Predictions, exported: Predictions, *, labels_known: bool = True) -> Parity:
+    """Judge one set of predictions for the evaluated rows: without true labels, by logits and labels alone."""
     if not np.array_equal(evaluated.rows, exported.rows):
         raise ValueError("these are not predictions for the same rows")
     difference_N = _difference(evaluated, exported)
@@ -92,7 +94,8 @@ def compare(evaluated: Predictions, exported: Predictions) -> Parity:
     outside = float(same_N[~near_N].mean()) if counted else None
     changed_N = near_N & ~same_N
     few = int(changed_N.sum()) <= max(MAX_NEAR_TIE_CHANGES, MOVEMENT * len(evaluated))
-    metrics = _side_by_side(evaluated, exported, changed_N & few, difference_N < NEAR_TIE / 2) if finite else {}
+    stayed_N = difference_N < NEAR_TIE / 2
+    metrics = _side_by_side(evaluated, exported, changed_N & few, stayed_N) if finite and labels_known else {}
     reasons = [] if finite else ["some of its logits are not finite numbers"]
     if outside is not None and outside < AGREEMENT:
         reasons.append(

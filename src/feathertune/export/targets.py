@@ -20,8 +20,9 @@ from feathertune.export.ways import BATCH, Ways, adapter_ways, executorch_ways, 
 from feathertune.export.web import write_web_layout
 from feathertune.folders.export import ExportFolder, ExportPrecision, Purpose, Target, Tuned
 from feathertune.folders.opened import OpenedRun
-from feathertune.model.model_folder import save_model, write_config
+from feathertune.model.model_folder import save_model, surplus_parameters, write_config
 from feathertune.model.padding import saved_tokenizer
+from feathertune.model.peft_files import write_labels
 from feathertune.prediction.inference import predict_logits
 from feathertune.quantization.numerics import Activations
 from feathertune.run.load import TrainedModel, load_trained
@@ -60,10 +61,12 @@ class ExportTarget:
 def _write_adapter(trained: TrainedModel, folder: ExportFolder) -> None:
     if trained.recipe.method == "full":
         raise UserError("a full fine-tune has no adapter", where="--to adapter", fix="Export it with --to merged.")
-    hidden = shutil.ignore_patterns(".*")  # half-written files of a killed run: see `atomic_path`
+    # Half-written files of a killed run (see `atomic_path`), and a Trainer's optimizer and arguments.
+    hidden = shutil.ignore_patterns(".*", "*.pt", "*.pth", "*.bin", "trainer_state.json", "checkpoint-*")
     shutil.copytree(trained.run.adapter, folder.path, dirs_exist_ok=True, ignore=hidden)
     if not folder.tokenizer.is_file():  # earlier versions saved it only with a prompt
         save_tokenizer(saved_tokenizer(trained.classifier, trained.tokenizer), folder.path)
+    write_labels(trained.classifier, folder.path)
 
 
 def _adapter_logits(
@@ -74,6 +77,12 @@ def _adapter_logits(
 
 
 def _write_merged(trained: TrainedModel, folder: ExportFolder) -> None:
+    if surplus := surplus_parameters(trained.classifier):
+        raise UserError(
+            f"transformers' model has no {surplus[0]}, which the adapter adds (lora_bias)",
+            where="--to merged",
+            fix="Export it with --to onnx, executorch or adapter.",
+        )
     save_model(trained.classifier, folder.path, trained.tokenizer)
 
 

@@ -19,9 +19,10 @@ import torch
 from feathertune.export.exported import ExportedModel
 from feathertune.export.parity import Answers
 from feathertune.folders.export import ExportFolder
+from feathertune.folders.opened import OpenedRun
 from feathertune.model.base import quiet
 from feathertune.model.padding import pads_on_either_side
-from feathertune.run.load import TrainedModel, unchanged_base
+from feathertune.run.load import TrainedModel, base_files
 from feathertune.system.machine import default_device
 
 BATCH = 25  # texts
@@ -125,7 +126,7 @@ def adapter_ways(folder: ExportFolder, texts: Sequence[str], trained: TrainedMod
         return Ways(not_asked=("by PEFT, which is not installed: the adapter was read by Feathertune alone",))
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    files = unchanged_base(trained.run, base)
+    files = base_files(OpenedRun(trained.run, trained.recipe), base)
     gguf = {} if files.gguf_file is None else {"gguf_file": files.gguf_file}
     with quiet():
         tokenizer = AutoTokenizer.from_pretrained(folder.path, local_files_only=True)

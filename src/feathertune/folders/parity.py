@@ -54,7 +54,7 @@ class Parity(Record):
             count as a change of a metric.
         metrics: metric -> `evaluated`, `exported`, and `moved`: their difference, not counting such changes. For ROC
             AUC, rows count as evaluated if their logits differ by less than half a near-tie: two such rows can only
-            swap if they were closer than a near-tie.
+            swap if they were closer than a near-tie. Empty without true labels.
         asked: the ways in which the artefact was asked. The figures above are those of the first, for all rows.
         not_asked: in which ways it was not, and why, one sentence each.
         causes: where it is refused, what probably led to it, one sentence each.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import nn
@@ -18,18 +18,33 @@ from feathertune.model.names import matches, unmatched
 
 @dataclass(frozen=True)
 class LoraShape:
-    """The settings shared by all LoRA layers of a model, and the full names of the linear layers that are adapted."""
+    """The settings shared by all LoRA layers of a model, and the full names of the linear layers that are adapted.
+
+    Attributes:
+        ranks, alphas: layers with a rank or alpha of their own.
+    """
 
     rank: int
     alpha: float
     dropout: float
     rslora: bool
     names: tuple[str, ...]
+    ranks: Mapping[str, int] = field(default_factory=dict)
+    alphas: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def scaling(self) -> float:
-        """The factor s in W + s B A."""
-        return self.alpha / (math.sqrt(self.rank) if self.rslora else self.rank)
+        """The factor s in W + s B A, of all layers without settings of their own."""
+        return self.scaling_of("")
+
+    def rank_of(self, name: str) -> int:
+        """The rank of a layer."""
+        return self.ranks.get(name, self.rank)
+
+    def scaling_of(self, name: str) -> float:
+        """The factor s of a layer."""
+        rank = self.rank_of(name)
+        return self.alphas.get(name, self.alpha) / (math.sqrt(rank) if self.rslora else rank)
 
 
 def find_targets(classifier: PackedClassifier, targets: str | tuple[str, ...]) -> tuple[str, ...]:
@@ -61,7 +76,9 @@ def add_lora(classifier: PackedClassifier, shape: LoraShape, seed: int) -> None:
         linear = classifier.model.get_submodule(name)
         if not isinstance(linear, nn.Linear):
             raise TypeError(f"{name} is not a linear layer, or is already adapted")
-        classifier.model.set_submodule(name, AdaptedLinear(linear, shape.rank, shape.scaling, shape.dropout))
+        classifier.model.set_submodule(
+            name, AdaptedLinear(linear, shape.rank_of(name), shape.scaling_of(name), shape.dropout)
+        )
 
 
 def train_head_only(classifier: PackedClassifier) -> None:

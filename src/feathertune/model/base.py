@@ -63,6 +63,7 @@ def load_base(files: BaseFiles, label_names: tuple[str, ...], seed: int) -> Pack
         rows = _row_order(label_names, _checkpoint_labels(config))
         _set_labels(config, label_names)
         base_padding = _set_pad_token(config, family)
+        _dequantize(config)
         torch.manual_seed(seed)
         try:
             model, report = AutoModelForSequenceClassification.from_pretrained(
@@ -188,6 +189,13 @@ def _set_pad_token(config: Any, family: Family) -> int | None:
         eos = config.eos_token_id
         config.pad_token_id = eos if isinstance(eos, int) else eos[0]
     return own
+
+
+def _dequantize(config: Any) -> None:
+    """Have transformers turn fp8 weights into float ones also where a GPU could compute with them."""
+    settings = getattr(config, "quantization_config", None)
+    if isinstance(settings, dict) and settings:
+        settings["dequantize"] = True
 
 
 def _check_report(model: Any, report: dict[str, Any], head: set[str], where: str) -> None:

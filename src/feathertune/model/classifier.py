@@ -35,9 +35,18 @@ class PackedClassifier(nn.Module):
         model.base_model.warn_if_padding_and_no_attention_mask = _no_warning
         default = frozenset(head_parameters(model, self.family))
         self.initialized = default if initialized is None else initialized
-        pooler = f"{model.base_model_prefix}.pooler"
-        if any(name.startswith(f"{pooler}.") for name in self.initialized):
-            self.family = replace(self.family, head_modules=(pooler, *self.family.head_modules))
+        if any(name.startswith(f"{self.pooler}.") for name in self.initialized):
+            self.train_pooler()
+
+    @property
+    def pooler(self) -> str:
+        """The name of BERT's pooler; other models have none."""
+        return f"{self.model.base_model_prefix}.pooler"
+
+    def train_pooler(self) -> None:
+        """Make the pooler a part of the head, which every method trains and saves."""
+        if self.pooler not in self.family.head_modules:
+            self.family = replace(self.family, head_modules=(self.pooler, *self.family.head_modules))
 
     @property
     def label_names(self) -> tuple[str, ...]:

@@ -13,9 +13,10 @@ from typing import Any, Literal
 from torch import Tensor, nn
 from torch.nn import functional
 
-from feathertune.errors import UserError, nearest
+from feathertune.errors import UserError
 from feathertune.model.albert import unroll_albert
 from feathertune.model.mpnet import pack_mpnet
+from feathertune.model.relatives import nearest_family
 
 Pooling = Literal["first", "last", "mean", "late"]
 
@@ -182,7 +183,7 @@ def family_of(model_type: str, where: str) -> Family:
     """The family of a config's `model_type`. Raises UserError if it is not supported."""
     if model_type in FAMILIES:
         return FAMILIES[model_type]
-    near = nearest(model_type, list(FAMILIES))
+    near = nearest_family(model_type, FAMILIES)
     raise UserError(
         f"the architecture {model_type!r} is not supported",
         where=where,

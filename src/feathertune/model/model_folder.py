@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from feathertune.model.base import build_empty
 from feathertune.model.classifier import PackedClassifier
 from feathertune.model.padding import padding_token, saved_tokenizer
 from feathertune.model.substitution import conv1d_names
@@ -27,6 +29,13 @@ def save_model(classifier: PackedClassifier, folder: Path, tokenizer: Any) -> No
         save_file(transformers_state(classifier), path, metadata={"format": "pt"})
     write_config(classifier, folder / "config.json", padding_token(classifier, tokenizer))
     save_tokenizer(saved_tokenizer(classifier, tokenizer), folder)
+
+
+def surplus_parameters(classifier: PackedClassifier) -> list[str]:
+    """The parameters that transformers' model of this config does not have, and would not load."""
+    config = copy.deepcopy(classifier.model.config)
+    own = build_empty(config, classifier.label_names).model.state_dict()
+    return sorted(set(classifier.model.state_dict()) - set(own))
 
 
 def write_config(classifier: PackedClassifier, path: Path, padding: int | None = None) -> None:

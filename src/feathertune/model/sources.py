@@ -11,6 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from feathertune.errors import UserError, in_short, nearest
+from feathertune.model.base_folder import (
+    check_float,
+    check_layout,
+    check_no_adapter_beside,
+    check_real,
+    missing_weights,
+    not_a_model_file,
+)
 from feathertune.system.files import contained_path, expanded, read_json, sha256
 from feathertune.tokens.loading import VOCABULARIES
 
@@ -38,11 +46,16 @@ class BaseFiles:
     weights: tuple[str, ...]
     revision: str | None
 
-    def checksums(self) -> dict[str, str]:
-        """File -> sha256, of all files that determine the model's predictions: weights, config, tokenizer."""
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all files that determine the model's predictions: weights, config, tokenizer."""
         vocabulary = ("tokenizer.json",) if (self.folder / "tokenizer.json").is_file() else VOCABULARIES
         others = () if self.gguf_file else ("config.json", *vocabulary, *_TOKENIZER_SETTINGS)
-        return {name: sha256(self.folder / name) for name in (*self.weights, *others) if (self.folder / name).is_file()}
+        return tuple(name for name in (*self.weights, *others) if (self.folder / name).is_file())
+
+    def checksums(self) -> dict[str, str]:
+        """File -> sha256, of all files that determine the model's predictions."""
+        return {name: sha256(self.folder / name) for name in self.names}
 
 
 def find_base(source: str, revision: str | None = None) -> BaseFiles:
@@ -53,19 +66,19 @@ def find_base(source: str, revision: str | None = None) -> BaseFiles:
         revision: of a Hub id.
 
     Raises:
-        UserError: there are no such files, no safetensors, no such model on the Hub, or no network; or a revision is
-            given for something other than a Hub id.
+        UserError: there are no such files, no safetensors, no such model on the Hub, or no network; the files are an
+            adapter, quantized weights or Git LFS pointers; or a revision is given for something other than a Hub id.
     """
     path = _local_path(source)
     if path is None:
-        return _from_hub(source, revision)
+        return _checked(_from_hub(source, revision))
     if revision is not None:
         raise UserError(
             f"a revision belongs to a Hub id, not to local files such as {source}",
             where="model.revision",
             fix="Remove model.revision.",
         )
-    return _in_place(source, path)
+    return _checked(_in_place(source, path))
 
 
 def changed_file(stored: dict[str, str], current: dict[str, str]) -> str | None:
@@ -96,6 +109,11 @@ def read_config(files: BaseFiles) -> dict[str, Any]:
     return config
 
 
+def is_hub_id(source: str) -> bool:
+    """Whether a source can only be a Hub id: it names no local file, no package and no GGUF file."""
+    return _local_path(source) is None
+
+
 def _local_path(source: str) -> Path | None:
     """The local path that `source` names, whether it exists or not; None if it can only be a Hub id."""
     if source.startswith("package:"):
@@ -113,17 +131,24 @@ def _in_place(source: str, path: Path) -> BaseFiles:
     path = path.resolve()
     if path.is_file():
         if path.suffix != ".gguf":
-            raise UserError(
-                "a single model file must be a GGUF file", where=source, fix="For safetensors, give the folder."
-            )
+            raise not_a_model_file(path, source)
+        check_no_adapter_beside(path, source)
         return BaseFiles(source, path.parent, path.name, (path.name,), None)
     return BaseFiles(source, path, None, _safetensors(path, source), None)
 
 
-def _safetensors(folder: Path, source: str) -> tuple[str, ...]:
+def _checked(files: BaseFiles) -> BaseFiles:
+    """The same files. Raises a UserError if they are not what they are called, or hold integers."""
+    check_real(files.folder, files.names)
+    if files.gguf_file is None:
+        check_float(files.folder, files.weights, files.source)
+    return files
+
+
+def _safetensors(folder: Path, source: str, revision: str | None = None) -> tuple[str, ...]:
     """The names of the weight files of a folder in transformers' layout, sharded or not."""
-    if not (folder / "config.json").is_file():
-        raise UserError("the folder contains no model: config.json is missing", where=source)
+    check_layout(folder, source)
+    check_real(folder, ("config.json", "model.safetensors.index.json"))
     if (folder / "model.safetensors").is_file():
         return ("model.safetensors",)
     index = folder / "model.safetensors.index.json"
@@ -139,12 +164,21 @@ def _safetensors(folder: Path, source: str) -> tuple[str, ...]:
             if not (folder / name).is_file():
                 raise UserError(f"the weight file {name} is missing", where=source)
         return tuple(names)
-    pickles = sorted(path.name for path in folder.glob("*.bin"))
-    raise UserError(
-        "the folder has no safetensors weights" + (f", only {pickles[0]}" if pickles else ""),
-        where=source,
-        fix="Pickled weights can run code and are never read. Convert them to model.safetensors.",
-    )
+    names = [path.name for path in folder.iterdir()] if revision is None else _names_on_hub(source, revision)
+    config = read_json(folder / "config.json")
+    architecture = (config.get("architectures") if isinstance(config, dict) else None) or ["AutoModel"]
+    raise missing_weights(names, str(architecture[0]), source)
+
+
+def _names_on_hub(source: str, revision: str) -> list[str]:
+    """The names of a Hub model's files, of which only those that are read were downloaded; empty if out of reach."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+
+    try:
+        return HfApi().list_repo_files(source, revision=revision)
+    except (HfHubHTTPError, OfflineModeIsEnabled, OSError):
+        return []
 
 
 def _package_path(source: str) -> Path:
@@ -197,4 +231,4 @@ def _from_hub(source: str, revision: str | None) -> BaseFiles:
             fix="Check the network (and HF_HUB_OFFLINE), or give a folder, package:NAME/path or gguf:FILE.",
         ) from None
     # The name of a snapshot's folder is its commit, which pins the base.
-    return BaseFiles(source, folder, None, _safetensors(folder, source), folder.name)
+    return BaseFiles(source, folder, None, _safetensors(folder, source, folder.name), folder.name)

@@ -281,7 +281,9 @@ class Recipe(Section):
     training: TrainingSection = TrainingSection()
     quantize: QuantizeSection | None = None
     evaluation: EvaluationSection = EvaluationSection()
-    init_from: str | None = Field(default=None, description="with `method: qat`: a finished lora run to start from")
+    init_from: str | None = Field(
+        default=None, description="with `method: qat`: a finished lora run, or an adapter's folder"
+    )
     compare: CompareSection | None = Field(default=None, description="for `feathertune compare`")
     search: dict[str, SearchRange | Annotated[tuple[Any, ...], Field(min_length=1)]] | None = Field(
         default=None, description="for `feathertune tune`: key of a recipe -> {low, high, log} or [choices]"

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from feathertune.errors import UserError
+from feathertune.folders.adapter import AdapterFolder
 from feathertune.folders.run import RunFolder
 from feathertune.model.adapt import LoraShape, add_lora, find_targets, train_everything, train_head_only
 from feathertune.model.base import load_base
@@ -62,7 +63,8 @@ class ModelBuilder:
 
     def build_trained(self, start: RunFolder) -> Built:
         """The base with the trained adapter of the run `start`."""
-        seed = load_recipe(start.recipe).training.seed  # initializes what is neither in the base nor in the adapter
+        recipe = self.recipe if isinstance(start, AdapterFolder) else load_recipe(start.recipe)
+        seed = recipe.training.seed  # initializes what is neither in the base nor in the adapter
         return self._build(seed, lambda model: load_adapter(model, start.adapter))
 
     def _build(self, seed: int, adapt: Callable[[PackedClassifier], LoraShape | None]) -> Built:

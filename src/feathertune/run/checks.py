@@ -11,6 +11,15 @@ from feathertune.recipe.schema import BASELINES, Recipe
 from feathertune.wording.numbers import count
 
 
+def longest_text(classifier: PackedClassifier) -> int | None:
+    """The tokens of the longest text that the model has positions for; None if it has no limit."""
+    config = classifier.model.config
+    limits = [rope.get("original_max_position_embeddings") for rope in _ropes(config)]
+    positions = getattr(config, "max_position_embeddings", None)
+    limits += [] if positions is None else [positions - classifier.family.first_position(config)]
+    return min((limit for limit in limits if limit), default=None)
+
+
 def check_max_length(classifier: PackedClassifier, max_length: int) -> None:
     """Raise a UserError if the model has no positions for texts of `max_length` tokens.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,11 +12,13 @@ from feathertune.data.texts import StoredTexts
 from feathertune.errors import UserError
 from feathertune.evaluation.calibration import apply_decision, cross_fit
 from feathertune.evaluation.metrics import compute_metrics
+from feathertune.folders.adapter import AdapterFolder
 from feathertune.folders.inputs import DataRecord
 from feathertune.folders.metrics import Metrics
 from feathertune.folders.opened import OpenedRun
 from feathertune.prediction.inference import predict_split
 from feathertune.recipe.schema import Recipe
+from feathertune.run.adapter import classes_for_data
 from feathertune.run.load import TrainedModel, load_trained
 from feathertune.run.prepare import prepare
 from feathertune.system.files import expanded
@@ -25,27 +28,33 @@ _GIVE_DATA = "Give the labelled file to evaluate with --data FILE."
 
 
 def evaluate_run(
-    run: Path | str | OpenedRun, *, split: str | None = None, data: Path | str | None = None, base: str | None = None
+    run: Path | str | OpenedRun,
+    *,
+    split: str | None = None,
+    data: Path | str | None = None,
+    base: str | None = None,
+    say: Callable[[str], object] | None = None,
 ) -> Metrics:
-    """The metrics of a finished run, with 95% intervals.
+    """The metrics of a finished run, or of an adapter as PEFT leaves it, with 95% intervals.
 
     Args:
-        run: the run's folder, opened or not.
+        run: the folder of the run or the adapter, opened or not. An adapter needs `data`.
         split: of the run's own data: `validation` (the default, or `dev`), `test` or `train`.
         data: other data instead: a labelled file with the same columns, or a folder, whose validation split is used.
         base: where the base model is now (see `load_trained`).
+        say: receives a sentence if something about an adapter was assumed.
 
     Raises:
-        UserError: both `split` and `data` are given; there is no such split; data or base are missing or have changed;
-            or the data has a label that the run does not know.
+        UserError: both `split` and `data` are given, or neither for an adapter; there is no such split; data or base
+            are missing or have changed; or the data has a label that the run does not know.
     """
     if split is not None and data is not None:
         raise UserError("give either --split or --data, not both")
-    trained = load_trained(run if isinstance(run, OpenedRun) else Path(run), base)
-    if data is not None:
-        examples = load_split(Path(data), trained.recipe.data, trained.classifier.label_names)
-    else:
-        examples = own_split(trained, split or "validation")
+    opened = run if isinstance(run, OpenedRun) else OpenedRun.at(Path(run))
+    if opened.is_adapter and data is None:
+        raise UserError("an adapter has no data of its own", where=str(opened.folder.path), fix=_GIVE_DATA)
+    trained = load_trained(opened, base)
+    examples = own_split(trained, split or "validation") if data is None else labelled(trained, Path(data), say)
     texts = trained.tokenize(StoredTexts(examples.texts), examples.place)
     raw, section = predict_split(trained.classifier, examples, texts), trained.recipe.evaluation
     chosen_here = section.chooses and data is None and examples.name == "validation"
@@ -67,6 +76,19 @@ def evaluate_untrained(recipe: Recipe, *, split: str = "validation") -> Metrics:
         if one.name in needed
     }
     return compute_metrics(apply_decision(raw, recipe.evaluation)[name])
+
+
+def labelled(trained: TrainedModel, path: Path, say: Callable[[str], object] | None = None) -> Split:
+    """Labelled data, by the rules of the run; for an adapter whose classes have no names, they get the data's.
+
+    Raises the UserErrors of `load_split`, and one if such data has another number of labels.
+    """
+    names = trained.classifier.label_names
+    if isinstance(trained.run, AdapterFolder):
+        names, note = classes_for_data(trained.classifier, path, trained.recipe.data, str(trained.run.path))
+        if note is not None and say is not None:
+            say(note)
+    return load_split(path, trained.recipe.data, names)
 
 
 def own_split(trained: TrainedModel, name: str) -> Split:

@@ -1,4 +1,7 @@
-"""Loading the model of a finished run: base and adapter, a whole model, or integers. The base must be unchanged."""
+"""Loading the model of a finished run: base and adapter, a whole model, or integers. The base must be unchanged.
+
+An adapter without a run is loaded in the same way; `run/adapter.py` finds what its folder does not say.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +25,7 @@ from feathertune.model.sources import BaseFiles, changed_file, find_base
 from feathertune.prediction.decision import DEFAULT_DECISION, Decision
 from feathertune.quantization.folder import load_quantized
 from feathertune.recipe.schema import BASELINES, ModelSection, Recipe
+from feathertune.run.adapter import adapter_base, adapter_classes, adapter_decision, adapter_max_length, tokenizer_files
 from feathertune.system.files import expanded
 from feathertune.system.machine import default_device
 from feathertune.tokens.checks import check_ids
@@ -65,10 +69,10 @@ class TrainedModel:
 def load_trained(
     run: Path | OpenedRun, base: str | None = None, *, adapter: Path | None = None, precision: Precision = "fp32"
 ) -> TrainedModel:
-    """Load the model of a finished run.
+    """Load the model of a finished run, or of an adapter as PEFT leaves it.
 
     Args:
-        run: the run's folder, opened or not.
+        run: the folder of the run or the adapter, opened or not.
         base: where the base model is now (any model source), if it is no longer where training found it.
         adapter: the folder to read the adapter from, instead of the run's own.
         precision: fp32, in which every run was evaluated; or bf16, in which near-ties may be decided differently.
@@ -92,7 +96,7 @@ def load_trained(
         raise UserError(f"{kind} holds the whole model", where="--base", fix="Leave --base out.")
     if precision != "fp32" and recipe.quantize is not None:
         raise UserError("a quantized run computes with integers", where=f"precision {precision}")
-    decision = read_decision(folder.calibration, recipe.evaluation)
+    decision = adapter_decision(folder) or read_decision(folder.calibration, recipe.evaluation)
     max_length = recipe.model.max_length
     if recipe.quantize is not None:
         classifier = load_quantized(folder.quantized).to(default_device())
@@ -104,17 +108,32 @@ def load_trained(
         classifier = load_base(files, DataRecord.read(folder.data).label_names, recipe.training.seed)
         tokenizer = load_run_tokenizer(files.folder)
     else:
-        files, adapter = unchanged_base(folder, base), adapter or folder.adapter
-        label_names = read_labels(adapter) or DataRecord.read(folder.data).label_names
+        files, adapter = base_files(opened, base), adapter or folder.adapter
+        label_names = adapter_classes(opened, files) if opened.is_adapter else _run_classes(folder, adapter)
         classifier = load_base(files, label_names, recipe.training.seed)
         load_adapter(classifier, adapter)
-        tokenizer = _tokenizer(recipe.model, adapter, files)
+        if opened.is_adapter:
+            tokenizer = load_tokenizer(*tokenizer_files(adapter, files))
+            max_length = adapter_max_length(classifier, tokenizer, recipe.model)
+            special = recipe.model.special_tokens_in_text
+            tokenizer = run_tokenizer(tokenizer, prompt=recipe.model.prompt, max_length=max_length, special=special)
+        else:
+            tokenizer = _tokenizer(recipe.model, adapter, files)
     fit_padding(classifier, tokenizer)
     set_precision(classifier.to(default_device()), precision)
     merge(classifier)
     classifier.eval()
     tokenizer.model_max_length = max_length
     return TrainedModel(folder, recipe, classifier, tokenizer, max_length, decision)
+
+
+def base_files(opened: OpenedRun, base: str | None) -> BaseFiles:
+    """The base of a run, unchanged, or of an adapter alone. Raises UserError if it is not found, or has changed."""
+    return adapter_base(opened, base) if opened.is_adapter else unchanged_base(opened.folder, base)
+
+
+def _run_classes(folder: RunFolder, adapter: Path) -> tuple[str, ...]:
+    return read_labels(adapter) or DataRecord.read(folder.data).label_names
 
 
 def _tokenizer(model: ModelSection, adapter: Path, files: BaseFiles) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,17 +15,20 @@ from feathertune.data.statistics import describe
 from feathertune.data.texts import StoredTexts, iterate
 from feathertune.evaluation.calibration import check_threshold
 from feathertune.evaluation.defined import check_maximized, check_metric
+from feathertune.folders.adapter import is_adapter
 from feathertune.folders.inputs import BaseRecord, DataRecord
 from feathertune.folders.run import RunFolder
 from feathertune.model.adapt import LoraShape, copy_trained, count_parameters, trainable_state
 from feathertune.model.classifier import PackedClassifier, ParameterCount
 from feathertune.model.precision import PrecisionChoice, choose_precision, set_precision
-from feathertune.model.sources import find_base
+from feathertune.model.sources import BaseFiles, find_base
 from feathertune.quantization.scheme import Plan, Scheme, plan_quantization
 from feathertune.recipe.schema import DataSection, QuantizeSection, Recipe
+from feathertune.run.adapter import tokenizer_files
 from feathertune.run.build import ModelBuilder, free
 from feathertune.run.checks import check_max_length, check_prefix_sharing
 from feathertune.run.start import find_start
+from feathertune.system.files import expanded
 from feathertune.tokens.checks import check_ids, check_known, check_vocabulary
 from feathertune.tokens.loading import load_base_tokenizer
 from feathertune.tokens.run_tokenizer import run_tokenizer
@@ -149,7 +153,7 @@ def prepare(recipe: Recipe, device: torch.device, started: RunFolder | None = No
     _check_choices(recipe, dataset)
     base = find_base(recipe.model.source, revision)
     model = recipe.model
-    of_base = load_base_tokenizer(base.folder, base.gguf_file)
+    of_base = load_base_tokenizer(*_tokenizer_files(recipe, base))
     tokenizer = run_tokenizer(
         of_base.tokenizer, prompt=model.prompt, max_length=model.max_length, special=model.special_tokens_in_text
     )
@@ -234,6 +238,13 @@ def _check_choices(recipe: Recipe, dataset: Dataset) -> None:
     check_threshold(recipe.evaluation, names)
     check_metric(recipe.training.best_metric, labels_N, names)
     check_maximized(recipe.evaluation, labels_N, names)
+
+
+def _tokenizer_files(recipe: Recipe, base: BaseFiles) -> tuple[Path, str | None]:
+    """The folder, and the GGUF file, of the run's tokenizer: the base's, or that of the adapter to start from."""
+    if recipe.init_from is not None and is_adapter(start := expanded(recipe.init_from)):
+        return tokenizer_files(start, base)
+    return base.folder, base.gguf_file
 
 
 def _scheme(section: QuantizeSection) -> Scheme:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from feathertune.data.example import Dataset
 from feathertune.errors import UserError
+from feathertune.folders.adapter import AdapterFolder
 from feathertune.folders.inputs import BaseRecord, DataRecord
 from feathertune.folders.opened import OpenedRun
 from feathertune.folders.run import RunFolder
 from feathertune.folders.summary import StartSummary, Summary
 from feathertune.model.adapt import LoraShape
 from feathertune.model.classifier import PackedClassifier
-from feathertune.model.peft_files import check_adapter, read_labels
+from feathertune.model.peft_files import check_adapter, check_continuable, read_labels
 from feathertune.model.sources import changed_file
 from feathertune.recipe.schema import Recipe
 from feathertune.system.files import expanded
 
 
 def find_start(recipe: Recipe, dataset: Dataset, checksums: dict[str, str]) -> RunFolder:
-    """The finished run at `init_from`.
+    """The finished run, or the adapter as PEFT leaves it, at `init_from`.
+
+    An adapter's base is known by name only, so that it fits is found out when it is loaded.
 
     Args:
         recipe: the recipe that starts from it.
@@ -31,6 +34,12 @@ def find_start(recipe: Recipe, dataset: Dataset, checksums: dict[str, str]) -> R
     path = str(recipe.init_from)
     start = OpenedRun.at(expanded(path))
     run, earlier = start.folder, start.recipe
+    if start.is_adapter:
+        check_continuable(run.adapter)
+        names = read_labels(run.adapter)
+        if names is not None and names != dataset.label_names:
+            raise UserError(f"the adapter has the classes {names}, the data {dataset.label_names}", where=path)
+        return run
     if earlier.method not in ("lora", "qat"):
         raise UserError(
             f"the run was trained with method {earlier.method}, not lora", where=path, fix="Start from a lora run."
@@ -54,11 +63,14 @@ def find_start(recipe: Recipe, dataset: Dataset, checksums: dict[str, str]) -> R
     return run
 
 
-def describe_start(start: RunFolder, dataset: Dataset) -> StartSummary:
+def describe_start(start: RunFolder, dataset: Dataset) -> StartSummary | None:
     """What a report needs to know about the run that another starts from, since it may be deleted by then.
 
-    If training had several epochs (or that of the run's own start had), the epoch was chosen on validation.
+    None for an adapter, of which nothing is known. If training had several epochs (or that of the run's own start had),
+    the epoch was chosen on validation.
     """
+    if isinstance(start, AdapterFolder):
+        return None
     earlier = Summary.read(start.summary)
     epochs = max(earlier.epochs, 0 if earlier.start is None else earlier.start.epochs)
     return StartSummary(epochs=epochs, same_data=DataRecord.read(start.data).origin == dataset.origin)
