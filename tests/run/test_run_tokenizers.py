@@ -50,7 +50,7 @@ def recipe_of(place: Path, *overrides: str) -> Recipe:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A base with added tokens that its model does not know, data with special tokens in texts, a run of each method."""
+    """A base with added tokens that its model does not know, data with special tokens, and a run of each method."""
     folder = tmp_path_factory.mktemp("tokenizers")
     save_tiny_base(folder / "base")
     tokenizer = tiny_tokenizer()

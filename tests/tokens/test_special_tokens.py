@@ -93,7 +93,7 @@ def test_a_text_never_has_a_special_token(kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("special", ["text", "parse"])
 def test_every_saved_copy_gives_the_same_ids(kind: str, special: Any, tmp_path: Path) -> None:
-    """In transformers and, for `text`, in the tokenizers library, which knows of no such setting; saved twice too."""
+    """By transformers, and by the tokenizers library, which knows of no such setting; saved twice too."""
     tokenizer = run_tokenizer(KINDS[kind](), prompt=None, max_length=99, special=special)
     expected = [tokenize(tokenizer, [text], 99)[0].tolist() for text in TEXTS]
     for folder in (tmp_path / "once", tmp_path / "twice"):

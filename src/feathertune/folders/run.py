@@ -3,7 +3,7 @@
 ```
 recipe.yaml environment.json data.json base.json metrics.jsonl summary.json
 evaluation/{before,after}-{split}.json      predictions/{before,after}-{split}.csv
-adapter/ (or model/ for a full fine-tune)   checkpoints/step-NNNNNN/
+adapter/ with the tokenizer (or model/ for a full fine-tune)   checkpoints/step-NNNNNN/
 figures/*.png   report.html   README.md (the model card)
 calibration.json                            evaluation/errors-{split}.json
 quantized/                                  metrics-qat.jsonl checkpoints-qat/
@@ -61,7 +61,7 @@ class RunFolder(ReportedFolder):
 
     @property
     def adapter(self) -> Path:
-        """PEFT's files, for the methods head, lora and qat."""
+        """PEFT's files and the tokenizer, for the methods head, lora and qat."""
         return self.path / "adapter"
 
     @property
