@@ -20,7 +20,6 @@ import numpy as np
 import onnxruntime
 from tokenizers import Tokenizer
 
-
 # A known product as an ONNX model: MatMulInteger(x [rows, 64] uint8, a constant [64, 32] int8 of 127).
 KNOWN_PRODUCT = base64.b64decode(
     "CAk6kgEKLAoBcxIBdyIPQ29uc3RhbnRPZlNoYXBlKhMKBXZhbHVlKgcIARADSgF/oAEEChgKAXgKAXcSAXkiDU1hdE11bEludGVn"

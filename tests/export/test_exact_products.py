@@ -94,8 +94,14 @@ def test_exports_of_earlier_versions_still_need_exact_products(
     number: int, target: str, precision: str, needs: tuple[str, ...]
 ) -> None:
     older = {
-        **{"format": number, "target": target, "precision": precision, "max_length": 128, "model": "a/b"},
-        **{"method": "qat", "data": {"source": "sample"}, "inputs": ""},
+        "format": number,
+        "target": target,
+        "precision": precision,
+        "max_length": 128,
+        "model": "a/b",
+        "method": "qat",
+        "data": {"source": "sample"},
+        "inputs": "",
     }
     assert ExportDescription.of(older, where="export.json").needs == needs
 

@@ -88,8 +88,8 @@ def export(
         output,
         precision=None if precision is None else precision.value,
         opset=opset,
-        tuned=None if tuned is None else tuned.value,
-        purpose=None if for_ is None else for_.value,
+        tuned=None if tuned is None else "vnni",
+        purpose=None if for_ is None else "web",
         base=base,
     )
     for line in summary_lines(done):
