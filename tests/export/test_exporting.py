@@ -26,7 +26,7 @@ from feathertune.tokens.tokenized import tokenize
 from lively import LABELS
 from tiny import tiny_tokenizer
 
-pytest.importorskip("onnx", reason="the onnx extra is not installed")
+onnx = pytest.importorskip("onnx", reason="the onnx extra is not installed")
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 
@@ -183,6 +183,40 @@ def test_what_cannot_be_exported_is_refused_before_anything_is_written(trained_r
     (tmp_path / "out").mkdir()
     with pytest.raises(UserError, match="this exists already"):
         export_run(plain, "onnx", tmp_path / "out")
+
+
+@pytest.mark.parametrize(("weights", "options"), [("int8", {"tuned": "vnni"}), ("int4", {"purpose": "web"})])
+def test_files_for_some_machines_predict_as_evaluated_and_say_what_they_need(
+    trained_run: TrainedRun, tmp_path: Path, weights: str, options: dict[str, Any]
+) -> None:
+    export = export_run(trained_run("gpt2", weights), "onnx", tmp_path / "out", **options)
+    assert export.parity.passed, export.parity.refused
+    assert export.parity.logit_difference["median"] < 1e-4
+    described = json.loads((tmp_path / "out" / "export.json").read_text())
+    assert described["needs"] == (["exact-int8-products"] if "tuned" in options else [])
+    nodes = onnx.load(tmp_path / "out" / "model.onnx").graph.node
+    kinds = {(node.domain, node.op_type) for node in nodes}
+    assert ("com.microsoft", "MatMulNBits") not in kinds
+    assert (("", "If") in kinds) == ("web" in options.values())  # its head is int8, on any processor
+
+
+@pytest.mark.parametrize(
+    ("to", "weights", "options", "message"),
+    [
+        ("merged", "fp32", {"tuned": "vnni"}, "--to merged has no ONNX operators"),
+        ("executorch", "int8", {"purpose": "web"}, "--to executorch has no ONNX operators"),
+        ("onnx", "int8", {"tuned": "vnni", "purpose": "web"}, "--tuned or --for, not both"),
+        ("onnx", "int8", {"tuned": "avx2"}, r"--tuned: 'avx2' is not supported.*\n.*vnni"),
+        ("onnx", "fp32", {"tuned": "vnni"}, "not quantized, so it has no integer products"),
+        ("onnx", "int8", {"opset": 19}, "opset 19 is not supported.*\n.*20 to 23"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(
+    trained_run: TrainedRun, tmp_path: Path, to: Any, weights: str, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        export_run(trained_run("bert", weights), to, tmp_path / "out", **options)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

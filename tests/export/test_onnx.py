@@ -199,3 +199,29 @@ def test_column_sums_are_float32_only_where_that_is_exact() -> None:
     wide = IntegerLinear(torch.full((4, 3072), 127, dtype=torch.int8), torch.ones(4), None, 8)
     assert onnx_layers.OnnxLinear8(narrow).sums_O.dtype == torch.float32
     assert onnx_layers.OnnxLinear8(wide).sums_O.dtype == torch.int32
+
+
+@pytest.mark.parametrize("weights", ["int8", "int4"])
+def test_openvino_loads_the_file_and_agrees(trained_run: TrainedRun, tmp_path: Path, weights: str) -> None:
+    openvino = pytest.importorskip("openvino", reason="openvino is not installed")
+    export_run(trained_run("bert", weights), "onnx", tmp_path / "out")
+    path = tmp_path / "out" / "model.onnx"
+    exact = {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"}
+    compiled = openvino.Core().compile_model(openvino.Core().read_model(path), "CPU", exact)
+    ids_BL = np.arange(2 * 5, dtype=np.int64).reshape(2, 5) % 7 + 1
+    logits_BC = compiled({"input_ids": ids_BL, "attention_mask": np.ones_like(ids_BL)})[0]
+    np.testing.assert_allclose(logits_BC, OnnxRuntime(path).logits(ids_BL), atol=0.05)
+
+
+def test_sums_and_their_normalizations_are_not_fused(trained_run: TrainedRun, tmp_path: Path) -> None:
+    """SkipLayerNormalization takes several times as long as its two parts."""
+    import onnxruntime
+
+    export_run(trained_run("bert", "int8"), "onnx", tmp_path / "out")
+    options = session_options(1)
+    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+    onnxruntime.InferenceSession(tmp_path / "out" / "model.onnx", options, providers=["CPUExecutionProvider"])
+    kinds = Counter(node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node)
+    assert kinds["SkipLayerNormalization"] == 0
+    assert kinds["LayerNormalization"] > 2
+    assert kinds["If"] == 0

@@ -42,18 +42,13 @@ class OnnxLinear8(nn.Module):
 
 
 class OnnxLinear4(nn.Module):
-    """An int4 `IntegerLinear`: two weights per byte, scales stored as bfloat16.
-
-    Attributes:
-        activations: how inputs are quantized.
-        plain: whether standard operators multiply, and not onnxruntime's own.
-    """
+    """An int4 `IntegerLinear` for onnxruntime's MatMulNBits: two weights per byte, scales stored as bfloat16."""
 
     scale_OG: Tensor
 
-    def __init__(self, linear: IntegerLinear, plain: bool = False) -> None:
+    def __init__(self, linear: IntegerLinear) -> None:
         super().__init__()
-        self.activations, self.plain = linear.activations, plain
+        self.activations = linear.activations
         outputs, groups = linear.scale_OG.shape
         padded_OI = functional.pad(linear.weight_OI, (0, groups * GROUP - linear.in_features))
         packed = numerics.pack_int4(padded_OI)
@@ -64,7 +59,33 @@ class OnnxLinear4(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[..., I] -> [..., O]."""
         y: Tensor = torch.ops.feathertune.linear4(
-            x, _one_each(x), self.packed, self.scale_OG.float(), self.bias_O, self.activations, self.plain
+            x, _one_each(x), self.packed, self.scale_OG.float(), self.bias_O, self.activations
+        )
+        return y
+
+
+class PlainOnnxLinear4(nn.Module):
+    """An int4 `IntegerLinear` for standard operators, with its weight stored as [I, O].
+
+    A byte holds the weights of one output for the inputs i and I / 2 + i, so that unpacking copies whole rows.
+    """
+
+    packed: Tensor
+    scale_GO: Tensor
+
+    def __init__(self, linear: IntegerLinear) -> None:
+        super().__init__()
+        self.activations = linear.activations
+        padded_OI = functional.pad(linear.weight_OI, (0, -linear.in_features % GROUP))
+        first_IO, second_IO = (padded_OI.T + 8).to(torch.uint8).chunk(2)
+        self.register_buffer("packed", (first_IO | second_IO << 4).contiguous())
+        self.register_buffer("scale_GO", linear.scale_OG.T.bfloat16().contiguous())
+        self.register_buffer("bias_O", linear.bias_O)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., I] -> [..., O]."""
+        y: Tensor = torch.ops.feathertune.plain_linear4(
+            x, _one_each(x), self.packed, self.scale_GO.float(), self.bias_O, self.activations
         )
         return y
 
@@ -88,10 +109,11 @@ class OnnxEmbedding(nn.Module):
 
 
 def replace_integer_layers(model: nn.Module, plain_int4: bool = False) -> None:
-    """Replace the model's integer layers by these."""
+    """Replace the model's integer layers by these. `plain_int4`: standard operators multiply int4 weights too."""
+    kinds = {8: OnnxLinear8, 4: PlainOnnxLinear4 if plain_int4 else OnnxLinear4}
     for name, module in list(model.named_modules()):
         if isinstance(module, IntegerLinear):
-            model.set_submodule(name, OnnxLinear8(module) if module.bits == 8 else OnnxLinear4(module, plain_int4))
+            model.set_submodule(name, kinds[module.bits](module))
         elif isinstance(module, IntegerEmbedding):
             model.set_submodule(name, OnnxEmbedding(module))
 
@@ -113,20 +135,38 @@ def linear8(
 
 @torch.library.custom_op("feathertune::linear4", mutates_args=())
 def linear4(
-    x: Tensor, _ones: Tensor, packed: Tensor, scale_OG: Tensor, bias_O: Tensor | None, activations: str, _plain: bool
+    x: Tensor, _ones: Tensor, packed: Tensor, scale_OG: Tensor, bias_O: Tensor | None, activations: str
 ) -> Tensor:
-    """What `IntegerLinear` computes with int4 weights. `_ones` and `_plain` are used by ONNX only."""
-    rows = numerics.quantize_rows(x.reshape(-1, x.shape[-1]), activations)  # type: ignore[arg-type]
+    """What `IntegerLinear` computes with int4 weights. `_ones` is used by ONNX only."""
     q_OI = numerics.unpack_int4(packed.flatten(1), x.shape[-1])
+    return _linear4(x, q_OI, scale_OG, bias_O, activations)
+
+
+@torch.library.custom_op("feathertune::plain_linear4", mutates_args=())
+def plain_linear4(
+    x: Tensor, _ones: Tensor, packed: Tensor, scale_GO: Tensor, bias_O: Tensor | None, activations: str
+) -> Tensor:
+    """The same for `PlainOnnxLinear4`."""
+    q_OI = torch.cat([packed & 15, packed >> 4]).T[:, : x.shape[-1]].to(torch.int8) - 8
+    return _linear4(x, q_OI, scale_GO.T, bias_O, activations)
+
+
+def _linear4(x: Tensor, q_OI: Tensor, scale_OG: Tensor, bias_O: Tensor | None, activations: str) -> Tensor:
+    rows = numerics.quantize_rows(x.reshape(-1, x.shape[-1]), activations)  # type: ignore[arg-type]
     y_TO = (rows.centred(torch.float32) @ numerics.dequantize_int4(q_OI, scale_OG).T) * rows.scale_T1
     return (y_TO if bias_O is None else y_TO + bias_O).reshape(*x.shape[:-1], -1)
 
 
 @linear8.register_fake
-def _(x: Tensor, _ones: Tensor, weight_IO: Tensor, *_: Tensor) -> Tensor:
+def _(x: Tensor, _ones: Tensor, weight_IO: Tensor, *_: object) -> Tensor:
     return x.new_empty(*x.shape[:-1], weight_IO.shape[1])
 
 
 @linear4.register_fake
 def _(x: Tensor, _ones: Tensor, packed: Tensor, *_: object) -> Tensor:
     return x.new_empty(*x.shape[:-1], packed.shape[0])
+
+
+@plain_linear4.register_fake
+def _(x: Tensor, _ones: Tensor, packed: Tensor, *_: object) -> Tensor:
+    return x.new_empty(*x.shape[:-1], packed.shape[1])

@@ -31,6 +31,7 @@ def translations() -> dict[Callable[..., Any], Callable[..., Any]]:
     return {
         torch.ops.feathertune.linear8.default: _linear8,
         torch.ops.feathertune.linear4.default: _linear4,
+        torch.ops.feathertune.plain_linear4.default: _plain_linear4,
     }
 
 
@@ -60,40 +61,39 @@ def _symmetric_linear8(x_RI: Any, ones_R1: Any, weight_IO: Any, scale_O: Any, bi
     return _add(op.Mul(scaled_RO, scale_R1), bias_O)
 
 
-def _linear4(x_RI: Any, ones_R1: Any, packed: Any, scale_OG: Any, bias_O: Any, activations: str, plain: bool) -> Any:
-    if activations == "asymmetric":
-        steps_RI, scale_R1, zero_R1 = _asymmetric(x_RI, ones_R1)
-        steps_RI = op.Max(steps_RI, op.Sub(_number(_LOWEST), zero_R1))  # clip(steps + z) - z
-        steps_RI = op.Min(steps_RI, op.Sub(_number(_HIGHEST), zero_R1))
-    else:
-        steps_RI, scale_R1 = _symmetric(x_RI)
+def _linear4(x_RI: Any, ones_R1: Any, packed: Any, scale_OG: Any, bias_O: Any, activations: str) -> Any:
+    centred_RI, scale_R1 = _centred(x_RI, ones_R1, activations)
     inputs, outputs = int(x_RI.shape[-1]), int(packed.shape[0])
-    if plain:
-        y_RO = op.MatMul(steps_RI, _unpacked(packed, scale_OG, inputs))
-    else:
-        sizes = {"K": inputs, "N": outputs, "bits": 4, "block_size": GROUP}
-        y_RO = _multiply_int4(steps_RI, packed, scale_OG, **sizes, accuracy_level=1)
+    y_RO = _multiply_int4(centred_RI, packed, scale_OG, K=inputs, N=outputs, bits=4, block_size=GROUP, accuracy_level=1)
     return _add(op.Mul(y_RO, scale_R1), bias_O)
 
 
-def _unpacked(packed: Any, scale_OG: Any, inputs: int) -> Any:
-    """[O, G, 16] bytes and scales [O, G] -> the float32 weight [I, O]: constants, so the runtime makes it at loading.
+def _plain_linear4(x_RI: Any, ones_R1: Any, packed: Any, scale_GO: Any, bias_O: Any, activations: str) -> Any:
+    """The product with a float32 weight, which the runtime unpacks when it loads the file: it depends on constants.
 
     `DequantizeLinear` of an INT4 tensor would be one operator, but onnxruntime does not compute it at loading, and
     fuses it with the product into a `MatMulNBits` that quantizes the activations once more.
     """
-    outputs = int(packed.shape[0])
-    last = op.Constant(value_ints=[-1])
+    centred_RI, scale_R1 = _centred(x_RI, ones_R1, activations)
+    inputs, outputs = int(x_RI.shape[-1]), int(packed.shape[1])
     four, fifteen = (op.Constant(value=numpy_helper.from_array(np.array(n, dtype=np.uint8))) for n in (4, 15))
-    even, odd = op.BitwiseAnd(packed, fifteen), op.BitShift(packed, four, direction="RIGHT")
-    pairs = op.Concat(op.Unsqueeze(even, last), op.Unsqueeze(odd, last), axis=-1)
-    q_OGI = op.Reshape(op.Cast(pairs, to=TensorProto.FLOAT), op.Constant(value_ints=[outputs, -1, GROUP]))
-    weight_OGI = op.Mul(op.Sub(q_OGI, _number(8)), op.Unsqueeze(scale_OG, last))
-    weight_OI = op.Reshape(weight_OGI, op.Constant(value_ints=[outputs, -1]))
+    q_IO = op.Concat(op.BitwiseAnd(packed, fifteen), op.BitShift(packed, four, direction="RIGHT"), axis=0)
+    q_GIO = op.Reshape(op.Cast(q_IO, to=TensorProto.FLOAT), op.Constant(value_ints=[-1, GROUP, outputs]))
+    weight_GIO = op.Mul(op.Sub(q_GIO, _number(8)), op.Unsqueeze(scale_GO, op.Constant(value_ints=[1])))
+    weight_IO = op.Reshape(weight_GIO, op.Constant(value_ints=[-1, outputs]))
     if inputs % GROUP:
-        begin, end, axis = (op.Constant(value_ints=[number]) for number in (0, inputs, 1))
-        weight_OI = op.Slice(weight_OI, begin, end, axis)
-    return op.Transpose(weight_OI, perm=[1, 0])
+        begin, end, axis = (op.Constant(value_ints=[number]) for number in (0, inputs, 0))
+        weight_IO = op.Slice(weight_IO, begin, end, axis)
+    return _add(op.Mul(op.MatMul(centred_RI, weight_IO), scale_R1), bias_O)
+
+
+def _centred(x_RI: Any, ones_R1: Any, activations: str) -> tuple[Any, Any]:
+    """Q - z as float32, and the scale [R, 1]."""
+    if activations == "symmetric":
+        return _symmetric(x_RI)
+    steps_RI, scale_R1, zero_R1 = _asymmetric(x_RI, ones_R1)
+    lowest_R1, highest_R1 = op.Sub(_number(_LOWEST), zero_R1), op.Sub(_number(_HIGHEST), zero_R1)
+    return op.Min(op.Max(steps_RI, lowest_R1), highest_R1), scale_R1  # clip(steps + z) - z
 
 
 def _asymmetric(x_RI: Any, ones_R1: Any) -> tuple[Any, Any, Any]:
