@@ -71,6 +71,15 @@ def test_the_shortest_text_and_the_longest(exported: Callable[[str, str], Export
         assert np.isfinite(logits_BC).all()
 
 
+def test_pad_tokens_at_the_end_of_a_text_are_not_pooled(exported: Callable[[str, str], Export]) -> None:
+    runtime = ExecutorchRuntime(exported("gpt2", "fp32").folder / "model.pte")
+    text, pad = [9, 0, 17, 33], 0
+    plain, ended = (runtime.logits(np.array([ids], dtype=np.int64)) for ids in (text, [*text, pad, pad]))
+    other = runtime.logits(np.array([[*text, 5]], dtype=np.int64))
+    assert np.abs(plain - ended).max() < 1e-5
+    assert np.abs(plain - other).max() > 1e-2
+
+
 def test_a_layer_that_xnnpack_would_compute_differently_is_not_written() -> None:
     linear = IntegerLinear.of(torch.randn(4, 64), None, 8, "symmetric")
     with pytest.raises(ValueError, match="quantizes activations asymmetrically"):

@@ -171,6 +171,23 @@ def test_an_onnx_export_is_asked_alone_and_padded(trained_run: TrainedRun, tmp_p
     }
 
 
+def test_pad_tokens_at_the_end_of_a_text_are_not_pooled_in_onnx(trained_run: TrainedRun, tmp_path: Path) -> None:
+    pytest.importorskip("onnx", reason="the onnx extra is not installed")
+    from feathertune.export.exported import OnnxRuntime
+
+    folder = export_run(trained_run("llama", "fp32"), "onnx", tmp_path / "out").folder
+    pad = json.loads((folder / "config.json").read_text())["pad_token_id"]
+    runtime = OnnxRuntime(folder / "model.onnx")
+    text = [9, pad, 17, 33]
+    plain, ended = (runtime.logits(np.array([ids])) for ids in (text, [*text, pad, pad]))
+    batch = np.array([[*text, pad, 9, 9], [9, 17, 33, 5, 6, 7, pad]])  # the first has two slots of padding, by its mask
+    padded = runtime.logits(batch, np.array([[1] * 5 + [0] * 2, [1] * 7]))
+    assert np.abs(plain - ended).max() < 1e-5
+    assert np.abs(padded[:1] - plain).max() < 1e-5
+    assert np.abs(padded[1:] - runtime.logits(batch[1:, :6])).max() < 1e-5
+    assert np.abs(plain - runtime.logits(np.array([[*text, 5]]))).max() > 1e-2
+
+
 def test_the_command_line_says_what_a_refusal_found(
     trained_run: TrainedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
