@@ -14,6 +14,7 @@ from feathertune.data.example import BadRow
 from feathertune.data.loading import missing_column
 from feathertune.data.readers import Row, read_rows
 from feathertune.errors import UserError
+from feathertune.prediction.inference import NotFiniteError
 from feathertune.serving.predictor import Prediction, Predictor
 
 Format = Literal["csv", "json"]
@@ -37,8 +38,12 @@ def predict_rows(predictor: Predictor, path: Path, text_column: str | None) -> I
     headerless = (text_column or data.text, data.label.rating) if data.label.rating is not None else None
     texts = (_text(row, text_column, data.text) for row in read_rows(path, headerless))
     for chunk in in_chunks(texts, CHUNK_ROWS, CHUNK_CHARACTERS, lambda item: len(item[1])):
-        rows, chunk_texts, places = zip(*chunk, strict=True)
-        yield from zip(rows, predictor.predict(chunk_texts, places=places), strict=True)
+        try:
+            predictions = predictor.predict([text for _, text, _ in chunk])
+        except NotFiniteError as error:
+            raise error.at(chunk[error.index][2]) from None
+        for (row, _, _), prediction in zip(chunk, predictions, strict=True):
+            yield row, prediction
 
 
 def write_rows(rows: Iterable[tuple[int, Prediction]], label_names: tuple[str, ...], out: IO[str], kind: Format) -> int:

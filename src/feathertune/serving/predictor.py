@@ -113,23 +113,19 @@ class Predictor:
         """The layout of the data that the model was trained on."""
         return self._model.data
 
-    def predict(self, texts: str | Sequence[str], *, places: Sequence[str] | None = None) -> list[Prediction]:
+    def predict(self, texts: str | Sequence[str]) -> list[Prediction]:
         """One prediction for each text, in order. It does not depend on the other texts.
-
-        Args:
-            texts: one text, or several.
-            places: where each text is from, to name it in an error; by default `text N`.
 
         Raises:
             UserError: something is not a text (None, a number, bytes), or is empty or only white space; `texts` is a
-                table or a mapping; or a logit is not finite, because the weights are damaged.
+                table or a mapping; or (a `NotFiniteError`) a logit is not finite, because the weights are damaged.
         """
         texts = _checked(texts)
         if not texts:
             return []
         decision = self._model.decision
         logits_NC = self._model.logits(texts)
-        check_logits(logits_NC, lambda index: f"text {index + 1}" if places is None else places[index])
+        check_logits(logits_NC, lambda index: f"text {index + 1}")
         probabilities_NC = decision.probabilities(logits_NC)
         predictions = []
         classes_N = decision.classes(probabilities_NC).tolist()
