@@ -35,23 +35,24 @@ def rename_shared_integers(proto: Any) -> None:
     """Give every `MatMulInteger` a weight with its own name, in place.
 
     A last layer that computes its queries for the pooled rows alone uses GPT-2's weight of queries, keys and values
-    twice, and onnxruntime 1.32 refuses to turn a shared int8 weight into uint8 (session.x64quantprecision). The second
-    name is a reshape to the same shape, which runs when the model is loaded and takes no space in the file.
+    twice, ALBERT's layers all share theirs, and onnxruntime 1.32 refuses to turn a shared int8 weight into uint8
+    (session.x64quantprecision). Another name is a reshape to the same shape, which runs when the model is loaded and
+    takes no space in the file. Each reshape is one of the name before it: onnxruntime merges equal reshapes of one.
     """
     shapes = {initializer.name: list(initializer.dims) for initializer in proto.graph.initializer}
-    used: set[str] = set()
+    latest: dict[str, str] = {}
     reshapes: list[Any] = []
     for node in proto.graph.node:
         if node.op_type != "MatMulInteger":
             continue
         name = node.input[1]
-        if name in used and name in shapes:
+        if name in latest and name in shapes:
             again = f"{name}.again{len(reshapes)}"
             shape = numpy_helper.from_array(np.array(shapes[name], dtype=np.int64), f"{again}.shape")
             proto.graph.initializer.append(shape)
-            reshapes.append(helper.make_node("Reshape", [name, shape.name], [again], name=again))
+            reshapes.append(helper.make_node("Reshape", [latest[name], shape.name], [again], name=again))
             node.input[1] = again
-        used.add(name)
+        latest[name] = node.input[1]
     _replace_nodes(proto, [*reshapes, *proto.graph.node])
 
 

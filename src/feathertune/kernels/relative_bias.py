@@ -5,9 +5,8 @@ Letters: B sequences, L longest sequence, H heads, Q queries of a sequence, N di
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor
+from torch.nn import functional
 
 from feathertune.kernels.pooled_rows import PooledPacking
 from feathertune.tokens.batch import Packing
@@ -16,17 +15,17 @@ from feathertune.tokens.batch import Packing
 class RelativeBias:
     """The bias of all layers of one forward pass.
 
-    The rows of [H, N] are looked up once per pass and shared by all sequences and layers, so [1, H, L, L] is all that
+    The rows of [N, H] are looked up once per pass and shared by all sequences and layers, so [1, H, L, L] is all that
     is made, whatever B is. That is done here and not in the first layer, which gradient checkpointing recomputes.
 
     Args:
-        table_HN: the bias for key position - query position = -reach ... reach, N = 2 reach + 1. Greater distances have
+        table_NH: the bias for key position - query position = -reach ... reach, N = 2 reach + 1. Greater distances have
             the bias of the greatest.
         packing: where the sequences lie.
     """
 
-    def __init__(self, table_HN: Tensor, packing: Packing) -> None:
-        self._table_HN = table_HN
+    def __init__(self, table_NH: Tensor, packing: Packing) -> None:
+        self._table_NH = table_NH
         self._all_1HLL = self._look_up(packing.distances()[None])
 
     def of(self, packing: Packing | PooledPacking) -> Tensor:
@@ -37,8 +36,6 @@ class RelativeBias:
         return self._look_up(packing.packing.distances().index_select(0, packing.positions_B)[:, None])
 
     def _look_up(self, distances_BQL: Tensor) -> Tensor:
-        reach = self._table_HN.shape[1] // 2
-        index = (distances_BQL.clamp(-reach, reach) + reach).flatten()
-        rows: Any = self._table_HN.index_select(1, index)
-        bias: Tensor = rows.view(-1, *distances_BQL.shape).transpose(0, 1)
-        return bias
+        reach = len(self._table_NH) // 2
+        rows_BQLH = functional.embedding(distances_BQL.clamp(-reach, reach) + reach, self._table_NH)
+        return rows_BQLH.permute(0, 3, 1, 2).contiguous()

@@ -37,7 +37,7 @@ def _model(base: Any, input_ids: Tensor, position_ids: Tensor, packing: Packing)
 
     encoder = base.encoder
     table_NH = encoder.relative_attention_bias(encoder.buckets_N)
-    bias = RelativeBias(table_NH.T, packing)
+    bias = RelativeBias(table_NH, packing)
     hidden_1TD = base.embeddings(input_ids=input_ids, position_ids=position_ids)
     for layer in encoder.layer:
         hidden_1TD = layer(hidden_1TD, bias=bias, packing=packing)
