@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from feathertune.cli.app import app
 from feathertune.errors import UserError
 from feathertune.export.exported import ExportedModel
-from feathertune.export.exporting import export_run
+from feathertune.export.exporting import export_run, summary_lines
 from feathertune.export.openvino import OpenvinoRuntime
 from feathertune.serving.predictor import Predictor
 
@@ -31,6 +31,18 @@ def exported(trained_run: TrainedRun, tmp_path_factory: pytest.TempPathFactory) 
 def test_openvino_gives_the_logits_of_onnxruntime(exported: Path) -> None:
     expected = ExportedModel(exported).logits(TEXTS)
     np.testing.assert_allclose(ExportedModel(exported, runtime="openvino").logits(TEXTS), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("weights", ["int8", "int4"])
+def test_a_quantized_export_is_the_evaluated_model_there_too(
+    trained_run: TrainedRun, tmp_path: Path, weights: str
+) -> None:
+    export = export_run(trained_run("gpt2", weights), "onnx", tmp_path / "export")
+    (check,) = export.parity.elsewhere
+    assert check.how == "OpenVINO, batches of 25, padded on the right"
+    assert check.refused == ()
+    assert check.logit_difference["maximum"] < 1e-2
+    assert any(line.startswith(f"{check.how}: {check.rows} rows, logit difference") for line in summary_lines(export))
 
 
 def test_its_precision_is_float32_and_not_its_own_default(exported: Path) -> None:

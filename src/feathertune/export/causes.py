@@ -29,9 +29,9 @@ def likely_causes(parity: Parity, evaluated: Predictions, trained: TrainedModel)
             f"the model hardly tells the classes apart: half of the evaluated margins are below {median:.2g} in "
             "logits, so rounding decides labels. Was it trained long enough?"
         )
-    if parity.asked and not parity.asked[0].refused:
+    if parity.checks and not parity.checks[0].refused:
         causes.append(
-            f"asked in another way ({parity.asked[0].how}) it passes: its answers depend on the padding or on the "
+            f"in another way ({parity.checks[0].how}) it passes: its outputs depend on the padding or on the "
             "other texts of a batch"
         )
     return tuple(cause for cause in causes if cause)

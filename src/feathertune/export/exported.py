@@ -97,7 +97,7 @@ class ExportedModel:
 
     def padded_logits(self, texts: Sequence[str], batch: int) -> npt.NDArray[np.float32]:
         """The same for an ONNX export in batches of `batch` texts as they come, padded on the right with id 0."""
-        assert isinstance(self._runtime, OnnxRuntime)
+        assert isinstance(self._runtime, OnnxRuntime | OpenvinoRuntime)
         ids = [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
         parts = []
         for begin in range(0, len(ids), batch):

@@ -14,7 +14,7 @@ from feathertune.data.example import Split
 from feathertune.errors import UserError
 from feathertune.export.causes import likely_causes
 from feathertune.export.onnx import check_opset
-from feathertune.export.parity import NEAR_TIE, Answers, judge
+from feathertune.export.parity import NEAR_TIE, Outputs, judge
 from feathertune.export.reference import predict_now
 from feathertune.export.targets import TARGETS
 from feathertune.folders.export import ExportDescription, ExportFolder, ExportPrecision, Need, Purpose, Target, Tuned
@@ -111,12 +111,12 @@ def export_run(
             needs: tuple[Need, ...] = () if tuned is None else ("exact-int8-products",)
             _describe(trained, to, chosen, target.inputs, needs).write(folder.description)
             texts = list(evaluated.texts)
-            first = Answers(target.how, target.predict_logits(folder, texts, trained, base))
+            first = Outputs(target.how, target.predict_logits(folder, texts, trained, base))
             ways = target.ways(folder, texts, trained, base)
             # the file's probabilities include the temperature, so it is applied to the artefact's logits too
             temperature = np.float32(trained.decision.temperature)
-            answers = [replace(one, logits_KC=one.logits_KC / temperature) for one in (first, *ways.answers)]
-            parity = judge(evaluated, answers, ways.not_asked, labels_known=labels_known)
+            outputs = [replace(one, logits_KC=one.logits_KC / temperature) for one in (first, *ways.outputs)]
+            parity = judge(evaluated, outputs, ways.not_checked, labels_known=labels_known)
             parity = parity.model_copy(update={"causes": likely_causes(parity, evaluated, trained)})
             parity.write(folder.parity)
         building.chmod(0o777 & ~file_mask())
@@ -235,10 +235,13 @@ def summary_lines(export: Export) -> list[str]:
             f"maximum {parity.logit_difference['maximum']:.1e}; labels agree in {parity.label_agreement:.3%} of "
             f"{parity.rows:,} rows, {counts}"
         )
-    for one in parity.asked[1:]:
+    for one in (*parity.checks[1:], *parity.elsewhere):
         difference = f"maximum {one.logit_difference['maximum']:.1e}" if one.logit_difference else "not finite"
         lines.append(f"{one.how}: {one.rows:,} rows, logit difference {difference}, other labels: {one.changed_labels}")
-    lines += [f"not asked {reason}" for reason in parity.not_asked]
+    lines += [
+        f"{one.how}: not the evaluated model there: {reason}" for one in parity.elsewhere for reason in one.refused
+    ]
+    lines += [f"not checked {reason}" for reason in parity.not_checked]
     for name, sides in parity.metrics.items():
         if name != "loss" and sides["evaluated"] is not None and sides["exported"] is not None:
             lines.append(f"{name}: {sides['evaluated']:.2%} as evaluated, {sides['exported']:.2%} exported")

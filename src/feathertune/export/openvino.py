@@ -46,9 +46,12 @@ class OpenvinoRuntime:
             ) from None
         self._request: Any = compiled.create_infer_request()
 
-    def logits(self, ids_BL: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-        """[B, L] -> [B, C]."""
-        outputs = self._request.infer({"input_ids": ids_BL, "attention_mask": np.ones_like(ids_BL)})
+    def logits(
+        self, ids_BL: npt.NDArray[np.int64], mask_BL: npt.NDArray[np.int64] | None = None
+    ) -> npt.NDArray[np.float32]:
+        """[B, L] -> [B, C]; `mask_BL` is 1 for a token and 0 for padding on the right, by default there is none."""
+        mask_BL = np.ones_like(ids_BL) if mask_BL is None else mask_BL
+        outputs = self._request.infer({"input_ids": ids_BL, "attention_mask": mask_BL})
         return np.asarray(outputs["logits"], dtype=np.float32)
 
 

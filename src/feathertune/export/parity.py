@@ -7,8 +7,8 @@ were nearly tied may fall to either side; as long as few do, this does not count
 split of 300 rows a single one moves precision by half a point. For the same reason ROC AUC, which ranks pairs of rows,
 may have nearly tied rows swapped: in a split of 40 rows one swap moves it by a quarter of a point.
 
-An artefact is asked in several ways, since the padding and the other texts of a batch must not matter; each is judged
-alike, on all rows, where those that were not asked in this way count as they did in the first.
+An artefact predicts in several ways, since the padding and the other texts of a batch must not matter; each is judged
+alike, on all rows, where those that were not predicted in this way count as they did in the first.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from feathertune.evaluation.metrics import compute_metrics
-from feathertune.folders.parity import Asked, NamedRow, Parity
+from feathertune.folders.parity import Check, NamedRow, Parity
 from feathertune.prediction.predictions import Predictions
 
 NEAR_TIE = 0.05  # in logits, between the two most likely classes
@@ -32,35 +32,37 @@ METRICS = ("accuracy", "precision", "recall", "f1", "roc_auc")
 
 
 @dataclass(frozen=True)
-class Answers:
-    """The logits of an artefact that was asked in one way.
+class Outputs:
+    """The logits of an artefact, predicted in one way.
 
     Attributes:
         how: for a person.
         logits_KC: [K, C] float32.
-        rows_K: [K] int64, the indices of the texts that were asked; None: all.
+        rows_K: [K] int64, the indices of the texts; None: all.
+        decides: whether the artefact passes only if these are right; not of another runtime that happens to be here.
     """
 
     how: str
     logits_KC: npt.NDArray[np.float32]
     rows_K: npt.NDArray[np.int64] | None = None
+    decides: bool = True
 
 
 def judge(
-    evaluated: Predictions, answers: Sequence[Answers], not_asked: Sequence[str] = (), *, labels_known: bool = True
+    evaluated: Predictions, outputs: Sequence[Outputs], not_checked: Sequence[str] = (), *, labels_known: bool = True
 ) -> Parity:
-    """Judge an artefact by its answers; the first must be for all rows. Without true labels no metric is judged."""
-    parities, asked = [], []
-    logits_NC = answers[0].logits_KC
-    for one in answers:
+    """Judge an artefact by its outputs; the first must be for all rows. Without true labels no metric is judged."""
+    parities, checks = [], []
+    logits_NC = outputs[0].logits_KC
+    for one in outputs:
         rows_K = np.arange(len(evaluated)) if one.rows_K is None else one.rows_K
         overlaid_NC = logits_NC.copy()
         overlaid_NC[rows_K] = one.logits_KC
         exported = replace(evaluated, logits_NC=overlaid_NC, saved_probabilities_NC=None, saved_predicted_N=None)
         parities.append(compare(evaluated, exported, labels_known=labels_known))
         difference_K = _difference(evaluated, exported)[rows_K]
-        asked.append(
-            Asked(
+        checks.append(
+            Check(
                 how=one.how,
                 rows=len(rows_K),
                 logit_difference=_distribution(difference_K) if np.isfinite(difference_K).all() else {},
@@ -68,15 +70,18 @@ def judge(
                 refused=parities[-1].refused,
             )
         )
-    first = next((parity for parity in parities if parity.refused), parities[0])
+    deciding = [index for index, one in enumerate(outputs) if one.decides]
+    first = next((parities[index] for index in deciding if parities[index].refused), parities[0])
     # What every way has in common is said once.
     common = set(parities[0].refused)
-    others = [f"{one.how}: {reason}" for one in asked[1:] for reason in one.refused if reason not in common]
+    ways = [checks[index] for index in deciding]
+    others = [f"{one.how}: {reason}" for one in ways[1:] for reason in one.refused if reason not in common]
     return parities[0].model_copy(
         update={
             "named": first.named,
-            "asked": tuple(asked),
-            "not_asked": tuple(not_asked),
+            "checks": tuple(ways),
+            "elsewhere": tuple(check for check, one in zip(checks, outputs, strict=True) if not one.decides),
+            "not_checked": tuple(not_checked),
             "refused": (*parities[0].refused, *others),
         }
     )

@@ -44,7 +44,7 @@ class ExportTarget:
         require: raises UserError if an extra is missing.
         precisions: the precisions of its weights.
         inputs: the artefact's inputs and outputs, for a person.
-        how: the way in which `predict_logits` asks, for a person.
+        how: the way in which `predict_logits` predicts, for a person.
         activations: the kinds of quantized activations that it can compute with.
     """
 

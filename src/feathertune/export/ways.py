@@ -1,23 +1,25 @@
-"""Asking an artefact in other ways than the first: a batch of 1, padded batches of 25, padding on the other side, PEFT.
+"""Other ways of predicting with an artefact than the first: another batch, another padding, PEFT, OpenVINO.
 
-They must give the same answers. So they ask a part of the rows, evenly spaced by length, the shortest and the longest
+They must give the same logits. They predict a part of the rows, evenly spaced by length, the shortest and the longest
 text among them, in the order of the data: a batch mixes lengths.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from feathertune.errors import UserError
 from feathertune.export.exported import ExportedModel
-from feathertune.export.parity import Answers
+from feathertune.export.parity import Outputs
 from feathertune.folders.export import ExportFolder
 from feathertune.folders.opened import OpenedRun
 from feathertune.model.base import quiet
@@ -26,18 +28,18 @@ from feathertune.run.load import TrainedModel, base_files
 from feathertune.system.machine import default_device
 
 BATCH = 25  # texts
-MAX_SINGLE = 100  # rows that are asked one at a time
-MAX_PADDED = 500  # rows that are asked in padded batches, where that is not the first way
+MAX_SINGLE = 100  # rows that are predicted one at a time
+MAX_PADDED = 500  # rows that are predicted in padded batches, where that is not the first way
 
-Ask = Callable[[Sequence[str], int], npt.NDArray[np.float32]]  # (texts, batch) -> logits [N, C]
+Predict = Callable[[Sequence[str], int], npt.NDArray[np.float32]]  # (texts, batch) -> logits [N, C]
 
 
 @dataclass(frozen=True)
 class Ways:
-    """The answers in the other ways, and the ways in which the artefact was not asked, each with its reason."""
+    """The outputs in other ways and in other runtimes, and the ways that were left out, each with its reason."""
 
-    answers: tuple[Answers, ...] = ()
-    not_asked: tuple[str, ...] = ()
+    outputs: tuple[Outputs, ...] = ()
+    not_checked: tuple[str, ...] = ()
 
 
 def chosen_rows(texts: Sequence[str], limit: int) -> npt.NDArray[np.int64]:
@@ -47,57 +49,63 @@ def chosen_rows(texts: Sequence[str], limit: int) -> npt.NDArray[np.int64]:
     return np.sort(by_length[np.unique(places)]).astype(np.int64)
 
 
-def asked(ask: Ask, how: str, texts: Sequence[str], batch: int, limit: int) -> Answers:
-    """The answers for some of the texts, in batches of `batch`."""
+def outputs_of(predict: Predict, how: str, texts: Sequence[str], batch: int, limit: int) -> Outputs:
+    """The logits of some of the texts, in batches of `batch`."""
     rows_K = chosen_rows(texts, limit)
-    return Answers(how, ask([texts[row] for row in rows_K.tolist()], batch), rows_K)
+    return Outputs(how, predict([texts[row] for row in rows_K.tolist()], batch), rows_K)
 
 
 def onnx_ways(folder: ExportFolder, texts: Sequence[str], _trained: TrainedModel, _base: str | None) -> Ways:
-    """One text at a time, and padded batches: the first way has texts of one length in a batch."""
-    ask = ExportedModel(folder.path).padded_logits
-    return Ways(
-        (
-            asked(ask, "one text at a time", texts, 1, MAX_SINGLE),
-            asked(ask, f"batches of {BATCH}, padded on the right", texts, BATCH, MAX_PADDED),
-        )
+    """One text at a time, and padded batches: the first way has texts of one length in a batch. And by OpenVINO."""
+    predict = ExportedModel(folder.path).padded_logits
+    outputs = (
+        outputs_of(predict, "one text at a time", texts, 1, MAX_SINGLE),
+        outputs_of(predict, f"batches of {BATCH}, padded on the right", texts, BATCH, MAX_PADDED),
     )
+    if importlib.util.find_spec("openvino") is None:
+        return Ways(outputs, ("by OpenVINO, which is not installed",))
+    try:
+        predict = ExportedModel(folder.path, runtime="openvino").padded_logits
+    except UserError as error:
+        return Ways(outputs, (f"by OpenVINO: {error.what}",))
+    how = f"OpenVINO, batches of {BATCH}, padded on the right"
+    return Ways((*outputs, replace(outputs_of(predict, how, texts, BATCH, MAX_PADDED), decides=False)))
 
 
 def executorch_ways(_folder: ExportFolder, _texts: Sequence[str], _trained: TrainedModel, _base: str | None) -> Ways:
     """None: the first way is one text at a time, and the program takes no more."""
-    return Ways(not_asked=("in batches: the program takes one text at a time, which is how it was asked",))
+    return Ways(not_checked=("in batches: the program takes one text at a time, which is the first way",))
 
 
 def merged_ways(folder: ExportFolder, texts: Sequence[str], trained: TrainedModel, _base: str | None) -> Ways:
     """Transformers' `pipeline` with one text at a time, and with padding on the left."""
-    with pipeline_of(folder, trained) as (ask, tokenizer):
-        answers = [asked(ask, "pipeline, one text at a time", texts, 1, MAX_SINGLE)]
+    with pipeline_of(folder, trained) as (predict, tokenizer):
+        outputs = [outputs_of(predict, "pipeline, one text at a time", texts, 1, MAX_SINGLE)]
         if tokenizer.pad_token_id is None:
             reason = "in batches: the tokenizer has no pad token, and no special token that could be one"
-            return Ways(tuple(answers), (reason,))
+            return Ways(tuple(outputs), (reason,))
         if not pads_on_either_side(trained.classifier):
             kind = trained.classifier.model.config.model_type
             reason = (
                 f"padded on the left: in transformers, {kind} counts positions or pools from the first slot, padding "
                 "included; the saved tokenizer pads on the right"
             )
-            return Ways(tuple(answers), (reason,))
+            return Ways(tuple(outputs), (reason,))
         tokenizer.padding_side = "left"
         how = f"pipeline, batches of {BATCH}, padded on the left"
-        return Ways((*answers, asked(ask, how, texts, BATCH, MAX_PADDED)))
+        return Ways((*outputs, outputs_of(predict, how, texts, BATCH, MAX_PADDED)))
 
 
 def merged_logits(
     folder: ExportFolder, texts: Sequence[str], trained: TrainedModel, _base: str | None
 ) -> npt.NDArray[np.float32]:
     """The first way: all rows through `pipeline`, padded on the right, or one at a time if the tokenizer cannot pad."""
-    with pipeline_of(folder, trained) as (ask, tokenizer):
-        return ask(texts, 1 if tokenizer.pad_token_id is None else BATCH)
+    with pipeline_of(folder, trained) as (predict, tokenizer):
+        return predict(texts, 1 if tokenizer.pad_token_id is None else BATCH)
 
 
 @contextmanager
-def pipeline_of(folder: ExportFolder, trained: TrainedModel) -> Iterator[tuple[Ask, Any]]:
+def pipeline_of(folder: ExportFolder, trained: TrainedModel) -> Iterator[tuple[Predict, Any]]:
     """Transformers' pipeline for the folder, as logits instead of scores, and its tokenizer."""
     from transformers import pipeline
 
@@ -105,14 +113,14 @@ def pipeline_of(folder: ExportFolder, trained: TrainedModel) -> Iterator[tuple[A
     with quiet():
         classify: Any = pipeline("text-classification", model=str(folder.path), device=default_device(), top_k=None)
 
-    def ask(texts: Sequence[str], batch: int) -> npt.NDArray[np.float32]:
-        answers = classify(list(texts), batch_size=batch, truncation=True, function_to_apply="none")
-        scores = [{one["label"]: one["score"] for one in answer} for answer in answers]
+    def predict(texts: Sequence[str], batch: int) -> npt.NDArray[np.float32]:
+        outputs = classify(list(texts), batch_size=batch, truncation=True, function_to_apply="none")
+        scores = [{one["label"]: one["score"] for one in answer} for answer in outputs]
         names = trained.classifier.label_names
         return np.array([[row[name] for name in names] for row in scores], dtype=np.float32)
 
     try:
-        yield ask, classify.tokenizer
+        yield predict, classify.tokenizer
     finally:
         if parallel is None:  # the pipeline sets it, and this process goes on
             os.environ.pop("TOKENIZERS_PARALLELISM", None)
@@ -123,7 +131,7 @@ def adapter_ways(folder: ExportFolder, texts: Sequence[str], trained: TrainedMod
     try:
         import peft
     except ImportError:
-        return Ways(not_asked=("by PEFT, which is not installed: the adapter was read by Feathertune alone",))
+        return Ways(not_checked=("by PEFT, which is not installed: the adapter was read by Feathertune alone",))
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     files = base_files(OpenedRun(trained.run, trained.recipe), base)
@@ -142,15 +150,17 @@ def adapter_ways(folder: ExportFolder, texts: Sequence[str], trained: TrainedMod
         model: Any = peft.PeftModel.from_pretrained(plain, folder.path, local_files_only=True)
     model.to(default_device()).eval()
 
-    def ask(texts: Sequence[str], batch: int) -> npt.NDArray[np.float32]:
+    def predict(texts: Sequence[str], batch: int) -> npt.NDArray[np.float32]:
         parts = [list(texts[begin : begin + batch]) for begin in range(0, len(texts), batch)]
         with torch.inference_mode(), quiet():
             return np.concatenate([_logits(model, tokenizer, part, batch > 1) for part in parts])
 
-    answers = [asked(ask, "PEFT, one text at a time", texts, 1, MAX_SINGLE)]
+    outputs = [outputs_of(predict, "PEFT, one text at a time", texts, 1, MAX_SINGLE)]
     if tokenizer.pad_token_id is None:
-        return Ways(tuple(answers), ("by PEFT in batches: the tokenizer has no pad token",))
-    return Ways((*answers, asked(ask, f"PEFT, batches of {BATCH}, padded on the right", texts, BATCH, MAX_PADDED)))
+        return Ways(tuple(outputs), ("by PEFT in batches: the tokenizer has no pad token",))
+    return Ways(
+        (*outputs, outputs_of(predict, f"PEFT, batches of {BATCH}, padded on the right", texts, BATCH, MAX_PADDED))
+    )
 
 
 def _logits(model: Any, tokenizer: Any, texts: list[str], padding: bool) -> npt.NDArray[np.float32]:

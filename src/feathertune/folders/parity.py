@@ -17,12 +17,12 @@ class NamedRow(Part):
     margin: float
 
 
-class Asked(Part):
-    """One way in which the artefact was asked.
+class Check(Part):
+    """One way in which the artefact predicted.
 
     Attributes:
         how: for a person: 'padded batches of 25', for example.
-        rows: how many rows were asked so: all, or as many as export/ways.py allows.
+        rows: how many rows: all, or as many as export/ways.py allows.
         logit_difference: see `Parity`; only of these rows.
         changed_labels: how many of their labels are not those evaluated, near-ties included.
         refused: the reasons, one sentence each.
@@ -55,13 +55,14 @@ class Parity(Record):
         metrics: metric -> `evaluated`, `exported`, and `moved`: their difference, not counting such changes. For ROC
             AUC, rows count as evaluated if their logits differ by less than half a near-tie: two such rows can only
             swap if they were closer than a near-tie. Empty without true labels.
-        asked: the ways in which the artefact was asked. The figures above are those of the first, for all rows.
-        not_asked: in which ways it was not, and why, one sentence each.
+        checks: the ways in which the artefact predicted. The figures above are those of the first, for all rows.
+        elsewhere: the same for other runtimes that are installed here. They do not decide whether the artefact passes.
+        not_checked: in which ways it did not, and why, one sentence each.
         causes: where it is refused, what probably led to it, one sentence each.
         refused: the reasons, one sentence each; empty if the artefact passes.
     """
 
-    FORMAT: ClassVar[int] = 2  # 1 had neither `counted` nor `asked`
+    FORMAT: ClassVar[int] = 2  # 1 had neither `counted` nor `checks`
 
     split: str
     rows: int
@@ -74,8 +75,9 @@ class Parity(Record):
     disagreeing_rows: tuple[int, ...]
     named: tuple[NamedRow, ...] = ()
     metrics: dict[str, dict[str, float | None]]
-    asked: tuple[Asked, ...] = ()
-    not_asked: tuple[str, ...] = ()
+    checks: tuple[Check, ...] = ()
+    elsewhere: tuple[Check, ...] = ()
+    not_checked: tuple[str, ...] = ()
     causes: tuple[str, ...] = ()
     refused: tuple[str, ...]
 
