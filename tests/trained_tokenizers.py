@@ -8,6 +8,7 @@ from transformers import PreTrainedTokenizerFast
 
 from feathertune.data.sources import SAMPLE_FOLDER
 
+SIZE = 900
 _ENDS = [("<s>", 0), ("</s>", 2)]
 
 
@@ -17,16 +18,21 @@ def sample_texts() -> list[str]:
     return [line.split("\t")[0] for line in lines]
 
 
+def small_tokenizer(size: int) -> Any:
+    """A BERT tokenizer of at most `size` tokens, which are characters and their most frequent pairs."""
+    return _bert(size, limit_alphabet=(size - 4) // 3)
+
+
 def trained_tokenizer(kind: str) -> Any:
     """A transformers tokenizer as that of a BERT, a GPT-2, a RoBERTa, an XLM-RoBERTa or a Llama."""
     return {"bert": _bert, "gpt2": _gpt2, "roberta": _roberta, "xlm-roberta": _xlm_roberta, "llama": _llama}[kind]()
 
 
-def _bert() -> Any:
+def _bert(size: int = SIZE, **options: Any) -> Any:
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer()
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    _train(tokenizer, trainers.WordPieceTrainer, ["[PAD]", "[UNK]", "[CLS]", "[SEP]"])
+    _train(tokenizer, trainers.WordPieceTrainer, ["[PAD]", "[UNK]", "[CLS]", "[SEP]"], size, **options)
     ends = [("[CLS]", 2), ("[SEP]", 3)]
     tokenizer.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=ends)
     return PreTrainedTokenizerFast(
@@ -79,10 +85,10 @@ def _byte_level(special: list[str]) -> Tokenizer:
     return tokenizer
 
 
-def _train(tokenizer: Tokenizer, trainer: Any, special: list[str], **options: Any) -> None:
+def _train(tokenizer: Tokenizer, trainer: Any, special: list[str], size: int = SIZE, **options: Any) -> None:
     tokens = [AddedToken(token, special=True) for token in special]
     tokenizer.train_from_iterator(
-        sample_texts(), trainer(vocab_size=900, special_tokens=tokens, show_progress=False, **options)
+        sample_texts(), trainer(vocab_size=size, special_tokens=tokens, show_progress=False, **options)
     )
 
 

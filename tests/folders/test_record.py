@@ -172,4 +172,4 @@ def test_an_export_of_each_format_is_read_and_an_unknown_key_refused() -> None:
         with pytest.raises(UserError, match=f"the file is damaged: {next(iter(wrong))}: "):
             ExportDescription.of({**oldest, **wrong}, where="export.json")
     with pytest.raises(UserError, match="a later version of Feathertune"):
-        ExportDescription.of({**oldest, "format": 3}, where="export.json")
+        ExportDescription.of({**oldest, "format": 4}, where="export.json")

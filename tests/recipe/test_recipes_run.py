@@ -18,7 +18,8 @@ from feathertune.data.loading import load_dataset
 from feathertune.data.sources import SAMPLE_FOLDER
 from feathertune.prediction.files import read_predictions
 from feathertune.recipe.files import parse_recipe, shipped_recipes
-from tiny import SHARED, VOCABULARY, save_tiny_base, tiny_tokenizer
+from tiny import SHARED, VOCABULARY, save_tiny_base
+from trained_tokenizers import small_tokenizer
 
 FAMILY = {
     "quickstart": "bert",
@@ -44,13 +45,20 @@ def small_sample(tmp_path: Path) -> Path:
     return folder
 
 
+def save_base(folder: Path, family: str = "bert") -> Path:
+    """A tiny base whose tokenizer knows the sample's characters."""
+    save_tiny_base(folder, family)
+    small_tokenizer(VOCABULARY).save_pretrained(folder)
+    return folder
+
+
 def test_every_recipe_is_known_here() -> None:
     assert set(shipped_recipes()) == set(FAMILY)
 
 
 @pytest.mark.parametrize("name", sorted(FAMILY))
 def test_a_recipe_runs(name: str, small_sample: Path, tmp_path: Path) -> None:
-    base = save_tiny_base(tmp_path / "base", FAMILY[name])
+    base = save_base(tmp_path / "base", FAMILY[name])
     overrides = [f"model.source={base}", f"data.source={small_sample}", "training.epochs=1", "model.max_length=64"]
     summary = train(load_recipe(shipped_recipes()[name], overrides), tmp_path / "run")
     assert summary["after"]["validation"]["num_examples"] == 64
@@ -61,7 +69,7 @@ def test_a_recipe_runs(name: str, small_sample: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("method", ["head", "lora", "full", "qat"])
 def test_every_method_leaves_what_the_predictor_needs(method: str, small_sample: Path, tmp_path: Path) -> None:
-    base = save_tiny_base(tmp_path / "base", "gpt2")
+    base = save_base(tmp_path / "base", "gpt2")
     overrides = [f"model.source={base}", f"data.source={small_sample}", f"method={method}", "training.epochs=1"]
     run = tmp_path / "run"
     train(load_recipe(shipped_recipes()["wellformed-gpt2"], overrides), run)
@@ -104,7 +112,7 @@ def test_gpt2_with_its_own_tokenizer(small_sample: Path, tmp_path: Path) -> None
 
 
 def test_soft_labels_and_a_made_validation_split(small_sample: Path, tmp_path: Path) -> None:
-    base = save_tiny_base(tmp_path / "base")
+    base = save_base(tmp_path / "base")
     only_train = small_sample / "train.tsv"
     overrides = [f"model.source={base}", f"data.source={only_train}", "data.label.soft=true", "training.epochs=1"]
     train(load_recipe(shipped_recipes()["quickstart"], overrides), tmp_path / "run")
@@ -148,18 +156,18 @@ def test_soft_labels_train_on_the_ratings_and_are_evaluated_on_the_classes(rater
 def test_more_positions_than_the_model_has_are_refused_before_anything_is_written(
     small_sample: Path, tmp_path: Path
 ) -> None:
-    base = save_tiny_base(tmp_path / "base")
+    base = save_base(tmp_path / "base")
     overrides = [f"model.source={base}", f"data.source={small_sample}", "model.max_length=512"]
     with pytest.raises(UserError, match=r"model\.max_length=300"):
         train(load_recipe(shipped_recipes()["quickstart"], overrides), tmp_path / "run")
     assert not (tmp_path / "run").exists()
-    assert len(tiny_tokenizer()) <= VOCABULARY
+    assert len(small_tokenizer(VOCABULARY)) <= VOCABULARY
 
 
 def test_predicting_googles_headerless_layout(small_sample: Path, tmp_path: Path) -> None:
     from feathertune.serving.bulk import predict_rows
 
-    base = save_tiny_base(tmp_path / "base")
+    base = save_base(tmp_path / "base")
     overrides = [f"model.source={base}", f"data.source={small_sample}", "training.epochs=1"]
     train(load_recipe(shipped_recipes()["quickstart"], overrides), tmp_path / "run")
     (tmp_path / "google.tsv").write_text("what is the moon ?\t0.8\nthe moon\t0.0\n", encoding="utf-8")

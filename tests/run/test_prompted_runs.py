@@ -1,6 +1,6 @@
 """Runs with `model.prompt`: training, evaluation, prediction and exports all use the prompt."""
 
-import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +13,11 @@ from feathertune.folders.run import RunFolder
 from feathertune.prediction.files import read_predictions
 from feathertune.recipe.files import parse_recipe
 from feathertune.run.inspect import inspect_source
+from feathertune.run.load import load_trained
 from feathertune.run.train import train
 from feathertune.serving.predictor import Predictor
+from feathertune.tokens.loading import load_tokenizer
+from feathertune.tokens.run_tokenizer import run_tokenizer
 from tiny import save_tiny_base, write_tiny_data
 
 PROMPT = "is the sun a moon ? {text} what"
@@ -54,16 +57,15 @@ def test_predictions_are_those_evaluated(place: Path, method: str) -> None:
     np.testing.assert_allclose(predicted, stored.probabilities_NC, rtol=0, atol=1e-6)
 
 
-def test_the_prompt_is_what_the_model_reads(place: Path, tmp_path: Path) -> None:
+def test_the_prompt_is_what_the_model_reads(place: Path) -> None:
     """Without it, the same weights predict the same for texts that contain its words."""
-    shutil.copytree(place / "lora", tmp_path / "run")
-    recipe = tmp_path / "run" / "recipe.yaml"
-    prompted = recipe.read_text(encoding="utf-8")
-    recipe.write_text(prompted.replace(f"prompt: {PROMPT}", "prompt: null"), encoding="utf-8")
-    assert recipe.read_text(encoding="utf-8") != prompted
+    prompted = load_trained(place / "lora")
+    tokenizer = run_tokenizer(load_tokenizer(place / "base"), prompt=None, max_length=32, special="text")
     texts = ["the cat", "what is the moon ?"]
-    with_words = Predictor(tmp_path / "run").predict([PROMPT.replace("{text}", text) for text in texts])
-    with_prompt = Predictor(place / "lora").predict(texts)
+    with_prompt = Predictor(prompted).predict(texts)
+    with_words = Predictor(replace(prompted, tokenizer=tokenizer)).predict(
+        [PROMPT.replace("{text}", text) for text in texts]
+    )
     words, prompt = ([list(one.probabilities.values()) for one in some] for some in (with_words, with_prompt))
     np.testing.assert_allclose(words, prompt, rtol=0, atol=1e-6)
 

@@ -30,7 +30,7 @@ from feathertune.system.files import expanded
 from feathertune.system.machine import default_device
 from feathertune.tokens.checks import check_ids
 from feathertune.tokens.loading import TOKENIZER, load_as_transformers, load_tokenizer
-from feathertune.tokens.prompt import add_prompt, has_prompt
+from feathertune.tokens.prompt import add_prompt
 from feathertune.tokens.run_tokenizer import load_run_tokenizer, run_tokenizer
 from feathertune.tokens.tokenized import TokenizedTexts, tokenize
 
@@ -139,9 +139,7 @@ def _run_classes(folder: RunFolder, adapter: Path) -> tuple[str, ...]:
 def _tokenizer(model: ModelSection, adapter: Path, files: BaseFiles) -> Any:
     """The tokenizer that was saved with the adapter; for a run of an earlier version, the base's with the prompt."""
     if (adapter / TOKENIZER).is_file():
-        saved = load_run_tokenizer(adapter)
-        if has_prompt(saved) == (model.prompt is not None):  # else someone has changed the recipe
-            return saved
+        return load_run_tokenizer(adapter)
     if model.special_tokens_in_text == "parse":
         return add_prompt(load_as_transformers(files.folder, files.gguf_file), model.prompt, model.max_length)
     tokenizer = load_tokenizer(files.folder, files.gguf_file)

@@ -58,12 +58,6 @@ def add_prompt(tokenizer: Any, prompt: str | None, max_length: int) -> Any:
     )
 
 
-def has_prompt(tokenizer: Any) -> bool:
-    """Whether a transformers tokenizer adds a prompt, by `add_prompt`."""
-    processor = json.loads(tokenizer.backend_tokenizer.to_str())["post_processor"] or {}
-    return _BEFORE in processor.get("special_tokens", {})
-
-
 def with_prompt(tokenizer: Tokenizer, prompt: str) -> Tokenizer:
     """A copy of a tokenizer of the `tokenizers` library that adds `prompt`, without padding and truncation.
 
