@@ -77,7 +77,7 @@ def test_bfloat16_is_near_float32_and_varlen_near_the_padded_path(name: str, mon
     exact, exact_gradients = run(name, "fp32", CUDA)
     assert not calls
     by_varlen, varlen_gradients = run(name, "bf16", CUDA)
-    assert calls
+    assert calls or name == "deberta-v3"  # which has attention of its own
     monkeypatch.setattr(varlen, "unsupported_reason", lambda *_: "not now")
     padded, padded_gradients = run(name, "bf16", CUDA)
     scale = float(exact.abs().max())
