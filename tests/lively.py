@@ -85,8 +85,7 @@ MODELS: dict[str, Callable[[], PackedClassifier]] = {
     "llama-rope-linear": with_feature(
         "llama", rope_parameters={"rope_type": "linear", "factor": 4.0, "rope_theta": 10000.0}
     ),
-    # As in v2-xlarge, as in an early v2 with positions of the input, and each part of the scores alone.
-    "deberta-v2-conv": with_feature("deberta-v3", conv_kernel_size=3, conv_act="gelu"),
+    "deberta-v2-conv": with_feature("deberta-v3", conv_kernel_size=3, conv_act="gelu"),  # as v2-xlarge
     "deberta-v2-own-projections": with_feature(
         "deberta-v3",
         share_att_key=False,
@@ -96,9 +95,6 @@ MODELS: dict[str, Callable[[], PackedClassifier]] = {
         position_biased_input=True,
         type_vocab_size=2,
     ),
-    "deberta-v2-c2p": with_feature("deberta-v3", pos_att_type=["c2p"]),
-    "deberta-v2-p2c": with_feature("deberta-v3", pos_att_type=["p2c"], share_att_key=False),
-    "deberta-v2-absolute": with_feature("deberta-v3", relative_attention=False, position_biased_input=True),
     "albert-groups": with_feature("albert", num_hidden_groups=2),  # the first is used twice, the second once
     "albert-inner": with_feature("albert", num_hidden_layers=2, inner_group_num=2),
     "eurobert-first": with_feature("eurobert", classifier_pooling="bos"),

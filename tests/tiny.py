@@ -179,6 +179,16 @@ def tiny_tokenizer() -> Any:
     )
 
 
+def tiny_unigram_tokenizer() -> Any:
+    """DeBERTa's own kind of tokenizer over `WORDS`: pieces of words, with the space before a word as part of it."""
+    from transformers import DebertaV2Tokenizer
+
+    special = [("[PAD]", 0.0), ("[CLS]", 0.0), ("[SEP]", 0.0), ("[UNK]", 0.0)]
+    pieces = [(f"\u2581{word}", -3.0) for word in WORDS]
+    letters = [(letter, -9.0) for letter in "aeiou"]
+    return DebertaV2Tokenizer(vocab=[*special, *pieces, *letters])
+
+
 def save_tiny_base(folder: Path, name: str = "bert", seed: int = 0) -> Path:
     """A base model's folder as on the Hub: config, safetensors, tokenizer; no classification head."""
     import transformers

@@ -20,7 +20,14 @@ pytest.importorskip("executorch", reason="the executorch extra is not installed"
 pytestmark = pytest.mark.filterwarnings("ignore")  # executorch and torchao warn about themselves in many ways
 
 TrainedRun = Callable[[str, str], Path]
-CASES = [("gpt2", "fp32"), ("gpt2", "int8"), ("gpt2", "int4"), ("bert", "int8"), ("llama", "int4")]
+CASES = [
+    ("gpt2", "fp32"),
+    ("gpt2", "int8"),
+    ("gpt2", "int4"),
+    ("bert", "int8"),
+    ("llama", "int4"),
+    ("deberta-v3", "int8"),
+]
 
 
 @pytest.fixture(scope="module")

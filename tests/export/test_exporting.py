@@ -34,8 +34,10 @@ TrainedRun = Callable[[str, str], Path]
 METHODS = ("fp32", "int8", "int4", "int8-symmetric", "int4-symmetric")
 
 
-@pytest.mark.parametrize("weights", METHODS)
-@pytest.mark.parametrize("base", ["gpt2", "bert", "llama"])
+@pytest.mark.parametrize(
+    ("base", "weights"),
+    [*((base, weights) for base in ("gpt2", "bert", "llama") for weights in METHODS), ("deberta-v3", "int4")],
+)
 def test_onnx_predicts_as_evaluated(trained_run: TrainedRun, tmp_path: Path, base: str, weights: str) -> None:
     run = trained_run(base, weights)
     export = export_run(run, "onnx", tmp_path / "out")

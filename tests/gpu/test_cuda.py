@@ -77,7 +77,8 @@ def test_bfloat16_is_near_float32_and_varlen_near_the_padded_path(name: str, mon
     exact, exact_gradients = run(name, "fp32", CUDA)
     assert not calls
     by_varlen, varlen_gradients = run(name, "bf16", CUDA)
-    assert bool(calls) == (name != "mpnet"), "these kernels take no bias of the scores"
+    # MPNet's scores have a bias that these kernels do not take, and DeBERTa has attention of its own.
+    assert bool(calls) == (name not in ("mpnet", "deberta-v3"))
     monkeypatch.setattr(varlen, "unsupported_reason", lambda *_: "not now")
     padded, padded_gradients = run(name, "bf16", CUDA)
     scale = float(exact.abs().max())

@@ -12,7 +12,7 @@ from feathertune.errors import UserError
 from feathertune.tokens import tokenized
 from feathertune.tokens.loading import load_counter, load_tokenizer
 from feathertune.tokens.tokenized import count_tokens, tokenize
-from tiny import SHARED, WORDS, save_tiny_base, tiny_tokenizer
+from tiny import SHARED, WORDS, save_tiny_base, tiny_tokenizer, tiny_unigram_tokenizer
 
 CLS, SEP = 1, 2
 
@@ -127,3 +127,22 @@ def test_loading_a_tokenizer(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="cannot load a tokenizer"):
         load_tokenizer(tmp_path / "empty")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("sentencepiece") is not None, reason="sentencepiece is installed")
+def test_a_sentencepiece_model_alone_needs_sentencepiece(tmp_path: Path) -> None:
+    """As DeBERTa-v3's folders on the Hub have it."""
+    base = save_tiny_base(tmp_path / "base", "deberta-v3")
+    (base / "spm.model").write_bytes(b"a model")
+    load_tokenizer(base)
+    (base / "tokenizer.json").unlink()
+    with pytest.raises(UserError, match=r"spm.model, and sentencepiece is not installed\n.*pip install sentencepiece"):
+        load_tokenizer(base)
+
+
+def test_debertas_own_tokenizer_travels(tmp_path: Path) -> None:
+    tokenizer, texts = tiny_unigram_tokenizer(), ["the cat", "what is  the caea ?", " cat "]
+    tokenizer.save_pretrained(tmp_path)
+    ids = tokenize(tokenizer, texts, max_length=9)
+    assert tokenizer.convert_ids_to_tokens(ids[0]) == ["[CLS]", "\u2581the", "\u2581cat", "[SEP]"]
+    assert np.array_equal(ids.ids, tokenize(load_tokenizer(tmp_path), texts, max_length=9).ids)

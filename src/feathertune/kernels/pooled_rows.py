@@ -35,7 +35,7 @@ class PooledPacking:
     collected: list[Any] = field(default_factory=list)
 
     def keys_and_values(self, key_1JTK: Tensor, value_1JTK: Tensor) -> tuple[Tensor, Tensor]:
-        """Store the given keys and values in the first run (see `collect`); return the stored ones in the second."""
+        """Store the given keys and values in the first run, see `collect`, and return the stored ones."""
         if not self.collected:
             self.collect(key_1JTK, value_1JTK)
         key_1JTK, value_1JTK = self.collected

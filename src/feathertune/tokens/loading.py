@@ -7,6 +7,7 @@ class contributes only what tokenizer.json does not hold: the roles of special t
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -113,9 +114,15 @@ def load_tokenizer(folder: Path, gguf_file: str | None = None) -> Any:
 
 
 def load_as_transformers(folder: Path, gguf_file: str | None = None) -> Any:
-    """The fast tokenizer as `AutoTokenizer` loads it. Raises UserError if there is none, or only a slow one."""
+    """The fast tokenizer as `AutoTokenizer` loads it.
+
+    Raises:
+        UserError: there is none, only a slow one, or only a SentencePiece model without the package that reads it.
+    """
     from transformers import AutoTokenizer
 
+    if gguf_file is None:
+        _check_sentencepiece(folder)
     options = {} if gguf_file is None else {"gguf_file": gguf_file}
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True, **options)
@@ -130,6 +137,21 @@ def load_as_transformers(folder: Path, gguf_file: str | None = None) -> Any:
             "the model has no fast tokenizer", where=str(folder), fix="Convert it, so that there is a tokenizer.json."
         )
     return tokenizer
+
+
+def _check_sentencepiece(folder: Path) -> None:
+    """Raise a UserError if transformers would have to convert a SentencePiece model and could not.
+
+    Its own message then names tiktoken, which does not help.
+    """
+    models = sorted(path.name for path in folder.glob("*.model"))
+    others = any((folder / name).is_file() for name in ("tokenizer.json", "vocab.json", "vocab.txt"))
+    if models and not others and importlib.util.find_spec("sentencepiece") is None:
+        raise UserError(
+            f"the only tokenizer is the SentencePiece model {models[0]}, and sentencepiece is not installed",
+            where=str(folder),
+            fix="pip install sentencepiece protobuf",
+        )
 
 
 def load_counter(folder: Path) -> Tokenizer:
