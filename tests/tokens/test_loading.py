@@ -1,7 +1,9 @@
 """A base's tokenizer is the one in its files: never made up, and never what a class makes of another's vocabulary."""
 
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
@@ -9,7 +11,10 @@ from transformers import AutoTokenizer
 
 from feathertune.errors import UserError
 from feathertune.tokens.loading import load_base_tokenizer
+from feathertune.tokens.run_tokenizer import run_tokenizer, save_tokenizer
+from feathertune.tokens.tokenized import tokenize
 from tiny import tiny_config
+from trained_tokenizers import trained_tokenizer
 
 CASED = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "Hello", "hello", "Café", "cafe", "."]
 
@@ -90,6 +95,22 @@ def test_digits_stay_one_by_one(tmp_path: Path) -> None:
     assert AutoTokenizer.from_pretrained(folder)("[ \n09").tokens() == ["[", "Ġ", "Ċ", "09"]
     assert "GPT2Tokenizer" in str(base.overridden(["in 09"]))
     assert "'in 09' has 'Ġ 0 9' by the file and 'Ġ 09' by the class" in str(base.overridden(["in 09"]))
+
+
+@pytest.mark.parametrize("special", ["text", "parse"])
+def test_a_class_that_transformers_takes_whatever_the_folder_says_is_followed(tmp_path: Path, special: Any) -> None:
+    """`AutoTokenizer` reads any folder of a Qwen2 model with Qwen2's own pipeline: digits one by one, for one."""
+    tiny_config("qwen2").save_pretrained(tmp_path / "base")
+    trained_tokenizer("gpt2").save_pretrained(tmp_path / "base")
+    base = load_base_tokenizer(tmp_path / "base")
+    assert base.tokenizer.tokenize("in 1885") == ["in", "Ġ", "1", "8", "8", "5"]
+    assert base.overridden(["in 1885"]) is None
+    saved = tmp_path / "saved"
+    shutil.copytree(tmp_path / "base", saved)
+    tokenizer = run_tokenizer(base.tokenizer, prompt="is it? {text} or not", max_length=64, special=special)
+    save_tokenizer(tokenizer, saved)
+    for text in ("in 1885", "a <|endoftext|> b", "x  \n y"):
+        assert AutoTokenizer.from_pretrained(saved)(text)["input_ids"] == tokenize(tokenizer, [text], 64)[0].tolist()
 
 
 def test_older_files_are_read_as_transformers_reads_them(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 tokenizer.json is what the base was trained with, and what every other library reads. transformers' class for a model
 may build another tokenizer from its vocabulary: that of a cased BERT without tokenizer_config.json lower-cases. So the
-class contributes only what tokenizer.json does not hold: the roles of special tokens, sides, names of inputs.
+class contributes only what tokenizer.json does not hold: the roles of special tokens, sides, names of inputs. The
+exception are the few model types for which `AutoTokenizer` takes its own class whatever a folder says.
 """
 
 from __future__ import annotations
@@ -104,8 +105,24 @@ def load_base_tokenizer(folder: Path, gguf_file: str | None = None) -> BaseToken
         return BaseTokenizer(_general(theirs), None, () if warning is None else (warning,), changed)
     if not (folder / TOKENIZER).is_file():
         return BaseTokenizer(_general(theirs))
+    if _class_is_forced(folder, theirs):
+        return BaseTokenizer(_general(theirs))
     ours = _by_file(folder, theirs)
     return BaseTokenizer(ours, theirs)
+
+
+def _class_is_forced(folder: Path, theirs: Any) -> bool:
+    """Whether `AutoTokenizer` takes the class of this model type, whatever class a saved folder names (Qwen2).
+
+    Then its pipeline, rather than that of tokenizer.json, is what everybody who loads the trained model gets.
+    """
+    from transformers import PreTrainedTokenizerFast
+    from transformers.models.auto import tokenization_auto
+
+    forced: set[str] = getattr(tokenization_auto, "MODELS_WITH_INCORRECT_HUB_TOKENIZER_CLASS", set())
+    config = folder / "config.json"
+    model_type = json.loads(config.read_text("utf-8")).get("model_type") if config.is_file() else None
+    return model_type in forced and type(theirs) is not PreTrainedTokenizerFast
 
 
 def load_tokenizer(folder: Path, gguf_file: str | None = None) -> Any:
