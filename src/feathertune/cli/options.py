@@ -30,7 +30,6 @@ OverridesArgument = Annotated[
     typer.Argument(help="Changes to the recipe, such as training.epochs=3.", show_default=False),
 ]
 
-RunArgument = Annotated[Path, typer.Argument(help="A run folder, written by `train`.")]
 RunOrAdapterArgument = Annotated[
     Path, typer.Argument(help="A run folder, or the folder of an adapter as PEFT or a Trainer saves it.")
 ]
