@@ -63,6 +63,11 @@ def stderr() -> Console:
     return Console(stderr=True, highlight=False)
 
 
+def print_note(line: str) -> None:
+    """Print a sentence on stderr, as it is."""
+    stderr().print(line, highlight=False, markup=False)
+
+
 def require_run(folder: Path) -> None:
     """Check for a finished run at once, before torch is imported. Raises UserError."""
     from feathertune.folders.run import open_run
