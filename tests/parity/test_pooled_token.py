@@ -56,7 +56,8 @@ BASES: dict[str, tuple[str, dict[str, Any], dict[str, Any], bool]] = {
     "pad is eos": ("qwen3", {"pad_token_id": 2, "eos_token_id": 2}, {"pad_token": "[SEP]"}, False),
     "null in the config": ("llama", {"pad_token_id": None}, {"padding_side": "left"}, True),
     "null in the config, eos ends every text": ("llama", {"pad_token_id": None}, {"pad_token": "[SEP]"}, True),
-    "beyond the vocabulary": ("qwen2", {"pad_token_id": -1}, {}, True),
+    # not qwen2: transformers reads its folders by Qwen2Tokenizer, a BPE, whatever tokenizer_config.json names
+    "beyond the vocabulary": ("qwen3", {"pad_token_id": -1}, {}, True),
     "another in the config": ("llama", {"pad_token_id": 2}, {}, False),
     "an ordinary word in the config": ("gpt2", {"pad_token_id": 7}, {}, False),
 }
