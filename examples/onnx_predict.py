@@ -25,8 +25,6 @@ KNOWN_PRODUCT = base64.b64decode(
     "CAk6kgEKLAoBcxIBdyIPQ29uc3RhbnRPZlNoYXBlKhMKBXZhbHVlKgcIARADSgF/oAEEChgKAXgKAXcSAXkiDU1hdE11bEludGVn"
     "ZXISAWcqGQgCEAdCAXNKEEAAAAAAAAAAIAAAAAAAAABaFAoBeBIPCg0IAhIJCgMSAXIKAghAYhQKAXkSDwoNCAYSCQoDEgFyCgII"
     "IEIECgAQFA=="
-    """Whether the option has to be set here. Asked once in a process. Raises UserError if not even it helps."""
-    """The same for a runtime that computes `product(x, with the option)`."""
 )
 OPTION = "session.x64quantprecision"
 

@@ -1,7 +1,9 @@
 """examples/onnx_predict.py, as on a machine without torch and without Feathertune."""
 
+import base64
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from feathertune.export.exact_products import MODEL
 from feathertune.export.exporting import export_run
 from feathertune.folders.export import ExportDescription, ExportFolder
 from feathertune.prediction.decision import Decision
@@ -24,6 +27,12 @@ pytest.importorskip("onnx", reason="the onnx extra is not installed")
 REPOSITORY = Path(__file__).resolve().parents[1]
 EXAMPLE = REPOSITORY / "examples" / "onnx_predict.py"
 TEXTS = ["what is the cat", "how do trees grow", "cat", "why do we sleep in the long cold dark of winter ?", "the"]
+
+
+def test_the_known_product_of_the_example_is_that_of_the_package() -> None:
+    assert _example().KNOWN_PRODUCT == MODEL
+    (encoded,) = re.findall(r"KNOWN_PRODUCT = base64.b64decode\((.*?)\n\)", EXAMPLE.read_text("utf-8"), re.DOTALL)
+    assert "".join(re.findall(r'"(.*?)"', encoded)) == base64.b64encode(MODEL).decode()  # the decoder skips a lot
 
 
 @pytest.mark.slow

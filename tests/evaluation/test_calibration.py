@@ -16,7 +16,7 @@ from feathertune.evaluation.calibration import (
 from feathertune.evaluation.metrics import compute_metrics
 from feathertune.prediction.decision import Decision
 from feathertune.prediction.predictions import Predictions
-from feathertune.recipe.schema import EvaluationSection
+from feathertune.recipe.evaluation import EvaluationSection
 from feathertune.system.files import write_json
 
 BOTH = EvaluationSection(temperature=True, threshold={"maximize": "f1"})

@@ -5,7 +5,7 @@ import pytest
 
 from feathertune.errors import UserError
 from feathertune.evaluation.defined import check_maximized, check_metric
-from feathertune.recipe.schema import EvaluationSection
+from feathertune.recipe.evaluation import EvaluationSection
 
 TWO, FOUR = ("no", "yes"), ("a", "b", "c", "d")
 

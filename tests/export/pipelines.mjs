@@ -26,7 +26,7 @@ async function byHelper(folder) {
         }));
 }
 
-const answers = [];
+const outputs = [];
 for (const { folder, texts, batches, helper } of JSON.parse(readFileSync(0, 'utf8'))) {
     const predict = await (helper ? byHelper : byPipeline)(folder);
     const rows = [];
@@ -37,6 +37,6 @@ for (const { folder, texts, batches, helper } of JSON.parse(readFileSync(0, 'utf
         }
         rows.push(some);
     }
-    answers.push({ rows, warned: warned.splice(0) });
+    outputs.push({ rows, warned: warned.splice(0) });
 }
-process.stdout.write(JSON.stringify(answers));
+process.stdout.write(JSON.stringify(outputs));

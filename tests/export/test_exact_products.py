@@ -1,4 +1,4 @@
-"""Whether onnxruntime's integer products are exact here: asked with one known product, and obeyed."""
+"""Whether onnxruntime's integer products are exact here: one known product shows it, and the option follows."""
 
 from collections.abc import Callable
 from typing import Any
@@ -45,7 +45,7 @@ def test_the_option_is_set_only_where_it_is_needed_and_helps() -> None:
         needs_option(fake(one=in_16_bits, several=in_16_bits, with_option=in_16_bits))
 
 
-def test_the_answer_here_is_that_of_the_products_here() -> None:
+def test_the_products_here_are_exact_with_the_option_chosen_here() -> None:
     option_is_needed.cache_clear()
     option = option_is_needed()
     for rows in ROWS:
@@ -54,22 +54,22 @@ def test_the_answer_here_is_that_of_the_products_here() -> None:
 
 
 @pytest.mark.parametrize("saturates", [True, False])
-def test_the_predictor_asks_once_and_only_for_a_file_that_needs_it(
+def test_the_known_product_is_computed_once_and_only_for_a_file_that_needs_it(
     monkeypatch: pytest.MonkeyPatch, saturates: bool
 ) -> None:
-    asked = []
+    computed = []
 
     def product(x_RI: np.ndarray, option: bool) -> np.ndarray:
-        asked.append(option)
+        computed.append(option)
         return in_16_bits(x_RI) if saturates and not option else exact(x_RI)
 
     monkeypatch.setattr(exact_products, "_product", product)
     option_is_needed.cache_clear()
     try:
         exported.session_options()
-        assert not asked
+        assert not computed
         needing = [exported.session_options(needs=["exact-int8-products"]) for _ in range(3)]
-        assert asked == ([False, True, True] if saturates else [False, False])
+        assert computed == ([False, True, True] if saturates else [False, False])
     finally:
         option_is_needed.cache_clear()
     for options in needing:

@@ -1,4 +1,4 @@
-"""ONNX exports in OpenVINO: the answers of onnxruntime, in a precision that is stated."""
+"""ONNX exports in OpenVINO: the predictions of onnxruntime, in a precision that is stated."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""What the gate says: how it checked, which texts led to a refusal and why, or that it showed nothing."""
+"""What the gate reports: how it checked, which texts led to a refusal and why, or that it showed nothing."""
 
 import json
 import sys
@@ -114,7 +114,7 @@ def test_an_artefact_that_depends_on_the_padding_is_refused_and_the_way_named() 
     )
 
 
-def test_rows_that_are_asked_again_mix_lengths() -> None:
+def test_rows_that_are_predicted_again_mix_lengths() -> None:
     texts = ["word " * (1 + 7 * index % 50) for index in range(50)]
     rows = chosen_rows(texts, 10)
     lengths = [len(texts[row]) for row in rows]
@@ -134,7 +134,7 @@ def checked(export: Export) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("base", ["gpt2", "llama", "bert"])
-def test_a_merged_export_is_asked_through_pipeline(trained_run: TrainedRun, tmp_path: Path, base: str) -> None:
+def test_a_merged_export_predicts_through_pipeline(trained_run: TrainedRun, tmp_path: Path, base: str) -> None:
     export = export_run(trained_run(base, "fp32"), "merged", tmp_path / "out")
     ways = checked(export)
     assert ways.pop("pipeline, batches of 25, padded on the right") == 60
@@ -147,7 +147,7 @@ def test_a_merged_export_is_asked_through_pipeline(trained_run: TrainedRun, tmp_
         assert f"padded on the left: in transformers, {base} counts" in export.parity.not_checked[0]
 
 
-def test_an_adapter_is_asked_through_peft(
+def test_an_adapter_predicts_through_peft(
     trained_run: TrainedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = trained_run("gpt2", "fp32")
@@ -162,7 +162,7 @@ def test_an_adapter_is_asked_through_peft(
     assert "by PEFT, which is not installed" in without.parity.not_checked[0]
 
 
-def test_an_onnx_export_is_asked_alone_and_padded(trained_run: TrainedRun, tmp_path: Path) -> None:
+def test_an_onnx_export_predicts_texts_alone_and_padded(trained_run: TrainedRun, tmp_path: Path) -> None:
     pytest.importorskip("onnx", reason="the onnx extra is not installed")
     assert checked(export_run(trained_run("gpt2", "fp32"), "onnx", tmp_path / "out")) == {
         "texts of one length in a batch": 60,

@@ -1,4 +1,4 @@
-"""An ONNX export in transformers.js, in node: its pipeline, without options, answers as our own runtime does.
+"""An ONNX export in transformers.js, in node: its pipeline, without options, predicts as our own runtime does.
 
 It needs node and the package; `make node` installs the version of examples/transformers_js/package.json.
 """
@@ -100,29 +100,29 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def answers(place: Path) -> dict[str, tuple[ExportFolder, dict[str, Any]]]:
-    """The name of a case -> its export, and what transformers.js says about `TEXTS`."""
+def outputs(place: Path) -> dict[str, tuple[ExportFolder, dict[str, Any]]]:
+    """The name of a case -> its export, and what transformers.js predicts for `TEXTS`."""
     folders = {name: export(case, place / name.replace(" ", "-")) for name, case in CASES.items()}
-    questions = [
+    requests = [
         {"folder": str(folders[name].path), "texts": TEXTS, "batches": [1, 7], "helper": case.helper}
         for name, case in CASES.items()
     ]
     done = subprocess.run(
-        ["node", "pipelines.mjs"], cwd=place, input=json.dumps(questions), capture_output=True, text=True, check=False
+        ["node", "pipelines.mjs"], cwd=place, input=json.dumps(requests), capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    return {name: (folders[name], answer) for name, answer in zip(CASES, json.loads(done.stdout), strict=True)}
+    return {name: (folders[name], output) for name, output in zip(CASES, json.loads(done.stdout), strict=True)}
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 @pytest.mark.parametrize("name", CASES)
-def test_it_answers_as_our_own_runtime(answers: Any, name: str) -> None:
-    folder, answer = answers[name]
-    assert answer["warned"] == []
+def test_it_predicts_as_our_own_runtime(outputs: Any, name: str) -> None:
+    folder, output = outputs[name]
+    assert output["warned"] == []
     ours = ExportedModel(folder.path)
     probabilities_NC = ours.decision.probabilities(ours.logits(TEXTS))
     assert probabilities_NC.std(axis=0).max() > 0.05  # the texts differ
-    for rows in answer["rows"]:  # one by one, and in batches
+    for rows in output["rows"]:  # one by one, and in batches
         theirs_NC = np.array([[row["scores"][label] for label in ours.label_names] for row in rows])
         np.testing.assert_allclose(theirs_NC, probabilities_NC, rtol=0, atol=CASES[name].tolerance)
         if CASES[name].helper:
@@ -130,16 +130,16 @@ def test_it_answers_as_our_own_runtime(answers: Any, name: str) -> None:
             assert [row["label"] for row in rows] == [ours.label_names[one] for one in classes_N]
 
 
-def test_the_example_prints_a_line_for_each_text(answers: Any, place: Path) -> None:
-    folder, answer = answers["bert by the helper"]
+def test_the_example_prints_a_line_for_each_text(outputs: Any, place: Path) -> None:
+    folder, output = outputs["bert by the helper"]
     done = subprocess.run(["node", "predict.mjs", folder.path, *TEXTS[:3]], cwd=place, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     lines = [line.split("\t") for line in done.stdout.splitlines()]
     assert [(label, text) for label, _, text in lines] == [
-        (row["label"], text) for row, text in zip(answer["rows"][0], TEXTS[:3], strict=False)
+        (row["label"], text) for row, text in zip(output["rows"][0], TEXTS[:3], strict=False)
     ]
     scores = [float(score) for _, score, _ in lines]
-    assert scores == pytest.approx([row["scores"][row["label"]] for row in answer["rows"][0][:3]], abs=1e-6)
+    assert scores == pytest.approx([row["scores"][row["label"]] for row in output["rows"][0][:3]], abs=1e-6)
 
 
 def export(case: Case, path: Path) -> ExportFolder:

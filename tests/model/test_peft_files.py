@@ -275,7 +275,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
         ),
         "the adapter is quantized",
     ),
-    "a task for each token": (lambda folder: change_config(folder, task_type="TOKEN_CLS"), "answers for each token"),
+    "a task for each token": (lambda folder: change_config(folder, task_type="TOKEN_CLS"), "predicts for each token"),
     "text generation": (
         lambda folder: (
             change_config(folder, task_type="CAUSAL_LM"),
@@ -348,7 +348,7 @@ def test_a_random_part_of_the_head_that_was_never_saved(tmp_path: Path, name: st
 
 
 def test_an_embedding_stored_as_it_was_changes_nothing(adapter: Path) -> None:
-    """PEFT stores the embeddings if it is told to (save_embedding_layers)."""
+    """PEFT stores the embeddings if save_embedding_layers is set."""
     own = lively_classifier("bert").model.bert.embeddings.word_embeddings.weight.detach()
     change_tensors(adapter, lambda tensors: tensors.update({f"{WORDS}.weight": own.clone()}))
     assert load_adapter(lively_classifier("bert"), adapter) is not None

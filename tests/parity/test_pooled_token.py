@@ -56,7 +56,8 @@ BASES: dict[str, tuple[str, dict[str, Any], dict[str, Any], bool]] = {
     "pad is eos": ("qwen3", {"pad_token_id": 2, "eos_token_id": 2}, {"pad_token": "[SEP]"}, False),
     "null in the config": ("llama", {"pad_token_id": None}, {"padding_side": "left"}, True),
     "null in the config, eos ends every text": ("llama", {"pad_token_id": None}, {"pad_token": "[SEP]"}, True),
-    "beyond the vocabulary": ("qwen2", {"pad_token_id": -1}, {}, True),
+    # not qwen2: transformers reads its folders by Qwen2Tokenizer, a BPE, whatever tokenizer_config.json names
+    "beyond the vocabulary": ("qwen3", {"pad_token_id": -1}, {}, True),
     "another in the config": ("llama", {"pad_token_id": 2}, {}, False),
     "an ordinary word in the config": ("gpt2", {"pad_token_id": 7}, {}, False),
 }
@@ -88,7 +89,7 @@ def ours(classifier: PackedClassifier, tokenizer: Any) -> Logits:
     return predict_logits(classifier, tokenize(tokenizer, TEXTS, 64))
 
 
-def logits_of(model: Any, tokenizer: Any, batch: int, side: str | None = None) -> Logits:
+def transformers_logits(model: Any, tokenizer: Any, batch: int, side: str | None = None) -> Logits:
     """The logits of transformers' model for `TEXTS`, in batches padded by the tokenizer on its own or on this side."""
     if side is not None:
         tokenizer.padding_side = side
@@ -109,12 +110,12 @@ def test_transformers_pools_the_same(base: Path, tmp_path: Path) -> None:
     assert saved.padding_side == "right"
     assert model.config.pad_token_id == saved.pad_token_id
     for batch in (1, 3, len(TEXTS)):
-        assert close(logits_of(model, saved, batch), expected), batch
+        assert close(transformers_logits(model, saved, batch), expected), batch
     classify = pipeline("text-classification", model=str(out), top_k=None, function_to_apply="none", device="cpu")
     rows = [{one["label"]: one["score"] for one in row} for row in classify(TEXTS, batch_size=3, truncation=True)]
     assert close(np.array([[row[label] for label in LABELS] for row in rows]), expected)
     if pads_on_either_side(classifier):  # a text of pad tokens alone has nothing to pool there but padding
-        left = logits_of(model, saved, len(TEXTS), "left")
+        left = transformers_logits(model, saved, len(TEXTS), "left")
         whole = [row for row, text in enumerate(TEXTS) if text != "[PAD]"]
         assert close(left[whole], expected[whole])
 
@@ -140,7 +141,7 @@ def test_peft_pools_the_same(base: Path, tmp_path: Path) -> None:
     saved = AutoTokenizer.from_pretrained(folder)
     model.config.pad_token_id = saved.pad_token_id  # as the model card has it
     for batch in (1, len(TEXTS)):
-        assert close(logits_of(model.eval(), saved, batch), ours(classifier, tokenizer)), batch
+        assert close(transformers_logits(model.eval(), saved, batch), ours(classifier, tokenizer)), batch
 
 
 @pytest.mark.parametrize("kind", [PaddedClassifier, lambda model: SingleTextClassifier(model, 64)])

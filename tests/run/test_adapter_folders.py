@@ -92,17 +92,17 @@ def test_predictions_are_pefts(save: Save, family: str, options: dict[str, Any])
 
 
 def test_evaluation_names_the_classes_by_the_data(save: Save, tmp_path: Path) -> None:
-    folder, data, said = save(), write_tiny_data(tmp_path / "data", validation=20), list[str]()
-    metrics = evaluate_run(folder, data=data / "validation.jsonl", say=said.append)
+    folder, data, notes = save(), write_tiny_data(tmp_path / "data", validation=20), list[str]()
+    metrics = evaluate_run(folder, data=data / "validation.jsonl", say=notes.append)
     rows = [json.loads(line) for line in (data / "validation.jsonl").read_text().splitlines()]
     predicted = peft_probabilities(folder, [row["text"] for row in rows]).argmax(1).tolist()
     right = sum(["no", "yes"][index] == row["label"] for index, row in zip(predicted, rows, strict=True))
     assert metrics.accuracy == right / 20
-    assert len(said) == 1
-    assert "no, yes" in said[0]
+    assert len(notes) == 1
+    assert "no, yes" in notes[0]
     named = OpenedRun.at(folder, ['data.label.names=["yes","no"]'])
-    assert evaluate_run(named, data=data / "validation.jsonl", say=said.append).accuracy == 1 - right / 20
-    assert len(said) == 1
+    assert evaluate_run(named, data=data / "validation.jsonl", say=notes.append).accuracy == 1 - right / 20
+    assert len(notes) == 1
 
 
 def test_columns_and_numbered_labels(save: Save, tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_the_tokenizer_and_the_length_of_a_trainers_checkpoint(save: Save, tmp_p
 
 
 def test_an_adapter_exported_from_a_run_keeps_the_runs_rules(save: Save, tmp_path: Path) -> None:
-    """Its export.json says how long texts may be, and how logits become labels."""
+    """Its export.json holds the maximum length, and how logits become labels."""
     folder, data = save(), write_tiny_data(tmp_path / "data")
     export_run(folder, "adapter", tmp_path / "out", data=data / "validation.jsonl")
     description = json.loads((tmp_path / "out" / "export.json").read_text())
@@ -215,13 +215,13 @@ def test_an_export_is_compared_on_the_data(save: Save, tmp_path: Path, to: Any) 
         assert predictions[0].probabilities["yes"] == pytest.approx(float(theirs[0, 1]), abs=1e-6)
 
 
-def test_an_export_without_data_says_what_it_was_compared_on(save: Save, tmp_path: Path) -> None:
-    folder, said = save("gpt2"), list[str]()
-    export = export_run(folder, "merged", tmp_path / "out", say=said.append)
+def test_an_export_without_data_reports_what_it_was_compared_on(save: Save, tmp_path: Path) -> None:
+    folder, notes = save("gpt2"), list[str]()
+    export = export_run(folder, "merged", tmp_path / "out", say=notes.append)
     assert export.parity.passed
     assert export.parity.split == "the built-in sample, texts only"
     assert export.parity.metrics == {}
-    assert "texts of the built-in sample" in said[0]
+    assert "texts of the built-in sample" in notes[0]
     assert "labels agree in 100.000%" in summary_lines(export)[0]
 
 

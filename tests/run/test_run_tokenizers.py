@@ -81,7 +81,7 @@ def test_transformers_gets_the_run_s_ids_and_cuts_where_it_does(place: Path, met
     assert special == (3 if method == "parse" else 1)
 
 
-def test_a_pipeline_with_truncation_answers_as_the_run_does(place: Path) -> None:
+def test_a_pipeline_with_truncation_predicts_as_the_run_does(place: Path) -> None:
     texts = [MARKED, LONG, "what is the cat ?"]
     ours = [one.probabilities["yes"] for one in Predictor(place / "full").predict(texts)]
     classify = pipeline("text-classification", str(place / "full" / "model"), device="cpu", top_k=None)

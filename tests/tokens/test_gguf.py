@@ -1,4 +1,4 @@
-"""A GGUF file's `tokenizer.ggml.pre` decides how its texts are split; a name that is unknown here is said."""
+"""A GGUF file's `tokenizer.ggml.pre` decides how its texts are split; a warning has a name that is unknown here."""
 
 import importlib.util
 from pathlib import Path

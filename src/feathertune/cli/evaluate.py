@@ -14,7 +14,7 @@ from feathertune.cli.options import (
     RunOrAdapterArgument,
     SetOption,
     TableOrJson,
-    stderr,
+    print_note,
     stdout,
 )
 
@@ -29,16 +29,14 @@ def evaluate(
     base: BaseOption = None,
     settings: SetOption = None,
 ) -> None:
-    """Evaluate a finished run on a split or on other data, or an adapter of PEFT on labelled data."""
+    """Evaluate a finished run on a split or on other data, or a PEFT adapter on labelled data."""
     from feathertune.folders.opened import OpenedRun
 
     opened = OpenedRun.at(run, settings or ())  # before torch is imported, which takes seconds
     from feathertune.run.evaluate import evaluate_run
     from feathertune.terminal.run_tables import metrics_table
 
-    metrics = evaluate_run(
-        opened, split=split, data=data, base=base, say=lambda line: stderr().print(line, highlight=False, markup=False)
-    )
+    metrics = evaluate_run(opened, split=split, data=data, base=base, say=print_note)
     if format_ is TableOrJson.JSON:
         typer.echo(json.dumps(metrics.to_json(), indent=2, ensure_ascii=False, allow_nan=False))
     else:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from feathertune.cli.options import BaseOption, RunOrAdapterArgument, SetOption, stderr
+from feathertune.cli.options import BaseOption, RunOrAdapterArgument, SetOption, print_note
 from feathertune.errors import UserError
 
 
@@ -73,7 +73,7 @@ def export(
     base: BaseOption = None,
     settings: SetOption = None,
 ) -> None:
-    """Export a finished run, or an adapter of PEFT, and check its predictions.
+    """Export a finished run, or a PEFT adapter, and check its predictions.
 
     The exported model predicts the whole validation split (for an adapter, --data). It is kept if the predictions
     agree with those evaluated. Otherwise it is set aside as OUTPUT.refused, and the exit status is 1.
@@ -96,7 +96,7 @@ def export(
         purpose=None if for_ is None else "web",
         data=data,
         base=base,
-        say=lambda line: stderr().print(line, highlight=False, markup=False),
+        say=print_note,
     )
     for line in summary_lines(done):
         typer.echo(line, err=True)

@@ -30,7 +30,6 @@ OverridesArgument = Annotated[
     typer.Argument(help="Changes to the recipe, such as training.epochs=3.", show_default=False),
 ]
 
-RunArgument = Annotated[Path, typer.Argument(help="A run folder, written by `train`.")]
 RunOrAdapterArgument = Annotated[
     Path, typer.Argument(help="A run folder, or the folder of an adapter as PEFT or a Trainer saves it.")
 ]
@@ -62,6 +61,11 @@ def stderr() -> Console:
     from rich.console import Console
 
     return Console(stderr=True, highlight=False)
+
+
+def print_note(line: str) -> None:
+    """Print a sentence on stderr, as it is."""
+    stderr().print(line, highlight=False, markup=False)
 
 
 def require_run(folder: Path) -> None:

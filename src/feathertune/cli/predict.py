@@ -83,9 +83,8 @@ def predict(
 
     if settings and is_export(run):
         raise UserError(f"--set {settings[0]}: an export has its own settings", fix="Leave --set out.")
-    source = (
-        run if is_export(run) else OpenedRun.at(run, settings or ())
-    )  # before torch is imported, which takes seconds
+    # before torch is imported, which takes seconds
+    source = run if is_export(run) else OpenedRun.at(run, settings or ())
     from feathertune.serving.bulk import predict_rows, write_rows
     from feathertune.serving.predictor import Predictor
 

@@ -32,7 +32,8 @@ from feathertune.folders.summary import Stage, Summary
 from feathertune.prediction.decision import DEFAULT_DECISION
 from feathertune.prediction.files import read_predictions
 from feathertune.prediction.predictions import Predictions
-from feathertune.recipe.schema import EvaluationSection, Method
+from feathertune.recipe.evaluation import EvaluationSection
+from feathertune.recipe.schema import Method
 from feathertune.stats.paired import compare_pair, holm, interval_over_seeds
 from feathertune.stats.seeds import SeedPredictions
 from feathertune.wording.methods import NAMES

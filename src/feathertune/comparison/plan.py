@@ -13,10 +13,10 @@ from feathertune.errors import UserError
 from feathertune.folders.comparison import ComparisonFolder
 from feathertune.folders.output import stored_recipe
 from feathertune.folders.run import RunFolder
+from feathertune.recipe.evaluation import EvaluationSection
 from feathertune.recipe.schema import (
     BASELINES,
     CompareSection,
-    EvaluationSection,
     Method,
     MethodSection,
     QuantizeSection,

@@ -19,7 +19,7 @@ from feathertune.evaluation.selection import require_selectable
 from feathertune.folders.evaluation import CalibrationRecord, EceRecord
 from feathertune.prediction.decision import DEFAULT_DECISION, Decision
 from feathertune.prediction.predictions import Predictions
-from feathertune.recipe.schema import EvaluationSection
+from feathertune.recipe.evaluation import EvaluationSection
 from feathertune.stats.calibration import best_threshold, fit_temperature
 from feathertune.stats.calibration_error import expected_calibration_error
 from feathertune.stats.probabilities import BINARY_THRESHOLD

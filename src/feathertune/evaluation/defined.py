@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from feathertune.errors import UserError
-from feathertune.recipe.schema import BestMetric, EvaluationSection
+from feathertune.recipe.evaluation import EvaluationSection
+from feathertune.recipe.schema import BestMetric
 from feathertune.wording.numbers import count
 
 POSITIVE_ONLY = ("precision", "recall", "f1")  # with two classes they are those of the last one

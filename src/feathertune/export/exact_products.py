@@ -1,7 +1,7 @@
-"""Whether onnxruntime multiplies uint8 by int8 exactly on this machine: asked with one known product.
+"""Whether onnxruntime multiplies uint8 by int8 exactly on this machine, shown by one known product.
 
 On x86 without VNNI it adds pairs of products in 16 bits, which saturate, unless the session option `OPTION` is "1".
-A file that leaves this to its reader says so in export.json (`ExportDescription.needs`).
+A file that leaves this to its reader has it among its `needs` in export.json (`ExportDescription`).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from feathertune.errors import UserError
 OPTION = "session.x64quantprecision"
 
 INPUTS, OUTPUTS = 64, 32
+EXACT = 255 * 127 * INPUTS  # every element: 255 and 127 are the largest factors
 ROWS = (1, 8)  # a single row has a kernel of its own
 # MatMulInteger(x [rows, 64] uint8, a constant [64, 32] int8 of 127), opset 20: tests/export/test_exact_products.py
 # builds the same bytes with the onnx package, which need not be installed here.
@@ -33,7 +34,7 @@ Product = Callable[[npt.NDArray[np.uint8], bool], npt.NDArray[np.int32]]
 
 @cache
 def option_is_needed() -> bool:
-    """Whether the option has to be set here. Asked once in a process. Raises UserError if not even it helps."""
+    """Whether the option has to be set here, computed once in a process. Raises UserError if not even it helps."""
     return needs_option(_product)
 
 
@@ -50,7 +51,7 @@ def needs_option(product: Product) -> bool:
 
 
 def _is_exact(y_RO: npt.NDArray[np.int32]) -> bool:
-    return bool((y_RO == 255 * 127 * INPUTS).all())
+    return bool((y_RO == EXACT).all())
 
 
 def _product(x_RI: npt.NDArray[np.uint8], option: bool) -> npt.NDArray[np.int32]:

@@ -85,15 +85,7 @@ def export_run(
     target = TARGETS[to]
     options = _onnx_options(to, opset=opset, tuned=tuned, purpose=purpose)
     opened = run if isinstance(run, OpenedRun) else OpenedRun.at(Path(run))
-    chosen = choose_precision(opened.recipe, precision, to)
-    check_activations(opened.recipe, to)
-    if tuned is not None and chosen == "fp32":
-        raise UserError(
-            "this run is not quantized, so it has no integer products",
-            where=f"--tuned {tuned}",
-            fix="Leave --tuned out.",
-        )
-    target.require()
+    chosen = _checked(opened, to, precision, tuned)
     if data is not None and not opened.is_adapter:
         raise UserError("a run's export is checked with its own validation split", fix="Leave --data out.")
     trained = load_trained(opened, base)
@@ -110,14 +102,7 @@ def export_run(
             target.write(trained, folder, **options)
             needs: tuple[Need, ...] = () if tuned is None else ("exact-int8-products",)
             _describe(trained, to, chosen, target.inputs, needs).write(folder.description)
-            texts = list(evaluated.texts)
-            first = Outputs(target.how, target.predict_logits(folder, texts, trained, base))
-            ways = target.ways(folder, texts, trained, base)
-            # the file's probabilities include the temperature, so it is applied to the artefact's logits too
-            temperature = np.float32(trained.decision.temperature)
-            outputs = [replace(one, logits_KC=one.logits_KC / temperature) for one in (first, *ways.outputs)]
-            parity = judge(evaluated, outputs, ways.not_checked, labels_known=labels_known)
-            parity = parity.model_copy(update={"causes": likely_causes(parity, evaluated, trained)})
+            parity = _judged(to, folder, trained, evaluated, base, labels_known=labels_known)
             parity.write(folder.parity)
         building.chmod(0o777 & ~file_mask())
         final = output if parity.passed else aside
@@ -125,6 +110,39 @@ def export_run(
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return Export(final, parity)
+
+
+def _checked(opened: OpenedRun, to: Target, precision: ExportPrecision | None, tuned: Tuned | None) -> ExportPrecision:
+    """The precision of the export. Raises UserError if the run or the target does not support what is wanted."""
+    chosen = choose_precision(opened.recipe, precision, to)
+    check_activations(opened.recipe, to)
+    if tuned is not None and chosen == "fp32":
+        raise UserError(
+            "this run is not quantized, so it has no integer products",
+            where=f"--tuned {tuned}",
+            fix="Leave --tuned out.",
+        )
+    TARGETS[to].require()
+    return chosen
+
+
+def _judged(
+    to: Target,
+    folder: ExportFolder,
+    trained: TrainedModel,
+    evaluated: Predictions,
+    base: str | None,
+    labels_known: bool,
+) -> Parity:
+    """Predict with the artefact in every way of its target, and compare with what was evaluated."""
+    target, texts = TARGETS[to], list(evaluated.texts)
+    first = Outputs(target.how, target.predict_logits(folder, texts, trained, base))
+    ways = target.ways(folder, texts, trained, base)
+    # the evaluated probabilities include the temperature, so it is applied to the artefact's logits too
+    temperature = np.float32(trained.decision.temperature)
+    outputs = [replace(one, logits_KC=one.logits_KC / temperature) for one in (first, *ways.outputs)]
+    parity = judge(evaluated, outputs, ways.not_checked, labels_known=labels_known)
+    return parity.model_copy(update={"causes": likely_causes(parity, evaluated, trained)})
 
 
 def choose_precision(recipe: Recipe, requested: ExportPrecision | None, to: Target) -> ExportPrecision:

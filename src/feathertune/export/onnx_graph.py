@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
+from feathertune.export.exact_products import EXACT, INPUTS, OUTPUTS, ROWS
 from feathertune.quantization.numerics import UINT8_OFFSET
 
-_EXACT = "feathertune.exact_products"
-_PROBE_ROWS, _PROBE_INPUTS, _PROBE_OUTPUTS = (1, 8), 64, 32  # a single row has a kernel of its own
+_NAME = "feathertune.exact_products"
 
 
 def share_equal_weights(proto: Any) -> None:
@@ -80,25 +80,25 @@ def make_products_exact(proto: Any) -> None:
 
 def _known_products(graph: Any) -> list[Any]:
     """The nodes that compute whether the largest products come out exactly."""
-    largest = numpy_helper.from_array(np.full((_PROBE_INPUTS, _PROBE_OUTPUTS), 127, dtype=np.int8), f"{_EXACT}.weight")
-    sums = numpy_helper.from_array(np.array(255 * 127 * _PROBE_INPUTS, dtype=np.int32), f"{_EXACT}.sum")
+    largest = numpy_helper.from_array(np.full((INPUTS, OUTPUTS), 127, dtype=np.int8), f"{_NAME}.weight")
+    sums = numpy_helper.from_array(np.array(EXACT, dtype=np.int32), f"{_NAME}.sum")
     offsets = (
-        numpy_helper.from_array(np.array(UINT8_OFFSET, dtype=np.int16), f"{_EXACT}.offset"),
-        numpy_helper.from_array(np.array(UINT8_OFFSET, dtype=np.uint8), f"{_EXACT}.zero"),
+        numpy_helper.from_array(np.array(UINT8_OFFSET, dtype=np.int16), f"{_NAME}.offset"),
+        numpy_helper.from_array(np.array(UINT8_OFFSET, dtype=np.uint8), f"{_NAME}.zero"),
     )
     graph.initializer.extend([largest, sums, *offsets])
     nodes, names = [], []
-    for rows in _PROBE_ROWS:
-        name = f"{_EXACT}.{rows}"
-        x = numpy_helper.from_array(np.full((rows, _PROBE_INPUTS), 255, dtype=np.uint8), f"{name}.x")
+    for rows in ROWS:
+        name = f"{_NAME}.{rows}"
+        x = numpy_helper.from_array(np.full((rows, INPUTS), 255, dtype=np.uint8), f"{name}.x")
         graph.initializer.append(x)
         nodes.append(helper.make_node("MatMulInteger", [x.name, largest.name], [f"{name}.y"]))
         nodes.append(helper.make_node("Equal", [f"{name}.y", sums.name], [f"{name}.equal"]))
         nodes.append(helper.make_node("Cast", [f"{name}.equal"], [f"{name}.ones"], to=TensorProto.INT32))
         nodes.append(helper.make_node("ReduceMin", [f"{name}.ones"], [f"{name}.all"], keepdims=0))
         names.append(f"{name}.all")
-    nodes.append(helper.make_node("Mul", names, [f"{_EXACT}.all"]))
-    nodes.append(helper.make_node("Cast", [f"{_EXACT}.all"], [_EXACT], to=TensorProto.BOOL))
+    nodes.append(helper.make_node("Mul", names, [f"{_NAME}.all"]))
+    nodes.append(helper.make_node("Cast", [f"{_NAME}.all"], [_NAME], to=TensorProto.BOOL))
     return nodes
 
 
@@ -112,11 +112,11 @@ def _either_product(node: Any) -> Any:
         [],
         [info(f"{name}.signed", TensorProto.INT32, None)],
     )
-    inputs = [x, f"{name}.uint8", *(zero or [""]), f"{_EXACT}.zero"]
+    inputs = [x, f"{name}.uint8", *(zero or [""]), f"{_NAME}.zero"]
     unsigned = helper.make_graph(
         [
             helper.make_node("Cast", [weight], [f"{name}.wide"], to=TensorProto.INT16),
-            helper.make_node("Add", [f"{name}.wide", f"{_EXACT}.offset"], [f"{name}.shifted"]),
+            helper.make_node("Add", [f"{name}.wide", f"{_NAME}.offset"], [f"{name}.shifted"]),
             helper.make_node("Cast", [f"{name}.shifted"], [f"{name}.uint8"], to=TensorProto.UINT8),
             helper.make_node("MatMulInteger", inputs, [f"{name}.unsigned"]),
         ],
@@ -124,7 +124,7 @@ def _either_product(node: Any) -> Any:
         [],
         [info(f"{name}.unsigned", TensorProto.INT32, None)],
     )
-    return helper.make_node("If", [_EXACT], [name], name=node.name, then_branch=signed, else_branch=unsigned)
+    return helper.make_node("If", [_NAME], [name], name=node.name, then_branch=signed, else_branch=unsigned)
 
 
 def keep_residual_sums_apart(proto: Any) -> None:

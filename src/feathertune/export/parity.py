@@ -72,7 +72,7 @@ def judge(
         )
     deciding = [index for index, one in enumerate(outputs) if one.decides]
     first = next((parities[index] for index in deciding if parities[index].refused), parities[0])
-    # What every way has in common is said once.
+    # What every way has in common is listed once.
     common = set(parities[0].refused)
     ways = [checks[index] for index in deciding]
     others = [f"{one.how}: {reason}" for one in ways[1:] for reason in one.refused if reason not in common]

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from feathertune.export.padded import MASKED, PaddedPacking, plain_model
+from feathertune.export.padded import plain_model
+from feathertune.export.padded_attention import MASKED, PaddedPacking
 from feathertune.kernels.gelu import CUBIC, LINEAR
 from feathertune.model.classifier import PackedClassifier
 
@@ -48,8 +49,8 @@ class SingleTextClassifier(nn.Module):
     """input_ids [1, L] int64, L at most `max_length` -> logits [1, C] float32.
 
     ExecuTorch reserves memory for the longest text, and cannot resize `arange`: positions and masks are constants that
-        are sliced to L. (They are one longer than any text, since `torch.export` specializes a slice that may keep the
-        whole tensor.) It takes over the classifier's model.
+    are sliced to L. (They are one longer than any text, since `torch.export` specializes a slice that may keep the
+    whole tensor.) It takes over the classifier's model.
     """
 
     positions_1L: Tensor

@@ -115,7 +115,7 @@ def pipeline_of(folder: ExportFolder, trained: TrainedModel) -> Iterator[tuple[P
 
     def predict(texts: Sequence[str], batch: int) -> npt.NDArray[np.float32]:
         outputs = classify(list(texts), batch_size=batch, truncation=True, function_to_apply="none")
-        scores = [{one["label"]: one["score"] for one in answer} for answer in outputs]
+        scores = [{one["label"]: one["score"] for one in row} for row in outputs]
         names = trained.classifier.label_names
         return np.array([[row[name] for name in names] for row in scores], dtype=np.float32)
 

@@ -35,7 +35,7 @@ def write_web_layout(folder: ExportFolder, precision: ExportPrecision, trained: 
     config["transformers.js_config"] = {"dtype": WEB_DTYPES[precision][0]}
     if config["model_type"] not in _CLASSIFIERS:
         # GPT-2, Llama and others are only generators there: the pipeline refuses them by this name. `architectures`
-        # still says what the model is.
+        # still names what the model is.
         config["model_type"] = _ANY_CLASSIFIER
     write_json(folder.config, config)
     vocabulary = trained.classifier.model.config.vocab_size

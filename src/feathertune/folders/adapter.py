@@ -15,7 +15,7 @@ from feathertune.recipe.schema import Recipe
 from feathertune.system.files import read_json
 
 UNKNOWN = "unknown"  # the source of the data that an adapter was trained on, or of a base that it does not name
-_CONFIG = "adapter_config.json"
+ADAPTER_CONFIG = "adapter_config.json"
 _LABELS = ("data.label=", "data.label.rating", "data.label.column")
 _SETTINGS = ("model.max_length", "model.prompt", "data.text", "data.label")
 
@@ -31,24 +31,24 @@ class AdapterFolder(RunFolder):
 
     @property
     def exported(self) -> ExportDescription | None:
-        """What export.json says, if the adapter was exported from a run. Raises UserError if it is damaged."""
+        """The content of export.json, if the adapter was exported from a run. Raises UserError if it is damaged."""
         path = ExportFolder(self.path).description
         return ExportDescription.read(path) if path.is_file() else None
 
 
 def is_adapter(path: Path) -> bool:
     """Whether `path` is the folder of an adapter, and no run."""
-    return (path / _CONFIG).is_file() and not RunFolder(path).recipe.is_file()
+    return (path / ADAPTER_CONFIG).is_file() and not RunFolder(path).recipe.is_file()
 
 
 def adapter_inside(path: Path) -> Path | None:
     """The last adapter in a folder of several, such as a Trainer's checkpoints; None if there is none."""
-    found = [one.parent for one in path.glob(f"*/{_CONFIG}")]
+    found = [one.parent for one in path.glob(f"*/{ADAPTER_CONFIG}")]
     return max(found, key=lambda folder: (len(folder.name), folder.name), default=None)
 
 
 def adapter_recipe(path: Path, settings: list[str]) -> Recipe:
-    """What is known about an adapter, as the recipe of a run: its base, and what `settings` say.
+    """What is known about an adapter, as the recipe of a run: its base, and `settings`.
 
     Args:
         path: the adapter's folder.
@@ -63,9 +63,9 @@ def adapter_recipe(path: Path, settings: list[str]) -> Recipe:
                 f"--set {setting}: of an adapter, only texts and labels can be described",
                 fix=f"The keys: {', '.join(_SETTINGS)}. For example: --set data.label.names=[FIRST,SECOND]",
             )
-    config = read_json(path / _CONFIG)
+    config = read_json(path / ADAPTER_CONFIG)
     if not isinstance(config, dict):
-        raise UserError("this is no adapter's config", where=str(path / _CONFIG))
+        raise UserError("this is no adapter's config", where=str(path / ADAPTER_CONFIG))
     base, revision = config.get("base_model_name_or_path"), config.get("revision")
     model: dict[str, Any] = {"source": base if isinstance(base, str) and base else UNKNOWN}
     if isinstance(revision, str) and revision:

@@ -34,14 +34,14 @@ class OpenedRun:
     def at(cls, path: Path, settings: Sequence[str] = ()) -> OpenedRun:
         """Open the finished run, or the adapter, at `path`.
 
+        A run's recipe without `model.special_tokens_in_text` is of a version that parsed them.
+
         Args:
             path: the folder.
-            settings: `key=value`, for an adapter: what a recipe would say about texts and labels.
+            settings: `key=value`, for an adapter: the keys of a recipe about texts and labels.
 
         Raises:
             UserError: there is neither, the recipe is damaged, or settings are given for a run.
-
-        A run's recipe without `model.special_tokens_in_text` is of a version that parsed them.
         """
         if is_adapter(path):
             return cls(AdapterFolder(path), adapter_recipe(path, list(settings)))

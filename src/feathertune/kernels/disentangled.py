@@ -102,15 +102,15 @@ def pooled_attention(
     """[B, H, K]: attention with one query for each sequence, at `positions_B` in it; also used by exports."""
     heads, batch, longest, width = key_HBLK.shape
     offsets_BL = positions_B[:, None] - torch.arange(longest, device=positions_B.device)
-    query_HB1K, met_HBLK = query_BHK.transpose(0, 1)[:, :, None].contiguous(), key_HBLK
+    query_HB1K, keys_HBLK = query_BHK.transpose(0, 1)[:, :, None].contiguous(), key_HBLK
     if tables.keys_RHK is not None:
-        met_HBLK = key_HBLK + _at(tables.keys_RHK, longest - offsets_BL).view(key_HBLK.shape)
+        keys_HBLK = key_HBLK + _at(tables.keys_RHK, longest - offsets_BL).view(key_HBLK.shape)
     pairs = (heads * batch, longest, width)
-    scores = torch.bmm(query_HB1K.view(-1, 1, width), met_HBLK.view(pairs).transpose(1, 2))
+    scores = torch.bmm(query_HB1K.view(-1, 1, width), keys_HBLK.view(pairs).transpose(1, 2))
     scores_HB1L = scores.view(heads, batch, 1, longest)
     if tables.queries_RHK is not None:
-        asked_HBLK = _at(tables.queries_RHK, longest - 1 + offsets_BL).view(key_HBLK.shape)
-        scores_HB1L = scores_HB1L + (asked_HBLK * key_HBLK).sum(-1)[:, :, None]
+        queries_HBLK = _at(tables.queries_RHK, longest - 1 + offsets_BL).view(key_HBLK.shape)
+        scores_HB1L = scores_HB1L + (queries_HBLK * key_HBLK).sum(-1)[:, :, None]
     scores_HB1L = scores_HB1L * scale if bias_B1L is None else scores_HB1L * scale + bias_B1L
     weights_HB1L = drop(torch.softmax(scores_HB1L, dim=-1, dtype=torch.float32), dropout)
     out = torch.bmm(weights_HB1L.to(value_HBLK.dtype).view(-1, 1, longest), value_HBLK.reshape(pairs))

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from feathertune.errors import UserError
+from feathertune.folders.adapter import ADAPTER_CONFIG
 from feathertune.system.files import read_json
 
-ADAPTER_CONFIG = "adapter_config.json"
 _DEQUANTIZED = ("fp8", "mxfp8")  # transformers turns these into float weights while it loads them
 _TRAINER_STATE = re.compile(r"(optimizer|scheduler|scaler|training_args|rng_state.*)\.(pt|pth|bin)")
 _POINTER = b"version https://git-lfs.github.com/spec/"

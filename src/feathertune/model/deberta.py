@@ -130,15 +130,15 @@ class PackedAttention(theirs.DisentangledSelfAttention):  # type: ignore[misc]
         """[1, T, D] -> [1, T, D], or [1, B, D] -> [1, B, D] for the pooled rows."""
         hidden_TD, rows_ED = hidden_1TD[0], None if relative is None else self.pos_dropout(relative.rows_ED)
         if not isinstance(packing, PooledPacking):
-            query_TD, asked_ED = self._project(self.query_proj, "p2c", hidden_TD, rows_ED)
-            key_TD, met_ED = self._project(self.key_proj, "c2p", hidden_TD, rows_ED)
-            value_THK, tables = self._heads(self.value_proj(hidden_TD)), self._tables(met_ED, asked_ED, relative)
+            query_TD, queries_ED = self._project(self.query_proj, "p2c", hidden_TD, rows_ED)
+            key_TD, keys_ED = self._project(self.key_proj, "c2p", hidden_TD, rows_ED)
+            value_THK, tables = self._heads(self.value_proj(hidden_TD)), self._tables(keys_ED, queries_ED, relative)
             key_THK = self._heads(key_TD)
         elif not packing.collected:
-            key_TD, met_ED = self._project(self.key_proj, "c2p", hidden_TD, rows_ED)
-            asked_ED = self._project(self.query_proj, "p2c", None, rows_ED)[1]
+            key_TD, keys_ED = self._project(self.key_proj, "c2p", hidden_TD, rows_ED)
+            queries_ED = self._project(self.query_proj, "p2c", None, rows_ED)[1]
             value_THK = self._heads(self.value_proj(hidden_TD))
-            packing.collect(self._heads(key_TD), value_THK, self._tables(met_ED, asked_ED, relative))
+            packing.collect(self._heads(key_TD), value_THK, self._tables(keys_ED, queries_ED, relative))
             return hidden_1TD
         else:
             key_THK, value_THK, tables = packing.collected
@@ -173,13 +173,13 @@ class PackedAttention(theirs.DisentangledSelfAttention):  # type: ignore[misc]
         tokens_TD, table_ED = torch.split(both, [hidden_TD.shape[0], rows_ED.shape[0]])
         return tokens_TD, table_ED
 
-    def _tables(self, met_ED: Tensor | None, asked_ED: Tensor | None, relative: RelativeRows | None) -> Tables:
+    def _tables(self, keys_ED: Tensor | None, queries_ED: Tensor | None, relative: RelativeRows | None) -> Tables:
         keys_RHK = queries_RHK = None
-        if relative is not None and met_ED is not None:
-            keys_RHK = self._heads(met_ED.index_select(0, relative.descending_R))
-        if relative is not None and asked_ED is not None:
+        if relative is not None and keys_ED is not None:
+            keys_RHK = self._heads(keys_ED.index_select(0, relative.descending_R))
+        if relative is not None and queries_ED is not None:
             index_R = relative.ascending_R
-            queries_RHK = self._heads(asked_ED if index_R is None else asked_ED.index_select(0, index_R))
+            queries_RHK = self._heads(queries_ED if index_R is None else queries_ED.index_select(0, index_R))
         return Tables(keys_RHK, queries_RHK)
 
     def _heads(self, x_TD: Tensor) -> Tensor:

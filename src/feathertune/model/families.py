@@ -1,7 +1,7 @@
 """The model families: how each pools a sequence, which modules are its head, and which layers are its attention.
 
 To add a family, add an entry to `FAMILIES` here and a tiny model to `FAMILIES` in tests/tiny.py. No other module knows
-about families.
+about families, but those that an entry here names (albert.py, deberta.py, mpnet.py).
 """
 
 from __future__ import annotations

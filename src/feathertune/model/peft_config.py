@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from feathertune.errors import UserError
+from feathertune.folders.adapter import ADAPTER_CONFIG as CONFIG
 from feathertune.model.adapt import LoraShape
-from feathertune.model.base_folder import ADAPTER_CONFIG as CONFIG
 from feathertune.model.base_folder import check_real
 from feathertune.system.files import read_json
 
@@ -25,15 +25,15 @@ _WITHOUT_CONSEQUENCE = frozenset({"target_modules", "exclude_modules", "layers_t
 _WITHOUT_CONSEQUENCE |= {"auto_mapping", "fan_in_fan_out", "inference_mode", "megatron_core", "peft_version"}
 _WITHOUT_CONSEQUENCE |= {"corda_config", "eva_config", "loftq_config", "lora_ga_config", "velora_config"}
 _WITHOUT_CONSEQUENCE |= {"ensure_weight_tying", "qalora_group_size", "runtime_config"}
-_MERGE = "Merge it with PEFT (merge_and_unload) and give the merged model as the base."
+MERGE = "Merge it with PEFT (merge_and_unload) and give the merged model as the base."
 # Keys that change what an adapter computes, in ways that a plain linear layer with LoRA has not.
 _REFUSED: dict[str, tuple[str, str]] = {
-    "layer_replication": ("the base's layers are repeated", _MERGE),
-    "trainable_token_indices": ("single rows of the embeddings are trained", _MERGE),
-    "target_parameters": ("parameters that are not in linear layers are adapted", _MERGE),
-    "use_qalora": ("the base is quantized by GPTQ", _MERGE),
-    "use_bdlora": ("the factors are block-diagonal", _MERGE),
-    "kasa_config": ("the base's smallest singular values are removed", _MERGE),
+    "layer_replication": ("the base's layers are repeated", MERGE),
+    "trainable_token_indices": ("single rows of the embeddings are trained", MERGE),
+    "target_parameters": ("parameters that are not in linear layers are adapted", MERGE),
+    "use_qalora": ("the base is quantized by GPTQ", MERGE),
+    "use_bdlora": ("the factors are block-diagonal", MERGE),
+    "kasa_config": ("the base's smallest singular values are removed", MERGE),
     "arrow_config": ("several adapters are mixed for each token", "Give one of its adapters."),
     "alora_invocation_tokens": ("it acts only after certain tokens", "Train one without them."),
     "monteclora_config": ("its factors are sampled", "Train one without sampling."),
@@ -57,14 +57,14 @@ def read_adapter_config(folder: Path) -> dict[str, Any]:
     config = read_json(path)
     kind = config.get("peft_type") if isinstance(config, dict) else None
     if kind != "LORA":
-        fix = _MERGE if isinstance(kind, str) and "PROMPT" not in kind and "TUNING" not in kind else None
+        fix = MERGE if isinstance(kind, str) and "PROMPT" not in kind and "TUNING" not in kind else None
         raise UserError(f"the adapter is of type {kind!r}, not LORA", where=str(path), fix=fix)
     for key, value in config.items():
         if key in _REFUSED and value:
             why, fix = _REFUSED[key]
             raise _refused(key, value, path, why, fix)
         if key not in _READ | _WITHOUT_CONSEQUENCE | _REFUSED.keys() and value:
-            raise _refused(key, value, path, "what it means is not known here", _MERGE)
+            raise _refused(key, value, path, "what it means is not known here", MERGE)
     initialized = config.get("init_lora_weights")
     if (initialized.lower() if isinstance(initialized, str) else initialized) not in _INITIALIZATIONS:
         why = "it changed the base's weights when training began"

@@ -13,9 +13,9 @@ import torch
 from torch import nn
 
 from feathertune.errors import UserError
+from feathertune.folders.adapter import ADAPTER_CONFIG as CONFIG
 from feathertune.model.adapt import LoraShape, add_lora, train_head_only, trainable_state
 from feathertune.model.adapted_linear import AdaptedLinear
-from feathertune.model.base_folder import ADAPTER_CONFIG as CONFIG
 from feathertune.model.classifier import PackedClassifier
 from feathertune.model.families import head_parameters
 from feathertune.model.names import shortest_endings

@@ -18,7 +18,7 @@ from feathertune.model.adapt import LoraShape
 from feathertune.model.base_folder import check_real
 from feathertune.model.classifier import PackedClassifier
 from feathertune.model.families import FAMILIES, head_parameters
-from feathertune.model.peft_config import named_base
+from feathertune.model.peft_config import MERGE, named_base
 from feathertune.model.tensors import check_finite
 
 PREFIX = "base_model.model."
@@ -26,9 +26,8 @@ TENSORS = "adapter_model.safetensors"
 _FACTOR = re.compile(r"\.(lora_[AB])(?:\.[^.]+)?\.weight$")
 _FACTOR_BIAS = re.compile(r"\.lora_B(?:\.[^.]+)?\.bias$")
 _MAGNITUDE = re.compile(r"\.lora_magnitude_vector(?:\..+)?$")
-_MERGE = "Merge it with PEFT (merge_and_unload) and give the merged model as the base."
 _HEADS = tuple({f"{module}." for family in FAMILIES.values() for module in family.head_modules})
-_TOKEN_TASKS = ("TOKEN_CLS", "QUESTION_ANS")  # their heads are called like ours, but answer for each token
+_TOKEN_TASKS = ("TOKEN_CLS", "QUESTION_ANS")  # their heads have the names of ours, but predict for each token
 
 
 @dataclass(frozen=True)
@@ -168,7 +167,7 @@ def _linear(model: nn.Module, name: str, config: dict[str, Any], folder: Path) -
             f"the adapter adapts {name!r}, which this model does not have as a linear layer but as "
             f"{type(module).__name__}",
             where=str(folder),
-            fix=_MERGE,
+            fix=MERGE,
         )
     return module
 
@@ -178,7 +177,7 @@ def _check_head(config: dict[str, Any], head: set[str], parts: Parts, new: froze
     task = config.get("task_type")
     if task in _TOKEN_TASKS:
         raise UserError(
-            f"the adapter was trained for the task {task}, which answers for each token and not for a text",
+            f"the adapter was trained for the task {task}, which predicts for each token and not for a text",
             where=str(folder),
             fix="Give an adapter of the task SEQ_CLS.",
         )
@@ -245,9 +244,9 @@ def _check_names(
 def _check_surplus(model: nn.Module, name: str, tensor: Tensor, config: dict[str, Any], folder: Path) -> None:
     """Refuse a tensor that this model has no place for, unless it is the base's own, unchanged."""
     if "lora_embedding_" in name:
-        raise UserError(f"the adapter has LoRA on the embeddings ({name})", where=str(folder), fix=_MERGE)
+        raise UserError(f"the adapter has LoRA on the embeddings ({name})", where=str(folder), fix=MERGE)
     if "trainable_tokens" in name or "token_adapter" in name:
-        raise UserError(f"the adapter has trained single tokens ({name})", where=str(folder), fix=_MERGE)
+        raise UserError(f"the adapter has trained single tokens ({name})", where=str(folder), fix=MERGE)
     own = dict(model.named_parameters()).get(name.replace(".base_layer.", "."))
     module = name.replace(".base_layer.", ".").rpartition(".")[0]
     if own is not None and own.shape == tensor.shape:
@@ -257,16 +256,16 @@ def _check_surplus(model: nn.Module, name: str, tensor: Tensor, config: dict[str
             f"the adapter has a trained copy of {module!r}, which is no part of the classification head "
             f"(modules_to_save={config.get('modules_to_save')})",
             where=str(folder),
-            fix=_MERGE,
+            fix=MERGE,
         )
     if own is not None and own.ndim == tensor.ndim == 2 and own.shape[1] == tensor.shape[1]:
         raise UserError(
             f"the vocabulary was changed when the adapter was trained: {module} has {tensor.shape[0]:,} rows, the "
             f"base's {own.shape[0]:,}",
             where=str(folder),
-            fix=_MERGE,
+            fix=MERGE,
         )
-    fix = made_for(config) if own is not None else _MERGE
+    fix = made_for(config) if own is not None else MERGE
     raise UserError(f"the adapter has {name!r}, which this model does not have", where=str(folder), fix=fix)
 
 

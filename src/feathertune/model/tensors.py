@@ -34,9 +34,9 @@ def check_base(state: Mapping[str, torch.Tensor], files: BaseFiles) -> None:
     """`check_finite` for a base model's weights as they were loaded; the message names the file and its own tensor."""
     if (name := first_broken(state.items())) is None:
         return
-    for file in files.weights if files.gguf_file is None else ():
-        from safetensors import safe_open
+    from safetensors import safe_open
 
+    for file in files.weights if files.gguf_file is None else ():
         with safe_open(files.folder / file, "pt") as stored:
             for key in sorted(stored.keys()):
                 if (name.endswith(key) or key.endswith(name)) and not is_finite(stored.get_tensor(key)):

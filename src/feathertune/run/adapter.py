@@ -1,4 +1,4 @@
-"""What a run would know about its model and an adapter's folder does not say: base, classes, tokenizer, maximum length.
+"""What a run records about its model and an adapter's folder lacks: base, classes, tokenizer, maximum length.
 
 PEFT stores none of them but the base's name. The classes are those of labels.json (ours), of a config.json in the
 adapter's folder, of the base's own config, or of the labelled data.
@@ -25,22 +25,15 @@ from feathertune.prediction.decision import Decision
 from feathertune.recipe.schema import DataSection, ModelSection
 from feathertune.run.checks import check_max_length, longest_text
 from feathertune.system.files import read_json
+from feathertune.tokens.loading import has_tokenizer
 
 _GENERIC = re.compile(r"LABEL_\d+")  # transformers' name for a class without a name
-_TOKENIZERS = (
-    "tokenizer.json",
-    "vocab.txt",
-    "vocab.json",
-    "tokenizer.model",
-    "spiece.model",
-    "sentencepiece.bpe.model",
-)
 _NAME_THEM = "Give their names in the order of the model's outputs: --set 'data.label.names=[FIRST,SECOND]'"
 _HEADS = sorted({family.class_rows for family in FAMILIES.values()}, key=len, reverse=True)
 
 
 def adapter_base(opened: OpenedRun, base: str | None) -> BaseFiles:
-    """The base's files: at `base` if that is given, else where the adapter's config says. Raises UserError."""
+    """The base's files: at `base` if that is given, else the one that the adapter's config names. Raises UserError."""
     named, where = opened.recipe.model, str(opened.folder.path)
     if base is not None:
         return find_base(base)
@@ -128,7 +121,7 @@ def rename_classes(classifier: PackedClassifier, names: tuple[str, ...]) -> None
 
 def tokenizer_files(folder: Path, base: BaseFiles) -> tuple[Path, str | None]:
     """The folder, and the GGUF file, of an adapter's tokenizer: its own if it has one, else the base's."""
-    if any((folder / name).is_file() for name in _TOKENIZERS):
+    if has_tokenizer(folder):
         return folder, None
     return base.folder, base.gguf_file
 

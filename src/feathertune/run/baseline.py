@@ -10,7 +10,7 @@ from feathertune.baselines.files import load_baseline, save_baseline
 from feathertune.baselines.majority import MajorityBaseline
 from feathertune.model.classifier import ParameterCount
 from feathertune.prediction.predictions import Predictions
-from feathertune.recipe.schema import EvaluationSection
+from feathertune.recipe.evaluation import EvaluationSection
 from feathertune.run.context import RunContext
 from feathertune.run.prepare import PreparedBaseline
 from feathertune.run.result import RunResult

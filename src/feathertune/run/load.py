@@ -1,6 +1,6 @@
 """Loading the model of a finished run: base and adapter, a whole model, or integers. The base must be unchanged.
 
-An adapter without a run is loaded in the same way; `run/adapter.py` finds what its folder does not say.
+An adapter without a run is loaded in the same way; `run/adapter.py` finds what its folder lacks.
 """
 
 from __future__ import annotations

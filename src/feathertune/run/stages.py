@@ -25,7 +25,7 @@ from feathertune.prediction.decision import Decision
 from feathertune.prediction.files import write_predictions
 from feathertune.prediction.inference import predict_split
 from feathertune.prediction.predictions import Predictions
-from feathertune.recipe.schema import EvaluationSection
+from feathertune.recipe.evaluation import EvaluationSection
 from feathertune.run.context import RunContext
 from feathertune.run.prepare import PreparedRun
 from feathertune.tokens.run_tokenizer import save_tokenizer

@@ -102,11 +102,11 @@ def load_base_tokenizer(folder: Path, gguf_file: str | None = None) -> BaseToken
     theirs = load_as_transformers(folder, gguf_file)
     if gguf_file is not None:
         changed, warning = obey_pre_tokenizer(theirs.backend_tokenizer, folder / gguf_file)
-        return BaseTokenizer(_general(theirs), None, () if warning is None else (warning,), changed)
+        return BaseTokenizer(in_general_class(theirs), None, () if warning is None else (warning,), changed)
     if not (folder / TOKENIZER).is_file():
-        return BaseTokenizer(_general(theirs))
+        return BaseTokenizer(in_general_class(theirs))
     if _class_is_forced(folder, theirs):
-        return BaseTokenizer(_general(theirs))
+        return BaseTokenizer(in_general_class(theirs))
     ours = _by_file(folder, theirs)
     return BaseTokenizer(ours, theirs)
 
@@ -183,9 +183,14 @@ def load_counter(folder: Path) -> Tokenizer:
         raise UserError(f"cannot load a tokenizer: {in_short(error)}", where=str(folder)) from None
 
 
+def has_tokenizer(folder: Path) -> bool:
+    """Whether the folder holds a tokenizer: tokenizer.json, or an older file of a vocabulary."""
+    return any((folder / name).is_file() for name in (TOKENIZER, *_NEEDED))
+
+
 def _require_files(folder: Path, gguf_file: str | None) -> None:
     """Refuse a folder without a tokenizer: transformers would make up one that knows nothing but special tokens."""
-    if gguf_file is not None or any((folder / name).is_file() for name in (TOKENIZER, *_NEEDED)):
+    if gguf_file is not None or has_tokenizer(folder):
         return
     raise UserError(
         "cannot load a tokenizer: tokenizer.json is missing, and so is any older file of a vocabulary",
@@ -231,16 +236,25 @@ def _apply(settings: dict[str, Any], tokenizer: Tokenizer) -> None:
         tokenizer.pre_tokenizer = pre_tokenizer
 
 
-def _general(tokenizer: Any) -> Any:
-    """The tokenizer in transformers' general class, which has no pipeline of its own to restore."""
+def in_general_class(tokenizer: Any, backend: Tokenizer | None = None, **changes: Any) -> Any:
+    """A transformers tokenizer in the general class, which has no pipeline of its own to restore when it is loaded.
+
+    Args:
+        tokenizer: a fast one of any class; it has the settings.
+        backend: the pipeline, by default the tokenizer's own.
+        changes: `model_max_length` and `split_special_tokens`, if they are to be others.
+    """
     from transformers import PreTrainedTokenizerFast
 
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer.backend_tokenizer,
-        model_max_length=tokenizer.model_max_length,
-        model_input_names=tokenizer.model_input_names,
-        padding_side=tokenizer.padding_side,
-        truncation_side=tokenizer.truncation_side,
-        split_special_tokens=tokenizer.split_special_tokens,
+    settings = {
+        "model_max_length": tokenizer.model_max_length,
+        "model_input_names": tokenizer.model_input_names,
+        "padding_side": tokenizer.padding_side,
+        "truncation_side": tokenizer.truncation_side,
+        "split_special_tokens": tokenizer.split_special_tokens,
         **tokenizer.special_tokens_map,
+        **changes,
+    }
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer.backend_tokenizer if backend is None else backend, **settings
     )

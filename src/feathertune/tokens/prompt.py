@@ -13,6 +13,7 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from feathertune.errors import UserError
+from feathertune.tokens.loading import in_general_class
 
 PLACE = "{text}"
 _BEFORE, _AFTER = "before the text", "after the text"  # their names in the template
@@ -32,8 +33,6 @@ def add_prompt(tokenizer: Any, prompt: str | None, max_length: int) -> Any:
     """
     if prompt is None:
         return tokenizer
-    from transformers import PreTrainedTokenizerFast
-
     prompted = with_prompt(tokenizer.backend_tokenizer, prompt)
     if (fixed := prompted.num_special_tokens_to_add(False)) >= max_length:
         raise UserError(
@@ -48,14 +47,7 @@ def add_prompt(tokenizer: Any, prompt: str | None, max_length: int) -> Any:
             fix="End it with something else, such as a line break.",
         )
     # Not the tokenizer's own class: BERT's restores its own post-processor whenever it is loaded.
-    return PreTrainedTokenizerFast(
-        tokenizer_object=prompted,
-        model_max_length=tokenizer.model_max_length,
-        model_input_names=tokenizer.model_input_names,
-        padding_side=tokenizer.padding_side,
-        truncation_side=tokenizer.truncation_side,
-        **tokenizer.special_tokens_map,
-    )
+    return in_general_class(tokenizer, prompted, split_special_tokens=False)
 
 
 def with_prompt(tokenizer: Tokenizer, prompt: str) -> Tokenizer:

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 
 from feathertune.errors import UserError, in_short
 from feathertune.system.files import read_json, write_json, write_text
-from feathertune.tokens.loading import TOKENIZER, load_as_transformers
+from feathertune.tokens.loading import TOKENIZER, in_general_class, load_as_transformers
 from feathertune.tokens.prompt import add_prompt
 from feathertune.tokens.special_tokens import SpecialTokens, as_text, special_tokens
 
@@ -39,7 +39,7 @@ def run_tokenizer(tokenizer: Any, *, prompt: str | None, max_length: int, specia
     backend = prompted.backend_tokenizer
     if special == "text":
         backend = as_text(backend, special_tokens(prompted))
-    return _with_settings(prompted, backend, max_length, special == "text")
+    return in_general_class(prompted, backend, model_max_length=max_length, split_special_tokens=special == "text")
 
 
 def save_tokenizer(tokenizer: Any, folder: Path, max_length: int | None = None) -> None:
@@ -53,7 +53,7 @@ def save_tokenizer(tokenizer: Any, folder: Path, max_length: int | None = None) 
     length = tokenizer.model_max_length if max_length is None else max_length
     saved = tokenizer
     if _SPLIT not in tokenizer.init_kwargs or length != tokenizer.model_max_length:  # not by `run_tokenizer`
-        saved = _with_settings(tokenizer, tokenizer.backend_tokenizer, length, tokenizer.split_special_tokens)
+        saved = in_general_class(tokenizer, model_max_length=length)
     saved.save_pretrained(folder)
     write_text(folder / TOKENIZER, file_of(tokenizer).to_str(pretty=True))
     settings = read_json(folder / _SETTINGS)
@@ -92,18 +92,3 @@ def load_run_tokenizer(folder: Path) -> Any:
         return PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
     except Exception as error:  # tokenizers raises plain Exceptions
         raise UserError(f"cannot load a tokenizer: {in_short(error)}", where=str(folder)) from None
-
-
-def _with_settings(tokenizer: Any, backend: Tokenizer, max_length: int, split: bool) -> Any:
-    from transformers import PreTrainedTokenizerFast
-
-    # Not the tokenizer's own class: BERT's, for one, restores its own pipeline whenever it is loaded.
-    return PreTrainedTokenizerFast(
-        tokenizer_object=backend,
-        model_max_length=max_length,
-        model_input_names=tokenizer.model_input_names,
-        padding_side=tokenizer.padding_side,
-        truncation_side=tokenizer.truncation_side,
-        split_special_tokens=split,
-        **tokenizer.special_tokens_map,
-    )
