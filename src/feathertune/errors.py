@@ -24,6 +24,18 @@ class UserError(Exception):
         super().__init__("\n".join(lines))
 
 
+class TextError(UserError):
+    """A problem with one of several texts; `index` is its index among them."""
+
+    def __init__(self, what: str, index: int, *, where: str | None = None, fix: str | None = None) -> None:
+        super().__init__(what, where=where, fix=fix)
+        self.index = index
+
+    def at(self, where: str) -> TextError:
+        """The same error, which names the text by another place."""
+        return TextError(self.what, self.index, where=where, fix=self.fix)
+
+
 def nearest(word: str, choices: list[str]) -> str | None:
     """The choice most similar to `word`, for 'did you mean ...?'; None if none is similar."""
     from difflib import get_close_matches

@@ -22,6 +22,7 @@ from feathertune.run.load import load_trained
 from feathertune.run.outline import introduce
 from feathertune.run.prepare import prepare
 from feathertune.run.train import train
+from feathertune.serving.bulk import predict_rows
 from feathertune.serving.predictor import Predictor
 from feathertune.system.machine import default_device
 from tiny import VOCABULARY, save_tiny_base, tiny_tokenizer, write_tiny_data
@@ -98,6 +99,28 @@ def test_exports_for_transformers_have_it(place: Path, method: str, target: Any,
     assert [ids_of(theirs, text) for text in (MARKED, LONG)] == [
         trained.tokenize([t])[0].tolist() for t in (MARKED, LONG)
     ]
+
+
+@pytest.mark.parametrize("method", ["lora", "parse"])
+def test_an_exported_adapter_predicts_as_its_run_does(place: Path, method: str, tmp_path: Path) -> None:
+    export = export_run(place / method, "adapter", tmp_path / "out")
+    expected = [one.probabilities["yes"] for one in Predictor(place / method).predict([MARKED, LONG])]
+    for folder in (export.folder, place / method / "adapter"):
+        found = [one.probabilities["yes"] for one in Predictor(folder).predict([MARKED, LONG])]
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
+    other = {"lora": "parse", "parse": "text"}[method]
+    opened = OpenedRun.at(export.folder, [f"model.special_tokens_in_text={other}"])
+    assert abs(Predictor(opened).predict(MARKED)[0].probabilities["yes"] - expected[0]) > 1e-6
+
+
+def test_a_file_s_text_that_cannot_be_predicted_is_named_by_its_line(place: Path, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    file = tmp_path / "texts.txt"
+    file.write_text("the cat\n" * 3 + "a zebra\n", encoding="utf-8")
+    export = export_run(place / "lora", "onnx", tmp_path / "out")
+    for folder in (place / "lora", export.folder):
+        with pytest.raises(UserError, match=r"texts.txt:4: the text 'a zebra' has the token 'zebra'"):
+            list(predict_rows(Predictor(folder), file, None))
 
 
 def test_an_onnx_export_has_it_in_tokenizer_json_alone(place: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from feathertune.tokens.run_tokenizer import load_run_tokenizer, run_tokenizer, 
 from feathertune.tokens.special_tokens import as_text, count_texts_with, special_tokens
 from feathertune.tokens.tokenized import count_tokens, tokenize
 from tiny import tiny_tokenizer
+from trained_tokenizers import trained_tokenizer
 
 LETTERS = list("abcdefghijklmnopqrstuvwxyz<>/|[]")
 
@@ -157,3 +158,14 @@ def test_texts_are_counted() -> None:
     assert count_texts_with(["[SEP]", "<|x|>"], texts) == 2
     assert count_texts_with([], texts) == 0
     assert count_texts_with(["[SEP]"], pa.chunked_array([], pa.string())) == 0
+
+
+@pytest.mark.parametrize("kind", ["bert", "xlm-roberta"])
+def test_an_added_token_that_is_not_special_is_found_where_it_was(kind: str) -> None:
+    """Not inside other words, nor in another case, as a model would find it in its vocabulary."""
+    base = trained_tokenizer(kind)
+    base.add_tokens([AddedToken("covid", single_word=True), AddedToken("magnet", normalized=False)])
+    texts = ["covid and covids", "Magnet, magnet and magnets"]
+    expected = [encoding.ids for encoding in base.backend_tokenizer.encode_batch(texts)]
+    tokenizer = run_tokenizer(base, prompt=None, max_length=99, special="text")
+    assert [tokenize(tokenizer, [text], 99)[0].tolist() for text in texts] == expected

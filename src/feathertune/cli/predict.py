@@ -78,13 +78,14 @@ def predict(
         raise UserError("a table cannot be written to a file", fix="Give --format csv or json.")
     column = text_column(column, old_column)
     _check_input(input_, output, column)
+    from feathertune.folders.adapter import is_adapter
     from feathertune.folders.export import is_export
     from feathertune.folders.opened import OpenedRun
 
-    if settings and is_export(run):
+    exported = is_export(run) and not is_adapter(run)
+    if settings and exported:
         raise UserError(f"--set {settings[0]}: an export has its own settings", fix="Leave --set out.")
-    # before torch is imported, which takes seconds
-    source = run if is_export(run) else OpenedRun.at(run, settings or ())
+    source = run if exported else OpenedRun.at(run, settings or ())  # before torch is imported, which takes seconds
     from feathertune.serving.bulk import predict_rows, write_rows
     from feathertune.serving.predictor import Predictor
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from feathertune.errors import UserError, in_short
+from feathertune.errors import TextError, UserError, in_short
 from feathertune.export.exact_products import OPTION, option_is_needed
 from feathertune.export.openvino import OpenvinoRuntime
 from feathertune.folders.export import ExportDescription, ExportFolder, Need, Target
@@ -82,8 +82,8 @@ class ExportedModel:
         ids = [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
         lengths_N = np.array([len(row) for row in ids], dtype=np.int64)
         if not lengths_N.all():
-            empty = texts[int((lengths_N == 0).argmax())]
-            raise UserError(f"the text {empty!r} has no tokens", fix="Leave out empty texts.")
+            empty = int((lengths_N == 0).argmax())
+            raise TextError(f"the text {texts[empty]!r} has no tokens", empty, fix="Leave out empty texts.")
         logits_NC = np.empty((len(ids), len(self.label_names)), dtype=np.float32)
         for length in np.unique(lengths_N).tolist():
             (rows_N,) = np.nonzero(lengths_N == length)
@@ -110,11 +110,12 @@ class ExportedModel:
         return np.concatenate(parts)
 
     def _check(self, ids_BL: npt.NDArray[np.int64], rows_B: npt.NDArray[np.int64], texts: Sequence[str]) -> None:
-        """Raise a UserError if a token has no embedding: a runtime would crash, or read beyond its end."""
+        """Raise a TextError if a token has no embedding: a runtime would crash, or read beyond its end."""
         vocabulary = self.description.vocabulary
         if vocabulary is not None and ids_BL.max() >= vocabulary:
             row, position = np.argwhere(ids_BL >= vocabulary)[0]
-            raise no_row(int(ids_BL[row, position]), vocabulary, self._tokenizer, texts[rows_B[row]])
+            index = int(rows_B[row])
+            raise no_row(int(ids_BL[row, position]), vocabulary, self._tokenizer, texts[index], index)
 
 
 class OnnxRuntime:

@@ -15,9 +15,9 @@ from feathertune.recipe.schema import Recipe
 from feathertune.system.files import read_json
 
 UNKNOWN = "unknown"  # the source of the data that an adapter was trained on, or of a base that it does not name
-ADAPTER_CONFIG = "adapter_config.json"
+ADAPTER_CONFIG, _TOKENIZER = "adapter_config.json", "tokenizer_config.json"
 _LABELS = ("data.label=", "data.label.rating", "data.label.column")
-_SETTINGS = ("model.max_length", "model.prompt", "data.text", "data.label")
+_SETTINGS = ("model.max_length", "model.prompt", "model.special_tokens_in_text", "data.text", "data.label")
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,9 @@ def adapter_recipe(path: Path, settings: list[str]) -> Recipe:
     model: dict[str, Any] = {"source": base if isinstance(base, str) and base else UNKNOWN}
     if isinstance(revision, str) and revision:
         model["revision"] = revision
+    tokenizer = read_json(path / _TOKENIZER) if (path / _TOKENIZER).is_file() else {}
+    if isinstance(tokenizer, dict) and "split_special_tokens" in tokenizer:  # saved by a run or an export
+        model["special_tokens_in_text"] = "text" if tokenizer["split_special_tokens"] else "parse"
     data: dict[str, Any] = {"source": UNKNOWN}
     if (exported := AdapterFolder(path).exported) is not None:
         model["max_length"], data = exported.max_length, exported.data.model_dump(mode="json")

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 
 from feathertune.data.example import Split
-from feathertune.errors import UserError
+from feathertune.errors import TextError
 from feathertune.model.adapt import merged
 from feathertune.model.classifier import PackedClassifier
 from feathertune.prediction.predictions import Predictions
@@ -73,26 +73,15 @@ def predict_split(classifier: PackedClassifier, split: Split, texts: TokenizedTe
 
 
 def check_logits(logits_NC: npt.NDArray[np.float32], place: Callable[[int], str]) -> None:
-    """Raise a NotFiniteError if a logit is NaN or infinite, naming the first text by `place`, which gets its index."""
+    """Raise a TextError if a logit is NaN or infinite, naming the first text by `place`, which gets its index."""
     broken_N = ~np.isfinite(logits_NC).all(axis=1)
     if broken_N.any():
         first = int(broken_N.argmax())
         what = f"the model's logits are not finite for {int(broken_N.sum())} of {len(logits_NC)} texts"
-        raise NotFiniteError(what, first, place(first))
-
-
-class NotFiniteError(UserError):
-    """A logit is NaN or infinite; `index` is that of the first such text."""
-
-    def __init__(self, what: str, index: int, where: str) -> None:
-        super().__init__(
+        raise TextError(
             what,
-            where=where,
+            first,
+            where=place(first),
             fix="If this happened in training, the run diverged: lower training.learning_rate. Otherwise the "
             "weights are damaged.",
         )
-        self.index = index
-
-    def at(self, where: str) -> NotFiniteError:
-        """The same error, which names the text by another place."""
-        return NotFiniteError(self.what, self.index, where)

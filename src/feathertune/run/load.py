@@ -61,7 +61,7 @@ class TrainedModel:
         Raises:
             UserError: a text has no tokens, or one that the model has no embedding for.
         """
-        tokens = tokenize(self.tokenizer, texts, self.max_length)
+        tokens = tokenize(self.tokenizer, texts, self.max_length, place)
         check_ids(tokens, self.classifier.model.config.vocab_size, self.tokenizer, texts.__getitem__, place)
         return tokens
 

@@ -158,7 +158,8 @@ def prepare(recipe: Recipe, device: torch.device, started: RunFolder | None = No
         of_base.tokenizer, prompt=model.prompt, max_length=model.max_length, special=model.special_tokens_in_text
     )
     texts = {
-        name: tokenize(tokenizer, iterate(split.texts), model.max_length) for name, split in dataset.splits.items()
+        name: tokenize(tokenizer, iterate(split.texts), model.max_length, split.place)
+        for name, split in dataset.splits.items()
     }
     check_known(texts["train"], tokenizer, StoredTexts(dataset.splits["train"].texts).__getitem__, base.source)
     checksums = base.checksums()

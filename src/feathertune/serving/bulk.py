@@ -13,8 +13,7 @@ from feathertune.data.chunks import in_chunks
 from feathertune.data.example import BadRow
 from feathertune.data.loading import missing_column
 from feathertune.data.readers import Row, read_rows
-from feathertune.errors import UserError
-from feathertune.prediction.inference import NotFiniteError
+from feathertune.errors import TextError, UserError
 from feathertune.serving.predictor import Prediction, Predictor
 
 Format = Literal["csv", "json"]
@@ -31,8 +30,8 @@ def predict_rows(predictor: Predictor, path: Path, text_column: str | None) -> I
         text_column: the column of texts; by default the one that the model was trained on, or else `text`.
 
     Raises:
-        UserError: the file cannot be read, has no such column, or has a bad row or an empty text; or a logit is not
-            finite (file:line is named).
+        UserError: the file cannot be read, has no such column, or has a bad row or an empty text; or a text cannot
+            be predicted, as in `Predictor.predict` (file:line is named).
     """
     data = predictor.data
     headerless = (text_column or data.text, data.label.rating) if data.label.rating is not None else None
@@ -40,7 +39,7 @@ def predict_rows(predictor: Predictor, path: Path, text_column: str | None) -> I
     for chunk in in_chunks(texts, CHUNK_ROWS, CHUNK_CHARACTERS, lambda item: len(item[1])):
         try:
             predictions = predictor.predict([text for _, text, _ in chunk])
-        except NotFiniteError as error:
+        except TextError as error:
             raise error.at(chunk[error.index][2]) from None
         for (row, _, _), prediction in zip(chunk, predictions, strict=True):
             yield row, prediction

@@ -16,6 +16,7 @@ from feathertune.data.texts import has_surrogates
 from feathertune.errors import UserError
 from feathertune.evaluation.calibration import read_decision
 from feathertune.export.exported import ExportedModel, OnnxRuntimeName
+from feathertune.folders.adapter import is_adapter
 from feathertune.folders.export import is_export
 from feathertune.folders.opened import OpenedRun
 from feathertune.model.precision import Precision
@@ -118,7 +119,8 @@ class Predictor:
 
         Raises:
             UserError: something is not a text (None, a number, bytes), or is empty or only white space; `texts` is a
-                table or a mapping; or (a `NotFiniteError`) a logit is not finite, because the weights are damaged.
+                table or a mapping; or (a `TextError`) a text has no tokens, or a token that the model has no
+                embedding for, or a logit is not finite, because the weights are damaged.
         """
         texts = _checked(texts)
         if not texts:
@@ -138,7 +140,7 @@ class Predictor:
 def _open(
     run: Path | OpenedRun | TrainedModel, base: str | None, precision: Precision, runtime: OnnxRuntimeName | None
 ) -> _Model:
-    if isinstance(run, Path) and is_export(run):
+    if isinstance(run, Path) and is_export(run) and not is_adapter(run):
         _refuse_options("an export", base, precision)
         return ExportedModel(run, runtime=runtime)
     if runtime is not None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from feathertune.errors import UserError
+from feathertune.errors import TextError, UserError
 from feathertune.tokens.tokenized import TokenizedTexts
 from feathertune.wording.visible import visible
 
@@ -46,16 +46,19 @@ def check_ids(
         return
     position = int((tokens.ids >= rows).argmax())
     index = int(np.searchsorted(tokens.offsets, position, side="right")) - 1
-    raise no_row(int(tokens.ids[position]), rows, tokenizer, text(index), None if place is None else place(index))
+    raise no_row(int(tokens.ids[position]), rows, tokenizer, text(index), index, place)
 
 
-def no_row(number: int, rows: int, tokenizer: Any, text: str, place: str | None = None) -> UserError:
-    """The error for a token, by its number, that the model has no embedding for."""
+def no_row(
+    number: int, rows: int, tokenizer: Any, text: str, index: int, place: Callable[[int], str] | None = None
+) -> TextError:
+    """The error for a token, by its number, of the text at `index` that the model has no embedding for."""
     backend = getattr(tokenizer, "backend_tokenizer", tokenizer)
-    return UserError(
+    return TextError(
         f"the text {_shown(text)} has the token {visible(str(backend.id_to_token(number)))!r}, number {number:,}; the "
         f"model's vocabulary ends at {rows - 1:,}",
-        where=place,
+        index,
+        where=None if place is None else place(index),
         fix="This token was added to the tokenizer and not to the model: leave it out of texts, or remove it from "
         "added_tokens in the base's tokenizer.json.",
     )

@@ -52,11 +52,17 @@ def as_text(tokenizer: Tokenizer, special: Iterable[str]) -> Tokenizer:
     """
     names = set(special)
     settings = json.loads(tokenizer.to_str())
+    vocabulary = settings["model"]["vocab"]
     ids = {token["content"]: token["id"] for token in settings["added_tokens"]}
-    _add_to_vocabulary(settings["model"], ids, names)
     settings["added_tokens"] = [token for token in settings["added_tokens"] if token["content"] not in names]
-    changed = Tokenizer.from_str(json.dumps(settings))
-    if any(changed.token_to_id(content) != number for content, number in ids.items()):
+    last = max((number for content, number in ids.items() if content in names), default=-1)
+    before = {content: number for content, number in ids.items() if content in names or number < last}
+    for moved in (before, ids):  # all of them only if the others would not keep their ids
+        settings["model"]["vocab"] = _with_tokens(vocabulary, moved, names)
+        changed = Tokenizer.from_str(json.dumps(settings))
+        if all(changed.token_to_id(content) == number for content, number in ids.items()):
+            break
+    else:
         raise UserError(
             f"a tokenizer of the kind {settings['model']['type']} cannot keep its special tokens out of texts",
             where="model.special_tokens_in_text",
@@ -69,23 +75,21 @@ def as_text(tokenizer: Tokenizer, special: Iterable[str]) -> Tokenizer:
     return changed
 
 
-def _add_to_vocabulary(model: dict[str, Any], ids: dict[str, int], special: set[str]) -> None:
-    """Give the model of a tokenizer.json the added tokens that its vocabulary lacks, in place, with their ids.
+def _with_tokens(vocabulary: Any, moved: dict[str, int], special: set[str]) -> Any:
+    """The vocabulary of a tokenizer.json's model, with the `moved` added tokens that it lacks, by their ids.
 
-    Those that are not special remain added tokens too. They are in the vocabulary only to keep their ids, which
-    otherwise follow from its size.
+    Those that are not special remain added tokens too. Where they follow the special ones they keep their ids by
+    themselves, and had better stay out of the vocabulary: a model would find 'covid' in 'covids', although the added
+    token may be set to match whole words only.
     """
-    vocabulary = model["vocab"]
     if isinstance(vocabulary, dict):
-        model["vocab"] = {**ids, **vocabulary}
-        return
+        return {**moved, **vocabulary}
     size = len(vocabulary)  # Unigram: an id is a position
-    names = {number: content for content, number in ids.items() if number >= size}
+    names = {number: content for content, number in moved.items() if number >= size}
     if not set(names.values()) & special:
-        return
+        return vocabulary
     lowest = min((score for _, score in vocabulary), default=0.0)  # what an unknown character costs follows from it
-    for number in range(size, max(names) + 1):
-        vocabulary.append([names.get(number, f"\0{number}"), lowest])
+    return [*vocabulary, *([names.get(number, f"\0{number}"), lowest] for number in range(size, max(names) + 1))]
 
 
 def _produces(tokenizer: Tokenizer, name: str) -> bool:

@@ -6,7 +6,7 @@ The ids of many texts are in a memory-mapped file (see `spool`), so that only th
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from feathertune.data.chunks import in_chunks
-from feathertune.errors import UserError
+from feathertune.errors import TextError
 from feathertune.system.spool import Spool
 
 CHUNK_TEXTS = 1024  # texts tokenized at a time: enough to keep the Rust tokenizer's threads busy
@@ -77,11 +77,13 @@ class TokenizedTexts:
         return TokenizedTexts(self.ids, self.offsets[begin : end + 1])
 
 
-def tokenize(tokenizer: Any, texts: Iterable[str], max_length: int) -> TokenizedTexts:
+def tokenize(
+    tokenizer: Any, texts: Iterable[str], max_length: int, place: Callable[[int], str] | None = None
+) -> TokenizedTexts:
     """Tokenize `texts` with a transformers tokenizer, with special tokens, truncated to `max_length` tokens.
 
     Raises:
-        UserError: a text has no tokens at all, so there would be nothing to pool.
+        TextError: a text has no tokens at all, so there would be nothing to pool; `place` names its place in its file.
     """
     ids, lengths, lengths_before = Spool(), array("q", [0]), array("i")
     truncated = 0
@@ -96,9 +98,11 @@ def tokenize(tokenizer: Any, texts: Iterable[str], max_length: int) -> Tokenized
             for index, row in zip(long, cut, strict=True):
                 rows[index] = row
             truncated += len(long)
-        for text, row in zip(chunk, rows, strict=True):
-            if not row:
-                raise UserError(f"the text {text!r} has no tokens", fix="Remove empty texts.")
+        if not all(rows):
+            first = next(index for index, row in enumerate(rows) if not row)
+            where = None if place is None else place(len(lengths) - 1 + first)
+            what = f"the text {chunk[first]!r} has no tokens"
+            raise TextError(what, len(lengths) - 1 + first, where=where, fix="Remove empty texts.")
         lengths.extend(map(len, rows))
         ids.write(np.fromiter(chain.from_iterable(rows), dtype=np.int32).data)
     return TokenizedTexts(
