@@ -25,6 +25,7 @@ from feathertune.run.train import train
 from feathertune.serving.bulk import predict_rows
 from feathertune.serving.predictor import Predictor
 from feathertune.system.machine import default_device
+from feathertune.tokens.run_tokenizer import run_tokenizer, save_tokenizer
 from tiny import VOCABULARY, save_tiny_base, tiny_tokenizer, write_tiny_data
 
 MAX_LENGTH = 12
@@ -159,6 +160,17 @@ def test_inspect_counts_with_the_tokenizer_of_training(place: Path, changes: tup
     assert {n: split.tokens for n, split in inspected.splits.items()} == {
         n: split.tokens for n, split in trained.splits.items()
     }
+
+
+def test_inspect_counts_with_the_tokenizer_of_the_adapter_to_start_from(place: Path, tmp_path: Path) -> None:
+    adapter = shutil.copytree(place / "lora" / "adapter", tmp_path / "adapter")
+    own = run_tokenizer(tiny_tokenizer(), prompt="the sun {text}", max_length=MAX_LENGTH, special="text")
+    save_tokenizer(own, adapter)
+    changes = (f"init_from={adapter}", "method=qat", "quantize={weights: int8}", "model.max_length=40")
+    recipe = place / "lora" / "recipe.yaml"
+    trained = prepare(recipe_of(place, *changes), default_device()).data_record()
+    for inspected, same in ((inspect_source(str(recipe), list(changes)), True), (inspect_source(str(recipe)), False)):
+        assert (inspected.splits["train"].tokens == trained.splits["train"].tokens) == same
 
 
 def test_a_run_of_an_earlier_version_predicts_as_it_did(place: Path, tmp_path: Path) -> None:

@@ -15,10 +15,12 @@ from feathertune.data.loading import load_dataset
 from feathertune.data.statistics import describe
 from feathertune.data.texts import iterate
 from feathertune.errors import UserError
+from feathertune.folders.adapter import is_adapter
 from feathertune.folders.inputs import DataRecord
 from feathertune.model.sources import find_base
 from feathertune.recipe.files import load_recipe, parse_recipe, recipe_path
 from feathertune.recipe.schema import ModelSection
+from feathertune.system.files import expanded
 from feathertune.tokens.loading import load_base_tokenizer, load_counter
 from feathertune.tokens.run_tokenizer import run_tokenizer
 from feathertune.tokens.special_tokens import as_text, count_texts_with, marked_as_special, special_tokens
@@ -62,14 +64,14 @@ def inspect_source(
     Raises:
         UserError: see `load_dataset`.
     """
-    path, settings = recipe_path(source), ModelSection(source=model or _DEFAULT_TOKENIZER)
+    path, settings, start = recipe_path(source), ModelSection(source=model or _DEFAULT_TOKENIZER), None
     if path is not None:
         if any(value is not None for value in columns.values()):
             raise UserError("a recipe names its own columns", fix="Change them with data.text=... and data.label=...")
         recipe = load_recipe(path, overrides)
         section, seed = recipe.data, recipe.training.seed
         other = {} if model is None else {"source": model, "revision": None}
-        settings = recipe.model.model_copy(update=other)
+        settings, start = recipe.model.model_copy(update=other), recipe.init_from if model is None else None
     elif overrides:
         raise UserError(
             "key=value changes go with a recipe", fix="Name columns with --text-column, --label or --rating."
@@ -85,7 +87,7 @@ def inspect_source(
     if model is None and path is None:
         counter = _default_counter()
     else:
-        counter = _counter(settings, iterate(dataset.splits["train"].texts))
+        counter = _counter(settings, iterate(dataset.splits["train"].texts), start)
     tokens, special = None, None
     if counter.tokenizer is not None:
         tokens = {name: count_tokens(counter.tokenizer, iterate(each.texts)) for name, each in dataset.splits.items()}
@@ -136,10 +138,15 @@ def _default_counter() -> _Counter:
     return _Counter(as_text(tokenizer, special), special, (note,))
 
 
-def _counter(model: ModelSection, texts: Iterable[str]) -> _Counter:
-    """The tokenizer that training would use, with its warnings; `texts` are those to train on."""
+def _counter(model: ModelSection, texts: Iterable[str], start: str | None) -> _Counter:
+    """The tokenizer that training on `texts` from `start` (`init_from`) would use, with its warnings."""
     base = find_base(model.source, model.revision)
-    of_base = load_base_tokenizer(base.folder, base.gguf_file)
+    files = base.folder, base.gguf_file
+    if start is not None and is_adapter(folder := expanded(start)):
+        from feathertune.run.adapter import tokenizer_files  # late, as above
+
+        files = tokenizer_files(folder, base)
+    of_base = load_base_tokenizer(*files)
     tokenizer = run_tokenizer(
         of_base.tokenizer, prompt=model.prompt, max_length=model.max_length, special=model.special_tokens_in_text
     )
