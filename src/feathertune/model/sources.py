@@ -19,6 +19,7 @@ from feathertune.model.base_folder import (
     missing_weights,
     not_a_model_file,
 )
+from feathertune.model.own_code import check_own_code
 from feathertune.system.files import contained_path, expanded, read_json, sha256
 from feathertune.tokens.loading import VOCABULARIES
 
@@ -96,16 +97,11 @@ def changed_file(stored: dict[str, str], current: dict[str, str]) -> str | None:
 
 
 def read_config(files: BaseFiles) -> dict[str, Any]:
-    """The content of config.json (not for GGUF). Raises UserError if it is missing, or the model needs its own code."""
+    """The content of config.json (not for GGUF). Raises UserError if it is missing, or needs code of its own."""
     config = read_json(files.folder / "config.json")
     if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
         raise UserError("the config names no model_type", where=str(files.folder / "config.json"))
-    if "auto_map" in config:
-        raise UserError(
-            "the model needs code from its own folder (auto_map), which is never run",
-            where=str(files.folder / "config.json"),
-            fix="Use a model that transformers supports without extra code.",
-        )
+    check_own_code(config, str(files.folder / "config.json"))
     return config
 
 
