@@ -160,7 +160,11 @@ def _safetensors(folder: Path, source: str, revision: str | None = None) -> tupl
             if not (folder / name).is_file():
                 raise UserError(f"the weight file {name} is missing", where=source)
         return tuple(names)
-    names = [path.name for path in folder.iterdir()] if revision is None else _names_on_hub(source, revision)
+    if revision is None:
+        # Repositories of exports keep them in a folder of their own.
+        names = [path.relative_to(folder).as_posix() for path in (*folder.iterdir(), *folder.glob("onnx/*"))]
+    else:
+        names = _names_on_hub(source, revision)
     config = read_json(folder / "config.json")
     architecture = (config.get("architectures") if isinstance(config, dict) else None) or ["AutoModel"]
     raise missing_weights(names, str(architecture[0]), source)
