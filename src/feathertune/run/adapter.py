@@ -17,6 +17,7 @@ from feathertune.errors import UserError
 from feathertune.folders.adapter import UNKNOWN, AdapterFolder
 from feathertune.folders.opened import OpenedRun
 from feathertune.folders.run import RunFolder
+from feathertune.model.base_folder import check_real
 from feathertune.model.classifier import PackedClassifier
 from feathertune.model.families import FAMILIES
 from feathertune.model.peft_files import read_adapter, read_labels
@@ -127,7 +128,11 @@ def rename_classes(classifier: PackedClassifier, names: tuple[str, ...]) -> None
 
 
 def tokenizer_files(folder: Path, base: BaseFiles) -> tuple[Path, str | None]:
-    """The folder, and the GGUF file, of an adapter's tokenizer: its own if it has one, else the base's."""
+    """The folder, and the GGUF file, of an adapter's tokenizer: its own if it has one, else the base's.
+
+    Raises a UserError if its own files are Git LFS pointers.
+    """
+    check_real(folder, (*_TOKENIZERS, "tokenizer_config.json"))
     if any((folder / name).is_file() for name in _TOKENIZERS):
         return folder, None
     return base.folder, base.gguf_file
