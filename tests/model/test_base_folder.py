@@ -134,6 +134,22 @@ def test_a_web_page_saved_as_weights(base: Path) -> None:
     assert "this is a web page, not the file itself" in refusal(base)
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json"])
+def test_a_link_of_the_hubs_cache_to_a_file_that_was_not_copied(base: Path, name: str) -> None:
+    (base / name).unlink()
+    (base / name).symlink_to("../../blobs/0f3c")
+    (base / "README.md").symlink_to("../../blobs/77aa")  # never read
+    assert f"{name} is a link to a file that is missing: ../../blobs/0f3c" in refusal(base)
+    (base / name).unlink()
+    assert "is a link" not in (refusal(base) if name != "tokenizer.json" else str(find_base(str(base))))
+
+
+def test_a_repository_of_exports(base: Path) -> None:
+    (base / "onnx").mkdir()
+    (base / "model.safetensors").rename(base / "onnx" / "model_quantized.onnx")
+    assert "only onnx/model_quantized.onnx: ONNX" in refusal(base)
+
+
 @pytest.mark.parametrize(
     ("name", "what", "todo"),
     [
@@ -146,6 +162,7 @@ def test_a_web_page_saved_as_weights(base: Path) -> None:
         ("model.gguf", "GGUF", "gguf:FILE"),
         ("model-00001-of-00002.safetensors", "shards without their index", "model.safetensors.index.json"),
         ("consolidated.safetensors", "the layout of the model's authors", "transformers' layout"),
+        ("gptq_model-4bit-128g.safetensors", "weights quantized by GPTQ", "Give the float model"),
         ("model.fp16.safetensors", "safetensors of another name", "rename it to model.safetensors"),
     ],
 )

@@ -117,6 +117,25 @@ def test_both_of_pefts_name_formats_are_read(adapter: Path, spelling: str) -> No
     assert torch.equal(packed_logits(straight, texts), packed_logits(respelled, texts))
 
 
+@pytest.mark.parametrize(
+    ("plain", "wrapped"),
+    [
+        ("base_model.", "module.base_model."),
+        ("base_model.model.", "base_model.model._orig_mod."),
+        (".layer.0.", ".layer.0._checkpoint_wrapped_module."),
+        (".layer.1.", "._fsdp_wrapped_module.layer.1._fsdp_wrapped_module."),
+    ],
+)
+def test_the_names_of_what_wrapped_the_model_are_no_part_of_it(adapter: Path, plain: str, wrapped: str) -> None:
+    straight, unwrapped, texts = lively_classifier("bert"), lively_classifier("bert"), random_texts([4, 9])
+    load_adapter(straight, adapter)
+    tensors = {name.replace(plain, wrapped): tensor for name, tensor in load_file(adapter / TENSORS).items()}
+    assert any(wrapped in name for name in tensors)
+    save_file(tensors, adapter / TENSORS)
+    load_adapter(unwrapped, adapter)
+    assert torch.equal(packed_logits(straight, texts), packed_logits(unwrapped, texts))
+
+
 def test_an_adapter_in_half_precision_becomes_float32(adapter: Path) -> None:
     change_tensors(adapter, lambda tensors: tensors.update({name: t.bfloat16() for name, t in tensors.items()}))
     classifier = lively_classifier("bert")
@@ -147,6 +166,7 @@ def test_a_loaded_adapter_is_still_and_can_be_trained_further(adapter: Path) -> 
         ("target_parameters", ["x"]),
         ("use_qalora", True),
         ("use_bdlora", {"nblocks": 2}),
+        ("enable_lora", [True, False, True]),
         ("kasa_config", {"beta": 1e-4}),
         ("init_lora_weights", "pissa"),
         ("init_lora_weights", "pissa_niter_16"),
@@ -181,6 +201,7 @@ def test_every_key_of_pefts_config_is_known() -> None:
         {"target_modules": ".*\\.(query|value)", "exclude_modules": ["key"]},
         {"target_modules": "all-linear", "layers_to_transform": [0], "layers_pattern": "layer"},
         {"fan_in_fan_out": True, "megatron_core": "megatron.core", "qalora_group_size": 16},
+        {"merge_weights": True, "enable_lora": None},
         {"peft_version": "0.99", "auto_mapping": {"base_model_class": "X"}, "eva_config": {"rho": 2.0}},
         {"a_key_of_a_later_peft": None, "another": False, "a_third": {}, "a_fourth": []},
     ],

@@ -152,6 +152,14 @@ def test_the_tokenizer_and_the_length_of_a_trainers_checkpoint(save: Save, tmp_p
         load_trained(OpenedRun.at(checkpoint, ["model.max_length=301"]))
 
 
+def test_a_tokenizer_of_its_own_that_git_lfs_did_not_fetch(save: Save) -> None:
+    folder = save()
+    tiny_tokenizer().save_pretrained(folder)
+    (folder / "tokenizer.json").write_text("version https://git-lfs.github.com/spec/v1\nsize 1234\n")
+    with pytest.raises(UserError, match=r"tokenizer\.json: this is a Git LFS pointer, not the file of 1,234 bytes"):
+        Predictor(folder)
+
+
 def test_an_adapter_exported_from_a_run_keeps_the_runs_rules(save: Save, tmp_path: Path) -> None:
     """Its export.json holds the maximum length, and how logits become labels."""
     folder, data = save(), write_tiny_data(tmp_path / "data")

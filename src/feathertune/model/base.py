@@ -19,6 +19,7 @@ from feathertune.errors import UserError
 from feathertune.kernels import attention
 from feathertune.model.classifier import PackedClassifier
 from feathertune.model.families import Family, family_of, head_parameters
+from feathertune.model.own_code import check_settings_are_read
 from feathertune.model.sources import BaseFiles, read_config
 from feathertune.model.substitution import substitute_layers
 from feathertune.model.tensors import check_base
@@ -60,6 +61,8 @@ def load_base(files: BaseFiles, label_names: tuple[str, ...], seed: int) -> Pack
         except _LOAD_ERRORS as error:
             raise UserError(f"cannot read the model's config: {_shortened(error)}", where=files.source) from None
         family = family_of(config.model_type, where=files.source)
+        check_settings_are_read(config, where=files.source)
+        config.__dict__.pop("auto_map", None)  # code that is not used, and would be missing where the model is saved
         rows = _row_order(label_names, _checkpoint_labels(config))
         _set_labels(config, label_names)
         base_padding = _set_pad_token(config, family)
@@ -181,11 +184,12 @@ def _set_pad_token(config: Any, family: Family) -> int | None:
     """Give a causal model a pad token if it has none (GPT-2). Returns the config's own.
 
     transformers needs one for pooling. The tokenizer may know a better one: see `padding.fit_padding`. Raises UserError
-    if positions are counted from a pad token that the config does not name.
+    if positions are counted from a pad token that the config does not name, or the config's pooling is unknown.
     """
     own: int | None = getattr(config, "pad_token_id", None)
     family.first_position(config)
-    if own is None and family.pooling(config) == "last" and getattr(config, "eos_token_id", None) is not None:
+    pooling = family.pooling(config)
+    if own is None and pooling == "last" and getattr(config, "eos_token_id", None) is not None:
         eos = config.eos_token_id
         config.pad_token_id = eos if isinstance(eos, int) else eos[0]
     return own

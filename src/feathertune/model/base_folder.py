@@ -17,6 +17,7 @@ from feathertune.system.files import read_json
 
 _DEQUANTIZED = ("fp8", "mxfp8")  # transformers turns these into float weights while it loads them
 _TRAINER_STATE = re.compile(r"(optimizer|scheduler|scaler|training_args|rng_state.*)\.(pt|pth|bin)")
+_READ = (".json", ".safetensors", ".txt", ".model")  # the files that are read end so
 _POINTER = b"version https://git-lfs.github.com/spec/"
 _PAGE = re.compile(rb"\s*<(!doctype html|html)", re.IGNORECASE)
 # Tensors that only a quantized layer has: (name's ending, the method that writes it).
@@ -52,6 +53,11 @@ _FORMATS: tuple[tuple[str, str, str], ...] = (
         r"(consolidated|params).*\.(safetensors|pth)",
         "the layout of the model's authors",
         "Convert them to transformers' layout, or take the repository that has it.",
+    ),
+    (
+        r"gptq_model.*\.safetensors",
+        "weights quantized by GPTQ",
+        "Give the float model that it was made from.",
     ),
     (
         r"model-\d+-of-\d+\.safetensors",
@@ -103,7 +109,15 @@ _FORMATS: tuple[tuple[str, str, str], ...] = (
 
 
 def check_layout(folder: Path, source: str) -> None:
-    """Raise a UserError unless `folder` is a model's: it has a config.json, and no adapter lies beside it."""
+    """Raise a UserError unless `folder` is a model's: it has a config.json, no adapter beside it, no broken link."""
+    for path in sorted(folder.iterdir()):
+        if path.suffix in _READ and path.is_symlink() and not path.exists():
+            raise UserError(
+                f"{path.name} is a link to a file that is missing: {path.readlink()}",
+                where=source,
+                fix="The Hub's cache keeps files in blobs/ and links in snapshots/: copy both, or the files that the "
+                "links lead to (cp -L), or download it again.",
+            )
     adapter = (folder / ADAPTER_CONFIG).is_file()
     if adapter and not _has_weights(folder):
         raise UserError(

@@ -125,6 +125,18 @@ _ROBERTA = Family(
 
 _EUROBERT_POOLING: dict[str, Pooling] = {"bos": "first", "mean": "mean", "late": "late"}
 
+
+def _eurobert_pooling(config: Any) -> Pooling:
+    """Raises UserError for a value that transformers has no rule for either."""
+    if config.classifier_pooling not in _EUROBERT_POOLING:
+        raise UserError(
+            f"classifier_pooling={config.classifier_pooling!r} is none of {', '.join(_EUROBERT_POOLING)}",
+            where="config.json",
+            fix="Write the pooling that the head was trained with; `late` is transformers' default.",
+        )
+    return _EUROBERT_POOLING[config.classifier_pooling]
+
+
 FAMILIES: dict[str, Family] = {
     "gpt2": Family(lambda _: "last", _score, ("score",), ("attn.c_attn", "attn.c_proj")),
     "bert": Family(lambda _: "first", _pooler, ("classifier",), _BERT_ATTENTION),
@@ -167,9 +179,7 @@ FAMILIES: dict[str, Family] = {
         last_linear="classifier.out_proj",
         use_packed_attention=pack_mpnet,
     ),
-    "eurobert": Family(
-        lambda config: _EUROBERT_POOLING[config.classifier_pooling], _eurobert, ("dense", "classifier"), _PROJECTIONS
-    ),
+    "eurobert": Family(_eurobert_pooling, _eurobert, ("dense", "classifier"), _PROJECTIONS),
     "nomic_bert": Family(lambda _: "first", _pooler, ("classifier",), _PROJECTIONS),
     "llama": _CAUSAL,
     "mistral": _CAUSAL,

@@ -25,12 +25,14 @@ _WITHOUT_CONSEQUENCE = frozenset({"target_modules", "exclude_modules", "layers_t
 _WITHOUT_CONSEQUENCE |= {"auto_mapping", "fan_in_fan_out", "inference_mode", "megatron_core", "peft_version"}
 _WITHOUT_CONSEQUENCE |= {"corda_config", "eva_config", "loftq_config", "lora_ga_config", "velora_config"}
 _WITHOUT_CONSEQUENCE |= {"ensure_weight_tying", "qalora_group_size", "runtime_config"}
+_WITHOUT_CONSEQUENCE |= {"merge_weights"}  # of PEFT 0.2: when factors were merged, not what they compute
 MERGE = "Merge it with PEFT (merge_and_unload) and give the merged model as the base."
 # Keys that change what an adapter computes, in ways that a plain linear layer with LoRA has not.
 _REFUSED: dict[str, tuple[str, str]] = {
     "layer_replication": ("the base's layers are repeated", MERGE),
     "trainable_token_indices": ("single rows of the embeddings are trained", MERGE),
     "target_parameters": ("parameters that are not in linear layers are adapted", MERGE),
+    "enable_lora": ("only some groups of a layer's outputs are adapted, as by PEFT 0.2", MERGE),
     "use_qalora": ("the base is quantized by GPTQ", MERGE),
     "use_bdlora": ("the factors are block-diagonal", MERGE),
     "kasa_config": ("the base's smallest singular values are removed", MERGE),

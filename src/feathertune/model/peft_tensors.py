@@ -23,6 +23,8 @@ from feathertune.model.tensors import check_finite
 
 PREFIX = "base_model.model."
 TENSORS = "adapter_model.safetensors"
+# What torch.compile, activation checkpointing, FSDP and data parallelism put into the names of a model they wrap.
+_WRAPPERS = re.compile(r"(^module\.|(?<![^.])_(orig_mod|checkpoint_wrapped_module|fsdp_wrapped_module)\.)")
 _FACTOR = re.compile(r"\.(lora_[AB])(?:\.[^.]+)?\.weight$")
 _FACTOR_BIAS = re.compile(r"\.lora_B(?:\.[^.]+)?\.bias$")
 _MAGNITUDE = re.compile(r"\.lora_magnitude_vector(?:\..+)?$")
@@ -146,8 +148,8 @@ def made_for(config: dict[str, Any]) -> str:
 
 
 def _our_name(name: str) -> str:
-    name = name.removeprefix(PREFIX).replace(".modules_to_save.default.", ".").replace(".modules_to_save.", ".")
-    name = name.replace(".base_layer.bias", ".bias")
+    name = _WRAPPERS.sub("", name).removeprefix(PREFIX).replace(".base_layer.bias", ".bias")
+    name = name.replace(".modules_to_save.default.", ".").replace(".modules_to_save.", ".")
     name = _FACTOR.sub(r".\1", name)
     name = _FACTOR_BIAS.sub(".lora_B.bias", name)
     return _MAGNITUDE.sub(".lora_magnitude_vector", name)

@@ -19,6 +19,7 @@ from feathertune.model.base_folder import (
     missing_weights,
     not_a_model_file,
 )
+from feathertune.model.own_code import check_own_code
 from feathertune.system.files import contained_path, expanded, read_json, sha256
 from feathertune.tokens.loading import VOCABULARIES
 
@@ -96,16 +97,11 @@ def changed_file(stored: dict[str, str], current: dict[str, str]) -> str | None:
 
 
 def read_config(files: BaseFiles) -> dict[str, Any]:
-    """The content of config.json (not for GGUF). Raises UserError if it is missing, or the model needs its own code."""
+    """The content of config.json (not for GGUF). Raises UserError if it is missing, or needs code of its own."""
     config = read_json(files.folder / "config.json")
     if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
         raise UserError("the config names no model_type", where=str(files.folder / "config.json"))
-    if "auto_map" in config:
-        raise UserError(
-            "the model needs code from its own folder (auto_map), which is never run",
-            where=str(files.folder / "config.json"),
-            fix="Use a model that transformers supports without extra code.",
-        )
+    check_own_code(config, str(files.folder / "config.json"))
     return config
 
 
@@ -164,7 +160,11 @@ def _safetensors(folder: Path, source: str, revision: str | None = None) -> tupl
             if not (folder / name).is_file():
                 raise UserError(f"the weight file {name} is missing", where=source)
         return tuple(names)
-    names = [path.name for path in folder.iterdir()] if revision is None else _names_on_hub(source, revision)
+    if revision is None:
+        # Repositories of exports keep them in a folder of their own.
+        names = [path.relative_to(folder).as_posix() for path in (*folder.iterdir(), *folder.glob("onnx/*"))]
+    else:
+        names = _names_on_hub(source, revision)
     config = read_json(folder / "config.json")
     architecture = (config.get("architectures") if isinstance(config, dict) else None) or ["AutoModel"]
     raise missing_weights(names, str(architecture[0]), source)

@@ -17,6 +17,7 @@ from feathertune.errors import UserError
 from feathertune.folders.adapter import UNKNOWN, AdapterFolder
 from feathertune.folders.opened import OpenedRun
 from feathertune.folders.run import RunFolder
+from feathertune.model.base_folder import check_real
 from feathertune.model.classifier import PackedClassifier
 from feathertune.model.families import FAMILIES
 from feathertune.model.peft_files import read_adapter, read_labels
@@ -25,7 +26,7 @@ from feathertune.prediction.decision import Decision
 from feathertune.recipe.schema import DataSection, ModelSection
 from feathertune.run.checks import check_max_length, longest_text
 from feathertune.system.files import read_json
-from feathertune.tokens.loading import has_tokenizer
+from feathertune.tokens.loading import TOKENIZER, VOCABULARIES, has_tokenizer
 
 _GENERIC = re.compile(r"LABEL_\d+")  # transformers' name for a class without a name
 _NAME_THEM = "Give their names in the order of the model's outputs: --set 'data.label.names=[FIRST,SECOND]'"
@@ -120,7 +121,11 @@ def rename_classes(classifier: PackedClassifier, names: tuple[str, ...]) -> None
 
 
 def tokenizer_files(folder: Path, base: BaseFiles) -> tuple[Path, str | None]:
-    """The folder, and the GGUF file, of an adapter's tokenizer: its own if it has one, else the base's."""
+    """The folder, and the GGUF file, of an adapter's tokenizer: its own if it has one, else the base's.
+
+    Raises a UserError if its own files are Git LFS pointers.
+    """
+    check_real(folder, (TOKENIZER, *VOCABULARIES, "tokenizer_config.json"))
     if has_tokenizer(folder):
         return folder, None
     return base.folder, base.gguf_file
