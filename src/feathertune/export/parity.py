@@ -24,7 +24,6 @@ from feathertune.folders.parity import Check, NamedRow, Parity
 from feathertune.prediction.predictions import Predictions
 
 NEAR_TIE = 0.05  # in logits, between the two most likely classes
-STEP = 0.25  # in logits: the margin of a single text that a quantized model's last bit may decide
 AGREEMENT = 0.999  # of the labels outside near-ties
 MOVEMENT = 0.002  # of a metric: 0.2 points
 MAX_NEAR_TIE_CHANGES = 3  # near-tied rows may change their label in any split, or 0.2% of all rows in a large one
@@ -100,18 +99,10 @@ def compare(evaluated: Predictions, exported: Predictions, *, labels_known: bool
     outside = float(same_N[~near_N].mean()) if counted else None
     changed_N = near_N & ~same_N
     few = int(changed_N.sum()) <= max(MAX_NEAR_TIE_CHANGES, MOVEMENT * len(evaluated))
-    # In a small split a single text is more than the share that may differ. One whose logits took a step counts as one
-    # of the near-ties do, as long as it is alone: a step of a quantized model can be wider than a near-tie.
-    stepped_N = ~near_N & ~same_N & (margins(evaluated) < STEP)
-    alone = int((~near_N & ~same_N).sum()) == 1 and bool(stepped_N.any())
     stayed_N = difference_N < NEAR_TIE / 2
-    metrics = (
-        _side_by_side(evaluated, exported, (changed_N & few) | (stepped_N & alone), stayed_N)
-        if finite and labels_known
-        else {}
-    )
+    metrics = _side_by_side(evaluated, exported, changed_N & few, stayed_N) if finite and labels_known else {}
     reasons = [] if finite else ["some of its logits are not finite numbers"]
-    if outside is not None and outside < AGREEMENT and not alone:
+    if outside is not None and outside < AGREEMENT:
         reasons.append(
             f"{int((~same_N & ~near_N).sum())} of {counted} labels outside near-ties differ "
             f"({outside:.3%} agree; at least {AGREEMENT:.1%} must)"
