@@ -84,3 +84,4 @@ def test_a_notebook_runs_from_the_beginning(name: str, tmp_path: Path) -> None:
     runs = sorted(path.parent for path in tmp_path.rglob("summary.json"))
     assert runs
     assert all((run / "report.html").is_file() and (run / "README.md").is_file() for run in runs)
+    assert not list(tmp_path.rglob("*.refused"))
