@@ -7,7 +7,7 @@
 # the model was trained. DebertaV2Tokenizer builds its own normalizer instead (blanks, NFC, strip). XLMRobertaTokenizer,
 # given the same file, does apply the rules.
 #
-# Output; the exit status is 0 while this is so:
+# Output; if the behaviour is another, CHANGED is printed and the exit status is 1:
 #   transformers 5.23.0, sentencepiece 0.2.3, tokenizers 0.23.3
 #   'what is the cat': SentencePiece ['▁what', '▁is', '▁the', '▁cat'], DebertaV2Tokenizer ['▁what', '▁is', '▁the', '▁cat']
 #   'o\ufb03ce': SentencePiece ['▁office'], DebertaV2Tokenizer ['▁', 'o', 'ﬃ', 'c', 'e']
@@ -21,7 +21,7 @@ trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
 "$folder/venv/bin/pip" install -q transformers==5.23.0 tokenizers==0.23.3 sentencepiece==0.2.3 protobuf==7.36.2
 cd "$folder"
-TRANSFORMERS_VERBOSITY=error HF_HUB_OFFLINE=1 "$folder/venv/bin/python" - <<'PYTHON'
+if ! TRANSFORMERS_VERBOSITY=error HF_HUB_OFFLINE=1 "$folder/venv/bin/python" - <<'PYTHON'
 import json
 import random
 import shutil
@@ -60,3 +60,7 @@ for text in ("what is the cat", "o\ufb03ce", "\uff30\uff41\uff52\uff49\uff53", "
 print("texts tokenized otherwise than by SentencePiece:", wrong)
 sys.exit(wrong != {"deberta": 4, "xlmr": 0})
 PYTHON
+then
+    echo "CHANGED: expected 4 texts tokenized otherwise by DeBERTa's tokenizer, and none by XLM-RoBERTa's"
+    exit 1
+fi

@@ -8,7 +8,8 @@
 #    surrogates is never found to be Chinese, and such characters are not parted.
 # 3. The pre-tokenizer Whitespace: \w without the flag u knows ASCII letters only, so a word is split at an accent.
 #
-# So a model served in a browser may get other tokens than it was trained on; no error, no warning.
+# So a model served in a browser may get other tokens than it was trained on; no error, no warning. If the behaviour is
+# another, CHANGED is printed and the exit status is 1.
 #
 # Output:
 # tokenizers 0.23.3, @huggingface/transformers 4.3.2, @huggingface/tokenizers 0.2.0
@@ -58,4 +59,7 @@ process.exit(equal === 0 ? 0 : 1);
 NODE
 version() { node -p "JSON.parse(require('fs').readFileSync('node_modules/@huggingface/$1/package.json')).version"; }
 echo "tokenizers $(venv/bin/python -c 'import tokenizers; print(tokenizers.__version__)'), @huggingface/transformers $(version transformers), @huggingface/tokenizers $(version tokenizers)"
-node compare.mjs
+if ! node compare.mjs; then
+    echo "CHANGED: expected other ids in node for all three texts"
+    exit 1
+fi
