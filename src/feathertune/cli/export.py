@@ -41,35 +41,39 @@ class MadeFor(StrEnum):
     WEB = "web"
 
 
+PrecisionOption = Annotated[
+    ExportPrecision | None, typer.Option(help="Default: the run's own. int8 and int4 need a quantized run.")
+]
+OpsetOption = Annotated[
+    int | None, typer.Option(help="With --to onnx: the version of the operators, 20 to 23; default: 20.")
+]
+PortableOption = Annotated[
+    bool,
+    typer.Option("--portable", help="With --to onnx: integers that are exact on every processor. This is the default."),
+]
+TunedOption = Annotated[
+    TunedFor | None,
+    typer.Option(help="With --to onnx: a simpler file for processors with VNNI; elsewhere it needs a session option."),
+]
+ForOption = Annotated[
+    MadeFor | None,
+    typer.Option("--for", help="With --to onnx: web multiplies int4 weights fast where onnxruntime runs in wasm."),
+]
+DataOption = Annotated[
+    Path | None, typer.Option(help="For an adapter's folder: the labelled data to check the export with.")
+]
+
+
 def export(
     run: RunOrAdapterArgument,
     to: Annotated[ExportTo, typer.Option("--to", help="The target of the export.")],
     output: Annotated[Path, typer.Option(help="A new folder.")],
-    precision: Annotated[
-        ExportPrecision | None, typer.Option(help="Default: the run's own. int8 and int4 need a quantized run.")
-    ] = None,
-    opset: Annotated[
-        int | None, typer.Option(help="With --to onnx: the version of the operators, 20 to 23; default: 20.")
-    ] = None,
-    portable: Annotated[
-        bool,
-        typer.Option(
-            "--portable", help="With --to onnx: integers that are exact on every processor. This is the default."
-        ),
-    ] = False,
-    tuned: Annotated[
-        TunedFor | None,
-        typer.Option(
-            help="With --to onnx: a simpler file for processors with VNNI; elsewhere it needs a session option."
-        ),
-    ] = None,
-    for_: Annotated[
-        MadeFor | None,
-        typer.Option("--for", help="With --to onnx: web multiplies int4 weights fast where onnxruntime runs in wasm."),
-    ] = None,
-    data: Annotated[
-        Path | None, typer.Option(help="For an adapter's folder: the labelled data to check the export with.")
-    ] = None,
+    precision: PrecisionOption = None,
+    opset: OpsetOption = None,
+    portable: PortableOption = False,
+    tuned: TunedOption = None,
+    for_: ForOption = None,
+    data: DataOption = None,
     base: BaseOption = None,
     settings: SetOption = None,
 ) -> None:

@@ -77,11 +77,7 @@ def export_run(
         UserError: `output` exists; the run or target does not support the precision, the kind of activations or the
             options of ONNX; an extra is not installed; the run's data or base cannot be found.
     """
-    output = Path(output)
-    aside = output.with_name(output.name + ".refused")
-    for path in (output, aside):
-        if path.exists():
-            raise UserError("this exists already", where=str(path), fix="Give another --output, or remove it.")
+    output, aside = _new_folders(Path(output))
     target = TARGETS[to]
     options = _onnx_options(to, opset=opset, tuned=tuned, purpose=purpose)
     opened = run if isinstance(run, OpenedRun) else OpenedRun.at(Path(run))
@@ -89,10 +85,7 @@ def export_run(
     if data is not None and not opened.is_adapter:
         raise UserError("a run's export is checked with its own validation split", fix="Leave --data out.")
     trained = load_trained(opened, base)
-    if opened.is_adapter:
-        evaluated, labels_known = predict_now(trained, None if data is None else Path(data), say)
-    else:
-        evaluated, labels_known = _evaluated(trained, own_split(trained, SPLIT)), True
+    evaluated, labels_known = _reference(trained, opened, data, say)
     output.parent.mkdir(parents=True, exist_ok=True)
     remove_left_beside(output)
     building = temporary_folder(output)
@@ -112,6 +105,15 @@ def export_run(
     return Export(final, parity)
 
 
+def _new_folders(output: Path) -> tuple[Path, Path]:
+    """The folder of the export, and the one it is set aside in if it is refused. Raises UserError if one exists."""
+    aside = output.with_name(output.name + ".refused")
+    for path in (output, aside):
+        if path.exists():
+            raise UserError("this exists already", where=str(path), fix="Give another --output, or remove it.")
+    return output, aside
+
+
 def _checked(opened: OpenedRun, to: Target, precision: ExportPrecision | None, tuned: Tuned | None) -> ExportPrecision:
     """The precision of the export. Raises UserError if the run or the target does not support what is wanted."""
     chosen = choose_precision(opened.recipe, precision, to)
@@ -124,6 +126,15 @@ def _checked(opened: OpenedRun, to: Target, precision: ExportPrecision | None, t
         )
     TARGETS[to].require()
     return chosen
+
+
+def _reference(
+    trained: TrainedModel, opened: OpenedRun, data: Path | str | None, say: Callable[[str], object] | None
+) -> tuple[Predictions, bool]:
+    """The predictions to compare with, and whether their labels are true: a run's evaluated ones, an adapter's new."""
+    if opened.is_adapter:
+        return predict_now(trained, None if data is None else Path(data), say)
+    return _evaluated(trained, own_split(trained, SPLIT)), True
 
 
 def _judged(
