@@ -14,9 +14,9 @@ from feathertune.export import exact_products, onnx_layers
 from feathertune.export.exported import OnnxRuntime, session_options
 from feathertune.export.exporting import export_run
 from feathertune.quantization.integer import IntegerLinear
+from onnx_layer import layer_proto
 
 onnx = pytest.importorskip("onnx", reason="the onnx extra is not installed")
-onnx_operators = pytest.importorskip("feathertune.export.onnx_operators")
 onnx_graph = pytest.importorskip("feathertune.export.onnx_graph")
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
@@ -141,24 +141,10 @@ def test_products_near_the_limits_do_not_saturate(tmp_path: Path, kind: str, inp
         assert types[product.input[1]] == (onnx.TensorProto.UINT8 if unsigned else onnx.TensorProto.INT8)
 
 
-def _proto_of(linear: IntegerLinear, x_TI: torch.Tensor) -> Any:
-    program: Any = torch.onnx.export(
-        onnx_layers.OnnxLinear8(linear),
-        (x_TI,),
-        input_names=["x"],
-        dynamic_shapes=({0: torch.export.Dim("rows")},),
-        opset_version=20,
-        custom_translation_table=onnx_operators.translations(),
-        dynamo=True,
-        verbose=False,
-    )
-    return program.model_proto
-
-
 def _session_of(linear: IntegerLinear, x_TI: torch.Tensor, path: Path, kind: str = "portable") -> Any:
     import onnxruntime
 
-    proto = _proto_of(linear, x_TI)
+    proto = layer_proto(onnx_layers.OnnxLinear8(linear), x_TI)
     if kind != "tuned":
         onnx_graph.make_products_exact(proto)
     if kind == "portable, if int8 saturated":

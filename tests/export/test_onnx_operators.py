@@ -10,9 +10,9 @@ import torch
 from feathertune.export import onnx_layers
 from feathertune.quantization import numerics
 from feathertune.quantization.integer import IntegerLinear
+from onnx_layer import layer_proto
 
 onnx = pytest.importorskip("onnx", reason="the onnx extra is not installed")
-onnx_operators = pytest.importorskip("feathertune.export.onnx_operators")
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 
@@ -59,16 +59,7 @@ def _model(bits: Any, activations: Any, plain: bool = False) -> tuple[IntegerLin
     weight_OI, bias_O = torch.randn(24, INPUTS, generator=generator), torch.randn(24, generator=generator)
     linear = IntegerLinear.of(weight_OI, bias_O, bits, activations)
     kind = onnx_layers.OnnxLinear8 if bits == 8 else onnx_layers.PlainOnnxLinear4 if plain else onnx_layers.OnnxLinear4
-    proto = torch.onnx.export(
-        kind(linear),
-        (torch.randn(3, INPUTS),),
-        input_names=["x"],
-        dynamic_shapes=({0: torch.export.Dim("rows")},),
-        opset_version=20,
-        custom_translation_table=onnx_operators.translations(),
-        dynamo=True,
-        verbose=False,
-    ).model_proto
+    proto = layer_proto(kind(linear), torch.randn(3, INPUTS))
     (product,) = (node for node in proto.graph.node if node.op_type in ("MatMulInteger", "MatMul", "MatMulNBits"))
     kind = onnx.TensorProto.UINT8 if bits == 8 else onnx.TensorProto.FLOAT
     proto.graph.output.append(onnx.helper.make_tensor_value_info(product.input[0], kind, ["rows", INPUTS]))
