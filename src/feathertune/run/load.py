@@ -108,23 +108,31 @@ def load_trained(
         classifier = load_base(files, DataRecord.read(folder.data).label_names, recipe.training.seed)
         tokenizer = load_run_tokenizer(files.folder)
     else:
-        files, adapter = base_files(opened, base), adapter or folder.adapter
-        label_names = adapter_classes(opened, files) if opened.is_adapter else _run_classes(folder, adapter)
-        classifier = load_base(files, label_names, recipe.training.seed)
-        load_adapter(classifier, adapter)
-        if opened.is_adapter:
-            tokenizer = load_tokenizer(*tokenizer_files(adapter, files))
-            max_length = adapter_max_length(classifier, tokenizer, recipe.model)
-            special = recipe.model.special_tokens_in_text
-            tokenizer = run_tokenizer(tokenizer, prompt=recipe.model.prompt, max_length=max_length, special=special)
-        else:
-            tokenizer = _tokenizer(recipe.model, adapter, files)
+        classifier, tokenizer, max_length = _with_adapter(opened, base, adapter or folder.adapter)
     fit_padding(classifier, tokenizer)
     set_precision(classifier.to(default_device()), precision)
     merge(classifier)
     classifier.eval()
     tokenizer.model_max_length = max_length
     return TrainedModel(folder, recipe, classifier, tokenizer, max_length, decision)
+
+
+def _with_adapter(opened: OpenedRun, base: str | None, adapter: Path) -> tuple[PackedClassifier, Any, int]:
+    """The base with an adapter, its tokenizer and maximum length: a run's, or what an adapter alone implies."""
+    recipe, files = opened.recipe, base_files(opened, base)
+    label_names = adapter_classes(opened, files) if opened.is_adapter else _run_classes(opened.folder, adapter)
+    classifier = load_base(files, label_names, recipe.training.seed)
+    load_adapter(classifier, adapter)
+    if not opened.is_adapter:
+        return classifier, _tokenizer(recipe.model, adapter, files), recipe.model.max_length
+    tokenizer = load_tokenizer(*tokenizer_files(adapter, files))
+    max_length = adapter_max_length(classifier, tokenizer, recipe.model)
+    special = recipe.model.special_tokens_in_text
+    return (
+        classifier,
+        run_tokenizer(tokenizer, prompt=recipe.model.prompt, max_length=max_length, special=special),
+        max_length,
+    )
 
 
 def base_files(opened: OpenedRun, base: str | None) -> BaseFiles:
