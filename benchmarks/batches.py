@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from feathertune.data.readers import Row
+from feathertune.data.rows import Row
 from feathertune.data.sources import open_source
 from feathertune.export.exported import ExportedModel
 from feathertune.folders.export import ExportFolder

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from feathertune.data.readers import Row, read_rows
+from feathertune.data.formats.opening import read_rows
+from feathertune.data.rows import Row
 from feathertune.recipe.files import parse_recipe
 from feathertune.run.train import train
 from feathertune.serving import bulk

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import islice
 
-from feathertune.data.example import BadRow
+from feathertune.data.formats.format import Table
 from feathertune.data.labels import parse_rating
-from feathertune.data.loading import missing_column
-from feathertune.data.sources import SplitSource, open_source
+from feathertune.data.rows import BadRow, missing_column
+from feathertune.data.sources import open_source
 from feathertune.errors import UserError
 from feathertune.recipe.schema import DataSection, LabelSection
 
@@ -45,6 +45,26 @@ def guess_columns(
     return DataSection(source=source, revision=revision, text=text, label=labels)
 
 
+def resolve(section: DataSection) -> DataSection:
+    """The section with its columns of text and label named: those that it leaves open are guessed. Raises UserError."""
+    label = section.label
+    if section.text is not None and (label.column is not None or label.rating is not None):
+        return section
+    text = None if section.text is None else text_columns(section)[0]
+    guessed = guess_columns(section.source, text=text, revision=section.revision)
+    found = {"column": guessed.label.column, "rating": guessed.label.rating, "above": guessed.label.above}
+    if label.column is not None or label.rating is not None:
+        found = {}
+    return section.model_copy(update={"text": guessed.text, "label": label.model_copy(update=found)})
+
+
+def text_columns(section: DataSection) -> tuple[str, ...]:
+    """The columns of texts of a section that names them."""
+    if section.text is None:
+        return ("text",)
+    return (section.text,) if isinstance(section.text, str) else section.text
+
+
 @dataclass(frozen=True)
 class _Head:
     """The first rows of a split: column -> values, in order."""
@@ -64,7 +84,7 @@ class _Head:
             return []
 
 
-def _read_head(split: SplitSource, headerless_columns: tuple[str, ...]) -> _Head:
+def _read_head(split: Table, headerless_columns: tuple[str, ...]) -> _Head:
     columns: dict[str, list[object]] = {}
     bad: BadRow | None = None
     for row in islice(split.read(headerless_columns), SAMPLED_ROWS):

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from feathertune.data.rows import BadRow
 from feathertune.data.texts import take as take_texts
 
 
@@ -66,15 +67,6 @@ class Split:
             ratings=None if self.ratings is None else self.ratings[indices],
             file=self.file,
         )
-
-
-@dataclass(frozen=True)
-class BadRow:
-    """A row that cannot be used: where it is, the reason, and a fix if the whole file must be saved again."""
-
-    place: str
-    reason: str
-    fix: str | None = None
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from decimal import Decimal
 import numpy as np
 import numpy.typing as npt
 
-from feathertune.data.readers import is_number
+from feathertune.data.rows import is_number
 from feathertune.errors import UserError, nearest
 from feathertune.recipe.schema import LabelSection
 

@@ -14,13 +14,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from feathertune.data.example import BadRow, Dataset, Split
+from feathertune.data.columns import resolve, text_columns
+from feathertune.data.example import Dataset, Split
+from feathertune.data.formats.format import Table
 from feathertune.data.labels import LabelReader
 from feathertune.data.overlap import text_keys
-from feathertune.data.readers import Row
-from feathertune.data.sources import SplitSource, open_source
+from feathertune.data.rows import BadRow, Row, missing_column
+from feathertune.data.sources import file_settings, open_source
 from feathertune.data.texts import TextWriter
-from feathertune.errors import UserError, nearest
+from feathertune.errors import UserError
 from feathertune.recipe.schema import DataSection
 
 _SKIP_IN_RECIPE = "data.on_bad_row=skip"
@@ -47,7 +49,8 @@ def load_dataset(section: DataSection, seed: int) -> Dataset:
         UserError: the source cannot be read, a column is missing, a row is bad (without `on_bad_row: skip`), a split is
             empty, or train has fewer than two labels.
     """
-    source = open_source(section.source, section.revision)
+    section = resolve(section)
+    source = open_source(section.source, section.revision, file_settings(section))
     labels = LabelReader(section.label)
     splits: dict[str, Split] = {}
     bad_rows: list[BadRow] = []
@@ -101,7 +104,7 @@ def labels_in(path: Path, section: DataSection) -> tuple[str, ...]:
     return labels.sorted_names
 
 
-def _labelled_split(path: Path) -> tuple[SplitSource, str]:
+def _labelled_split(path: Path) -> tuple[Table, str]:
     """The split of a labelled file, or the validation split of a folder, and its name."""
     if not path.exists():
         raise UserError("there is no such file", where=str(path), fix="Give a labelled file, such as test.tsv.")
@@ -160,17 +163,17 @@ def _mixed(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
 
 def _read_split(
     name: str,
-    source: SplitSource,
+    source: Table,
     section: DataSection,
     labels: LabelReader,
     bad_rows: list[BadRow],
     skip: str | None,
 ) -> Split:
     """Read one split. Bad rows raise a `BadRowError` (which documents `skip`), or are added to `bad_rows`."""
-    columns = _Columns()
+    columns, texts = _Columns(), text_columns(section)
     bad_before = len(bad_rows)
     for row in _read_rows(source, section, labels.column):
-        bad = row if isinstance(row, BadRow) else columns.add(row, section.text, labels)
+        bad = row if isinstance(row, BadRow) else columns.add(row, texts[0], labels)
         if bad is None:
             continue
         if section.on_bad_row == "error":
@@ -183,7 +186,7 @@ def _read_split(
     return columns.split(name, source.name, labels.finalize())
 
 
-def _empty_split(name: str, source: SplitSource, bad_rows: list[BadRow]) -> UserError:
+def _empty_split(name: str, source: Table, bad_rows: list[BadRow]) -> UserError:
     if not bad_rows:
         return UserError(f"the {name} split is empty", where=source.place)
     first = bad_rows[0]
@@ -191,24 +194,17 @@ def _empty_split(name: str, source: SplitSource, bad_rows: list[BadRow]) -> User
     return UserError(f"the {name} split is empty: {reason}", where=source.place, fix=first.fix)
 
 
-def _read_rows(source: SplitSource, section: DataSection, label_column: str) -> Iterator[Row | BadRow]:
+def _read_rows(source: Table, section: DataSection, label_column: str) -> Iterator[Row | BadRow]:
     """The rows of a split. The columns of the first row are checked."""
-    headerless = (section.text, section.label.rating) if section.label.rating is not None else None
+    headerless = (text_columns(section)[0], section.label.rating) if section.label.rating is not None else None
     checked = not source.fixed_columns
     for row in source.read(headerless):
         if not checked and isinstance(row, Row):
             checked = True
-            for column, key in ((section.text, "data.text"), (label_column, "data.label")):
+            for column, key in (*((text, "data.text") for text in text_columns(section)), (label_column, "data.label")):
                 if column not in row.fields:
                     raise UserError(missing_column(column, list(row.fields)), where=source.place, fix=f"Set {key}.")
         yield row
-
-
-def missing_column(column: str, columns: list[str]) -> str:
-    """A message that names the missing column and the existing ones."""
-    near = nearest(column, columns)
-    listed = ", ".join(repr(name[:60]) for name in columns[:50])
-    return f"there is no column {column!r}{f'; did you mean {near!r}?' if near else ''} (the columns are {listed})"
 
 
 class _Columns:

@@ -7,16 +7,19 @@ never a Hub id. Data from the Hub is pinned to a commit, and no code from it is 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import pyarrow.compute as pc
 
-from feathertune.data.example import BadRow
-from feathertune.data.readers import BATCH_ROWS, DATA_SUFFIXES, Row, read_rows, rows_of_batch
+from feathertune.data.formats.arrow_rows import BATCH_ROWS, rows_of_batch
+from feathertune.data.formats.format import FileSettings, Table
+from feathertune.data.formats.opening import DATA_SUFFIXES, open_file
+from feathertune.data.rows import BadRow, Row
 from feathertune.errors import UserError, in_short
+from feathertune.recipe.schema import DataSection
 from feathertune.system.files import expanded, sha256
 
 SAMPLE_FOLDER = Path(__file__).parent / "sample"
@@ -27,34 +30,22 @@ _HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)  # owner/name, or the 
 _KINDS = ", ".join(sorted(DATA_SUFFIXES))
 
 
-@dataclass(frozen=True)
-class SplitSource:
-    """One split, whose rows can be read repeatedly.
-
-    Attributes:
-        place: the file's path, or Hub id and split, for messages.
-        name: the file's name, or the Hub's name of the split.
-        read: (columns of a headerless file, or None) -> the rows.
-        fixed_columns: whether all rows have the same columns (not in jsonl).
-    """
-
-    place: str
-    name: str
-    read: Callable[[tuple[str, ...] | None], Iterator[Row | BadRow]]
-    fixed_columns: bool
+def file_settings(section: DataSection) -> FileSettings:
+    """What a recipe says about its files."""
+    return FileSettings(**{field.name: getattr(section, field.name) for field in fields(FileSettings)})
 
 
 @dataclass(frozen=True)
 class Source:
     """Split name (train, validation, test) -> split; `origin` pins the source; `notes` are for the user."""
 
-    splits: dict[str, SplitSource]
+    splits: dict[str, Table]
     origin: dict[str, object]
     notes: tuple[str, ...] = ()
 
 
-def open_source(source: str, revision: str | None = None) -> Source:
-    """Open `source`, whatever it is. `revision` is only for a Hub id.
+def open_source(source: str, revision: str | None = None, settings: FileSettings = FileSettings()) -> Source:  # noqa: B008  # immutable
+    """Open `source`, whatever it is. `revision` is only for a Hub id, `settings` only for files.
 
     Raises:
         UserError: it cannot be read; the message says what was tried.
@@ -65,9 +56,9 @@ def open_source(source: str, revision: str | None = None) -> Source:
     if revision is not None:
         raise UserError("a revision belongs to a Hub dataset id, not to local files", where="data.revision")
     if path.is_dir():
-        return _open_folder(path)
+        return _open_folder(path, settings)
     if path.is_file():
-        return Source({"train": _file_split(path)}, {"files": {path.name: sha256(path)}})
+        return Source({"train": _file_split(path, settings)}, {"files": {path.name: sha256(path)}})
     raise UserError(
         "there is no such file or folder, and it is not a Hub dataset id (owner/name) either",
         where=source,
@@ -75,7 +66,7 @@ def open_source(source: str, revision: str | None = None) -> Source:
     )
 
 
-def _open_folder(folder: Path) -> Source:
+def _open_folder(folder: Path, settings: FileSettings) -> Source:
     files: dict[str, Path] = {}
     notes = []
     for path in sorted(folder.iterdir()):
@@ -97,24 +88,19 @@ def _open_folder(folder: Path) -> Source:
             fix=f"It needs `train`, and may have `dev` or `validation`, and `test`, each one of {_KINDS}.",
         )
     files = {split: files[split] for split in SPLITS if split in files}
-    splits = {split: _file_split(path) for split, path in files.items()}
+    splits = {split: _file_split(path, settings) for split, path in files.items()}
     return Source(splits, {"files": {path.name: sha256(path) for path in files.values()}}, tuple(notes))
 
 
-def _file_split(path: Path) -> SplitSource:
-    return SplitSource(
-        place=str(path),
-        name=path.name,
-        read=lambda headerless_columns: read_rows(path, headerless_columns),
-        fixed_columns=path.suffix.lower() != ".jsonl",
-    )
+def _file_split(path: Path, settings: FileSettings) -> Table:
+    return open_file(path, settings).tables["train"]
 
 
 def _open_hub(hub_id: str, revision: str | None) -> Source:
     """The train, validation and test splits of a Hub dataset at one commit. Other splits are ignored."""
     hub_id, commit = _resolve(hub_id, revision)
     tables = _download(hub_id, commit)
-    splits: dict[str, SplitSource] = {}
+    splits: dict[str, Table] = {}
     notes = []
     for name in tables:
         split = SPLIT_NAMES.get(str(name))
@@ -130,7 +116,7 @@ def _open_hub(hub_id: str, revision: str | None) -> Source:
     return Source(splits, {"revision": commit}, tuple(notes))
 
 
-def _hub_split(hub_id: str, name: str, table: Any) -> SplitSource:
+def _hub_split(hub_id: str, name: str, table: Any) -> Table:
     """One `datasets.Dataset` as a split; the integers of a ClassLabel become its names."""
     place = f"{hub_id}/{name}"
     class_names = _class_names(table)
@@ -146,7 +132,7 @@ def _hub_split(hub_id: str, name: str, table: Any) -> SplitSource:
                 yield row
             first += batch.num_rows
 
-    return SplitSource(place=place, name=name, read=read, fixed_columns=True)
+    return Table(place=place, name=name, read=read, fixed_columns=True)
 
 
 def _class_names(table: Any) -> dict[str, list[str]]:

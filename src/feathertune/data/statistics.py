@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 
-from feathertune.data.example import BadRow, Dataset, Split
+from feathertune.data.example import Dataset, Split
 from feathertune.data.labels import RATING_DECIMALS
 from feathertune.data.overlap import Duplicates, Leak, Overlap, Repeated, find_overlap
+from feathertune.data.rows import BadRow
 from feathertune.folders.inputs import (
     BadRows,
     DataRecord,

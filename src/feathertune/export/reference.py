@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from feathertune.data.readers import Row
+from feathertune.data.rows import Row
 from feathertune.data.sources import open_source
 from feathertune.data.texts import StoredTexts
 from feathertune.prediction.inference import predict_logits, predict_split

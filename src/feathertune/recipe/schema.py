@@ -51,9 +51,10 @@ class ModelSection(Section):
 class LabelSection(Section):
     """How a row gets its class: from a column of labels, or from a column of ratings and a threshold.
 
-    Give exactly one of `column` and `rating`. With `rating`, give exactly one of `above` (strict) and `at_least`; the
-    comparison tolerates the rounding of float32 (0.8 is 0.800000011920929 on the Hub). `names` orders the classes. The
-    default is the column's values, sorted; for a rating it is NEGATIVE and POSITIVE.
+    Give at most one of `column` and `rating`; without them, the column is found by its name and content. With `rating`,
+    give exactly one of `above` (strict) and `at_least`; the comparison tolerates the rounding of float32 (0.8 is
+    0.800000011920929 on the Hub). `names` orders the classes. The default is the column's values, sorted; for a rating
+    it is NEGATIVE and POSITIVE.
     """
 
     column: str | None = None
@@ -61,6 +62,12 @@ class LabelSection(Section):
     above: float | None = None
     at_least: float | None = None
     names: tuple[str, ...] | None = None
+    missing: tuple[str, ...] = Field(default=(), description="labels that stand for none, such as nan: rows left out")
+    map: dict[str, str] = Field(default={}, description="label in the file: the class it counts as")
+    merge_case: bool = Field(default=False, description="labels that differ in case or outer spaces are one class")
+    annotators: Literal["majority", "soft", "first"] = Field(
+        default="majority", description="of several annotators: the most frequent label, the shares, or the first"
+    )
     soft: bool = Field(default=False, description="train on the rating itself as the probability of the last class")
     raters: int | None = Field(
         default=None,
@@ -71,11 +78,11 @@ class LabelSection(Section):
 
     @model_validator(mode="after")
     def _check(self) -> LabelSection:
-        if (self.column is None) == (self.rating is None):
+        if self.column is not None and self.rating is not None:
             raise ValueError("give either `column` (labels) or `rating` (numbers), not both")
         if self.rating is not None and (self.above is None) == (self.at_least is None):
             raise ValueError("with `rating`, give either `above` or `at_least`")
-        if self.column is not None and (self.above is not None or self.at_least is not None or self.soft):
+        if self.rating is None and (self.above is not None or self.at_least is not None or self.soft):
             raise ValueError("`above`, `at_least` and `soft` go with `rating`, not with `column`")
         if self.raters is not None and not self.soft:
             raise ValueError("`raters` goes with `soft: true`")
@@ -91,8 +98,23 @@ class DataSection(Section):
 
     source: str = Field(min_length=1, description="Hub id, folder, file, or `sample`")
     revision: str | None = Field(default=None, description="Hub commit, branch or tag; the commit is pinned in the run")
-    text: str = Field(default="text", description="the column of texts")
-    label: LabelSection = LabelSection(column="label")
+    text: str | Annotated[tuple[str, ...], Field(min_length=1)] | None = Field(
+        default=None, description="the column of texts, or several, joined by line breaks; null: found by content"
+    )
+    label: LabelSection = LabelSection()
+    format: Literal["csv", "tsv", "jsonl", "json", "parquet", "arrow", "xlsx", "ods", "txt", "fasttext"] | None = Field(
+        default=None, description="kind of file; null, here and below: found by content"
+    )
+    separator: str | None = Field(default=None, min_length=1, max_length=1, description="between fields")
+    quote: str | None = Field(default=None, max_length=1, description="around fields; an empty text: none")
+    escape: str | None = Field(
+        default=None, max_length=1, description="before a quote in a field; empty: it is doubled"
+    )
+    encoding: str | None = Field(default=None, description="such as utf-8 or windows-1252")
+    columns: tuple[str, ...] | None = Field(default=None, description="names of the columns, without a header")
+    header: bool | None = Field(default=None, description="whether the first row names the columns")
+    sheet: str | None = Field(default=None, description="of a workbook")
+    field: str | None = Field(default=None, description="of a JSON file, where its rows are")
     on_bad_row: Literal["error", "skip"] = "error"
     validation_fraction: float = Field(default=0.1, gt=0, lt=1, description="of train, if there is no validation split")
     validation_seed: int | None = Field(

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from feathertune.data.chunks import in_chunks
-from feathertune.data.example import BadRow
-from feathertune.data.loading import missing_column
-from feathertune.data.readers import Row, read_rows
+from feathertune.data.columns import text_columns
+from feathertune.data.formats.opening import read_rows
+from feathertune.data.rows import BadRow, Row, missing_column
 from feathertune.errors import TextError, UserError
 from feathertune.serving.predictor import Prediction, Predictor
 
@@ -34,8 +34,9 @@ def predict_rows(predictor: Predictor, path: Path, text_column: str | None) -> I
             be predicted, as in `Predictor.predict` (file:line is named).
     """
     data = predictor.data
-    headerless = (text_column or data.text, data.label.rating) if data.label.rating is not None else None
-    texts = (_text(row, text_column, data.text) for row in read_rows(path, headerless))
+    trained = text_columns(data)[0]
+    headerless = (text_column or trained, data.label.rating) if data.label.rating is not None else None
+    texts = (_text(row, text_column, trained) for row in read_rows(path, headerless))
     for chunk in in_chunks(texts, CHUNK_ROWS, CHUNK_CHARACTERS, lambda item: len(item[1])):
         try:
             predictions = predictor.predict([text for _, text, _ in chunk])

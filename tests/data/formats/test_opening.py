@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from feathertune.data import lines, readers
-from feathertune.data.example import BadRow
-from feathertune.data.readers import Row, read_rows
+from feathertune.data.formats import arrow_rows, lines
+from feathertune.data.formats.opening import read_rows
+from feathertune.data.rows import BadRow, Row
 from feathertune.errors import UserError
 
 GOOGLE = ("content", "rating")
@@ -159,7 +159,7 @@ def test_parquet_leaves_out_columns_that_cannot_be_text_or_label(tmp_path: Path)
 
 
 def test_parquet_rows_are_numbered_across_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readers, "BATCH_ROWS", 3)
+    monkeypatch.setattr(arrow_rows, "BATCH_ROWS", 3)
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"text": [str(n) for n in range(8)]}), path, row_group_size=5)
     assert [(row.row, row.fields["text"]) for row in read_rows(path) if isinstance(row, Row)] == [

@@ -1,0 +1,92 @@
+"""How a file is read: what the user set, what was found, and the rows that follow from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from feathertune.data.rows import BadRow, Row
+
+
+@dataclass(frozen=True)
+class FileSettings:
+    """What the user set about a file (the keys of the same names in a recipe's `data`); None is found by content."""
+
+    format: str | None = None
+    separator: str | None = None
+    quote: str | None = None
+    escape: str | None = None
+    encoding: str | None = None
+    columns: tuple[str, ...] | None = None
+    header: bool | None = None
+    sheet: str | None = None
+    field: str | None = None
+
+
+@dataclass(frozen=True)
+class FileFormat:
+    """How a file is read.
+
+    Attributes:
+        kind: csv (any separator), jsonl, json, parquet, arrow, xlsx, ods, txt, or a label tool's own (fasttext, rasa).
+        separator: between the fields of a line, for kind csv.
+        quote: the quote character of kind csv; None where quotes are plain characters.
+        escape: the character before a quote that is part of the text; None where it is doubled.
+        header: whether the first row names the columns; None where the kind has names of its own.
+        encoding: Python's name of the encoding; None for binary kinds.
+        compression: gz, bz2, zst or zip, or None.
+        sheet: of a workbook.
+        field: the key under which a JSON file has its rows.
+        tool: the label tool that wrote the file, such as 'Label Studio'.
+    """
+
+    kind: str
+    separator: str | None = None
+    quote: str | None = None
+    escape: str | None = None
+    header: bool | None = None
+    encoding: str | None = "utf-8"
+    compression: str | None = None
+    sheet: str | None = None
+    field: str | None = None
+    tool: str | None = None
+
+
+class Roles(NamedTuple):
+    """The columns of the text and of the label, where the kind of file itself says which they are."""
+
+    text: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of one split, which can be read repeatedly.
+
+    Attributes:
+        place: the file's path, or Hub id and split, for messages.
+        name: the file's name, or the Hub's name of the split.
+        read: (names for the columns of a file without a header, or None) -> the rows. Without names, the columns of
+            such a file are called 'column 1', 'column 2' ...
+        fixed_columns: whether all rows have the same columns (not in jsonl).
+        format: how the file is read; None for a split from the Hub.
+        columns: the names of the columns, where they are known before the first row; of a file without a header, the
+            names that `read` gives without names.
+        roles: the columns of text and label, where the kind of file says which they are.
+        notes: what the user should know about the file, one sentence each.
+    """
+
+    place: str
+    name: str
+    read: Callable[[tuple[str, ...] | None], Iterator[Row | BadRow]]
+    fixed_columns: bool
+    format: FileFormat | None = None
+    columns: tuple[str, ...] | None = None
+    roles: Roles | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def headerless(self) -> bool:
+        """Whether the file has columns without names, which `read` may be given."""
+        return self.format is not None and self.format.header is False

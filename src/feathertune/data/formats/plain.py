@@ -1,0 +1,18 @@
+"""Text files with one text per line, in the column `text`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from feathertune.data.formats.delimited import fitted_row
+from feathertune.data.formats.lines import Lines, without_line_end
+from feathertune.data.rows import BadRow, Row
+
+
+def read_txt(path: Path) -> Iterator[Row | BadRow]:
+    """The lines of a file, each as a row."""
+    with path.open("rb") as file:
+        lines = Lines(file, path)
+        for line in lines:
+            yield fitted_row(path, lines.number, ("text",), [without_line_end(line)], lines.take_problem())
