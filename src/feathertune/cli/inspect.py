@@ -43,7 +43,7 @@ def inspect_data(
     format_: FormatOption = TableOrJson.TABLE,
 ) -> None:
     """Print counts, lengths, labels, duplicates, leaks and examples of each split."""
-    from feathertune.data.loading import BadRowError
+    from feathertune.data.bad_rows import BadRowError
     from feathertune.run.inspect import inspect_source
     from feathertune.terminal.data_tables import render
 

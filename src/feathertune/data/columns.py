@@ -1,155 +1,279 @@
-"""Guessing the meaning of a source's columns, so that `inspect data SOURCE` needs no recipe."""
+"""Finding the columns of text and label: by the recipe, by what kind of file it is, by their names, by their content."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from feathertune.data.formats.format import Table
-from feathertune.data.labels import parse_rating
+from feathertune.data.formats.format import Roles, Table
+from feathertune.data.label_columns import find_label
+from feathertune.data.profiles import Column, by_name
 from feathertune.data.rows import BadRow, missing_column
-from feathertune.data.sources import open_source
+from feathertune.data.sources import Source, file_settings, open_source
 from feathertune.errors import UserError
 from feathertune.recipe.schema import DataSection, LabelSection
 
-TEXT_COLUMNS = ("text", "content", "sentence", "query", "question")
-LABEL_COLUMNS = ("label", "class", "category", "target")
-RATING_COLUMNS = ("rating", "score", "stars")
-GOOGLE_COLUMNS = ("content", "rating")  # the names in the Hub's copy of Google's headerless files
-SAMPLED_ROWS = 1000
+TEXT_NAMES = (
+    "text", "content", "sentence", "query", "question", "review", "tweet", "message", "comment", "body", "utterance",
+    "document", "post", "abstract", "headline", "description", "summary", "email", "sms", "phrase", "statement",
+    "article", "news", "title", "subject", "transcript", "feedback", "response", "answer", "input", "prompt", "texto",
+    "texte",
+)  # fmt: skip
+PAIRS = (
+    ("sentence1", "sentence2"), ("question1", "question2"), ("question", "sentence"), ("premise", "hypothesis"),
+    ("text1", "text2"), ("text_a", "text_b"), ("sentence_a", "sentence_b"), ("query", "passage"), ("query", "document"),
+    ("question", "answer"), ("a", "b"), ("string1", "string2"), ("s1", "s2"), ("claim", "evidence"),
+)  # fmt: skip
+FIRST_ROWS, MANY_ROWS = 1000, 100_000  # the second where the first do not suffice, as in a file sorted by label
+MUCH_LONGER = 1.5
 
 
-def guess_columns(
-    source: str,
-    *,
-    text: str | None = None,
-    label: str | None = None,
-    rating: str | None = None,
-    above: float | None = None,
-    at_least: float | None = None,
-    revision: str | None = None,
-) -> DataSection:
-    """A `DataSection` for `source`, from the given options and from the names and first values of its columns.
+@dataclass(frozen=True)
+class Resolved:
+    """A section with its columns named.
 
-    Raises:
-        UserError: the source cannot be read, or a column cannot be guessed; the message names the missing option.
+    Attributes:
+        section: with `text` and `label` set.
+        names: for the columns of files without a header, or None.
+        notes: which columns were chosen, and which were not used.
     """
-    head = _read_head(
-        open_source(source, revision).splits["train"], (text or GOOGLE_COLUMNS[0], rating or GOOGLE_COLUMNS[1])
-    )
-    for column in (text, label, rating):
-        if column is not None and column not in head.columns:
-            raise UserError(missing_column(column, list(head.columns)), where=source)
-    labels = _label_section(source, head, label, rating, above, at_least)
-    text = text or _text_column(source, head, labels.column or labels.rating)
-    return DataSection(source=source, revision=revision, text=text, label=labels)
+
+    section: DataSection
+    names: tuple[str, ...] | None
+    notes: tuple[str, ...] = ()
 
 
 def resolve(section: DataSection) -> DataSection:
-    """The section with its columns of text and label named: those that it leaves open are guessed. Raises UserError."""
-    label = section.label
-    if section.text is not None and (label.column is not None or label.rating is not None):
+    """The section with its columns of text and label named. Raises a UserError if they cannot be found."""
+    if section.text is not None and _names_label(section.label) and section.own_columns is True:
         return section
-    text = None if section.text is None else text_columns(section)[0]
-    guessed = guess_columns(section.source, text=text, revision=section.revision)
-    found = {"column": guessed.label.column, "rating": guessed.label.rating, "above": guessed.label.above}
-    if label.column is not None or label.rating is not None:
-        found = {}
-    return section.model_copy(update={"text": guessed.text, "label": label.model_copy(update=found)})
+    return resolve_for(section, open_source(section.source, section.revision, file_settings(section))).section
+
+
+def resolve_for(section: DataSection, source: Source) -> Resolved:
+    """Which columns of a source are its texts and labels.
+
+    What the section names counts, unless it was written for another source (`own_columns`) and this one has no such
+    column. A file without a header has no names: its columns get those of the section, or `text` and `label`.
+
+    Raises:
+        UserError: the source has no rows, or it is unclear which columns are meant.
+    """
+    table = source.splits["train"]
+    if (
+        section.text is not None
+        and _names_label(section.label)
+        and section.own_columns is True
+        and not table.headerless
+    ):
+        return Resolved(section, None)
+    try:
+        return _find(section, table, read_head(table, FIRST_ROWS))
+    except UserError:
+        return _find(section, table, read_head(table, MANY_ROWS))
 
 
 def text_columns(section: DataSection) -> tuple[str, ...]:
-    """The columns of texts of a section that names them."""
+    """The columns of texts of a section; `text` if it names none."""
     if section.text is None:
         return ("text",)
     return (section.text,) if isinstance(section.text, str) else section.text
 
 
-@dataclass(frozen=True)
-class _Head:
-    """The first rows of a split: column -> values, in order."""
-
-    columns: dict[str, list[object]]
-
-    def find(self, names: tuple[str, ...]) -> str | None:
-        """The first of `names` that is a column, ignoring case."""
-        by_folded = {column.casefold(): column for column in reversed(self.columns)}
-        return next((by_folded[name] for name in names if name in by_folded), None)
-
-    def ratings(self, column: str) -> list[float]:
-        """The column's values if all of them are numbers, else an empty list."""
-        try:
-            return [parse_rating(value) for value in self.columns[column]]
-        except ValueError:
-            return []
+def joined_text(fields: Mapping[str, object], columns: Sequence[str]) -> object:
+    """The text of a row: its only column of texts, or several joined by line breaks, without empty ones."""
+    if len(columns) == 1:
+        return fields[columns[0]]
+    parts = [fields[column] for column in columns]
+    wrong = next((part for part in parts if part is not None and not isinstance(part, str)), None)
+    return wrong if wrong is not None else "\n".join(str(part) for part in parts if part)
 
 
-def _read_head(split: Table, headerless_columns: tuple[str, ...]) -> _Head:
-    columns: dict[str, list[object]] = {}
+def read_head(table: Table, count: int) -> list[Column]:
+    """The columns of a table, with the values of its first rows.
+
+    Raises:
+        UserError: there is no usable row.
+    """
+    values: dict[str, list[object]] = {}
     bad: BadRow | None = None
-    for row in islice(split.read(headerless_columns), SAMPLED_ROWS):
+    for row in islice(table.read(None), count):
         if isinstance(row, BadRow):  # bad rows among good ones are reported by `load_dataset`
             bad = bad or row
             continue
         for name, value in row.fields.items():
-            columns.setdefault(name, []).append(value)
-    if not columns and bad is not None:
+            values.setdefault(name, []).append(value)
+    if not values and bad is not None:
         raise UserError(bad.reason, where=bad.place, fix=bad.fix)
-    if not columns:
-        raise UserError("the train split is empty", where=split.place)
-    return _Head(columns)
+    if not values:
+        raise UserError("the train split is empty", where=table.place)
+    return [Column(name, column) for name, column in values.items()]
 
 
-def _label_section(
-    source: str, head: _Head, label: str | None, rating: str | None, above: float | None, at_least: float | None
+def _names_label(label: LabelSection) -> bool:
+    return label.column is not None or label.rating is not None
+
+
+def _find(section: DataSection, table: Table, head: Sequence[Column]) -> Resolved:
+    """The columns, from those that are given and the first rows."""
+    names = [column.name for column in head]
+    section = _without_foreign(section, names, headerless=table.headerless)
+    roles = table.roles if table.roles is not None and set(table.roles) <= set(names) else None
+    if table.headerless:
+        return _find_without_header(section, table, head)
+    texts = text_columns(section) if section.text is not None else None
+    _check_given(section, texts, names, table)
+    if texts is None and roles is not None:
+        texts = (roles.text,)
+    label = section.label
+    if not _names_label(label):
+        label = _label_of(section, table, head, texts, roles)
+    if texts is None:
+        texts = (_text_of(table, head, label),)
+    chosen = section.model_copy(
+        update={"text": texts[0] if len(texts) == 1 else texts, "label": label, "own_columns": True}
+    )
+    return Resolved(chosen, None, _choice_notes(section, chosen, head))
+
+
+def _without_foreign(section: DataSection, names: Sequence[str], *, headerless: bool) -> DataSection:
+    """The section without the columns of another source, which this one lacks."""
+    if section.own_columns is True or headerless:
+        return section
+    update: dict[str, object] = {}
+    if section.own_columns != "text" and section.text is not None and not set(text_columns(section)) <= set(names):
+        update["text"] = None
+    label = section.label
+    if section.own_columns != "label" and _names_label(label) and (label.column or label.rating) not in names:
+        update["label"] = LabelSection(annotators=label.annotators)  # names and thresholds belong to that column
+    return section.model_copy(update=update)
+
+
+def _check_given(section: DataSection, texts: tuple[str, ...] | None, names: list[str], table: Table) -> None:
+    """Refuse columns that are named but do not exist."""
+    label = section.label.column or section.label.rating
+    for column, key in (*((text, "data.text") for text in texts or ()), (label, "data.label")):
+        if column is not None and column not in names:
+            raise UserError(missing_column(column, names), where=table.place, fix=f"Set {key}.")
+
+
+def _find_without_header(section: DataSection, table: Table, head: Sequence[Column]) -> Resolved:
+    """Name the columns of a file without a header, once their content shows which is which."""
+    names = [column.name for column in head]
+    given = text_columns(section) if section.text is not None else ()
+    label = section.label.column or section.label.rating
+    if given and set(given) <= set(names) and (label is None or label in names):
+        return _find_named(section, table, head)
+    found = find_label(head, text=None, table=table, named=section.label)
+    label_column = found.column or found.rating or ""
+    text_column = _text_of(table, head, found)
+    text_name = given[0] if len(given) == 1 and section.own_columns is not False else "text"
+    label_name = label if label is not None and section.own_columns is not False else "label"
+    renamed = tuple({text_column: text_name, label_column: label_name}.get(name, name) for name in names)
+    section_label = section.label if _fits(section.label, head, label_column) else LabelSection()
+    if section_label.rating is None and section_label.column is None:
+        kind = {"rating": label_name, "above": found.above} if found.rating is not None else {"column": label_name}
+        section_label = section_label.model_copy(update=kind)
+    chosen = section.model_copy(update={"text": text_name, "label": section_label, "own_columns": True})
+    positions = f"text: column {names.index(text_column) + 1}, label: column {names.index(label_column) + 1}"
+    return Resolved(chosen, renamed, (positions, *_unused(head, (text_column,), label_column)))
+
+
+def _find_named(section: DataSection, table: Table, head: Sequence[Column]) -> Resolved:
+    """As with a header: the user calls the columns 'column 1', 'column 2'."""
+    named = Table(table.place, table.name, table.read, table.fixed_columns, columns=table.columns)
+    return _find(section, named, head)
+
+
+def _fits(label: LabelSection, head: Sequence[Column], column: str) -> bool:
+    """Whether a label of the recipe can be that column: a rating must be a column of numbers."""
+    (found,) = (one for one in head if one.name == column)
+    return label.rating is None or found.holds_numbers
+
+
+def _label_of(
+    section: DataSection, table: Table, head: Sequence[Column], texts: tuple[str, ...] | None, roles: Roles | None
 ) -> LabelSection:
-    """The given options; else a column named like a label; else a rating from 0 to 1 with the threshold above 0.5."""
-    has_threshold = above is not None or at_least is not None
-    if (label is not None and (rating is not None or has_threshold)) or (above is not None and at_least is not None):
-        raise UserError(
-            "the options contradict each other", fix="Give --label, or --rating with --above or --at-least."
-        )
-    if label is None and rating is None and not has_threshold:
-        label = head.find(LABEL_COLUMNS)
-    if label is not None:
-        return LabelSection(column=label)
-    rating = rating or head.find(RATING_COLUMNS)
-    if rating is None:
-        raise UserError(
-            f"no column looks like a label or a rating ({_listed(head)})",
-            where=source,
-            fix="Name it: --label COLUMN, or --rating COLUMN with --above or --at-least NUMBER.",
-        )
-    if has_threshold:
-        return LabelSection(rating=rating, above=above, at_least=at_least)
-    values = head.ratings(rating)
-    if not values or min(values) < 0 or max(values) > 1:
-        raise UserError(
-            f"the values of {rating!r} are not all numbers from 0 to 1, so no threshold can be guessed",
-            where=source,
-            fix="Give --above or --at-least NUMBER, or --label COLUMN.",
-        )
-    return LabelSection(rating=rating, above=0.5)
+    """The column of labels that nobody named."""
+    if roles is not None and (texts is None or roles.label not in texts):
+        return section.label.model_copy(update={"column": roles.label})
+    found = find_label(head, text=texts, table=table, named=section.label)
+    update = {"column": found.column, "rating": found.rating, "above": found.above}
+    return section.label.model_copy(update=update)
 
 
-def _text_column(source: str, head: _Head, label_column: str | None) -> str:
-    """A column named like a text; else the only column of texts that are not numbers, apart from the label's."""
-    named = head.find(TEXT_COLUMNS)
-    if named is not None and named != label_column:
-        return named
-    candidates = [
-        column
-        for column, values in head.columns.items()
-        if column != label_column and all(isinstance(value, str) for value in values) and not head.ratings(column)
-    ]
-    if len(candidates) == 1:
-        return candidates[0]
+def _text_of(table: Table, head: Sequence[Column], label: LabelSection) -> str:
+    """The column of texts that nobody named."""
+    others = [column for column in head if column.name not in (label.column, label.rating)]
+    _refuse_pair(table, others, label)
+    texts = [column for column in others if column.looks_like_text]
+    for candidates in (texts, [column for column in others if column.holds_texts]):
+        named = by_name(candidates, TEXT_NAMES)
+        if named is not None:
+            return named.name
+        if len(candidates) == 1:
+            return candidates[0].name
+        longest = sorted(candidates, key=lambda column: column.mean_length, reverse=True)
+        if len(longest) > 1 and longest[0].mean_length >= MUCH_LONGER * longest[1].mean_length:
+            return longest[0].name
+        if candidates:
+            break
+    numbers = by_name([column for column in others if column.holds_numbers], TEXT_NAMES)
+    if not texts and numbers is not None:
+        raise UserError(
+            f"the column of texts holds numbers: {numbers.sample()}",
+            where=table.place,
+            fix=f"Give the column of texts, data.text=COLUMN. {_listed(head)}",
+        )
+    lines = " or ".join(f"data.text={column.name}" for column in (texts or others)[:5])
     raise UserError(
-        f"it is unclear which column is the text ({_listed(head)})",
-        where=source,
-        fix="Name it: --text-column COLUMN.",
+        f"it is unclear which column is the text. {_listed(head)}", where=table.place, fix=f"Name it: {lines}."
     )
 
 
-def _listed(head: _Head) -> str:
-    return "the columns are " + ", ".join(repr(column[:60]) for column in head.columns)
+def _refuse_pair(table: Table, columns: Sequence[Column], label: LabelSection) -> None:
+    """Two columns that belong together are no single text."""
+    by_name = {column.name.casefold(): column for column in columns if column.holds_texts}
+    for first, second in PAIRS:
+        if first in by_name and second in by_name:
+            one, two = by_name[first].name, by_name[second].name
+            number = f" and {label.rating!r} a number (regression)" if label.rating is not None else ""
+            level = f" data.label.rating={label.rating} data.label.at_least=NUMBER" if label.rating is not None else ""
+            raise UserError(
+                f"each row has a pair of texts, {one!r} and {two!r}{number}",
+                where=table.place,
+                fix=f"To classify both together: data.text=[{one},{two}]{level}; one alone: data.text={two}{level}",
+            )
+
+
+def _choice_notes(section: DataSection, chosen: DataSection, head: Sequence[Column]) -> tuple[str, ...]:
+    """Which columns were found, and which texts are not used."""
+    texts = text_columns(chosen)
+    label = chosen.label.column or chosen.label.rating or ""
+    given = section.text is not None and _names_label(section.label)
+    rule = f" (a rating; above {chosen.label.above})" if chosen.label.above is not None and not given else ""
+    choice = () if given else (f"text: {', '.join(map(repr, texts))}, label: {label!r}{rule}",)
+    return (*choice, *_unused(head, texts, label))
+
+
+def _unused(head: Sequence[Column], texts: Sequence[str], label: str) -> tuple[str, ...]:
+    """A note on the columns of texts that are not used."""
+    others = [column.name for column in head if column.name not in (*texts, label) and column.looks_like_text]
+    others += [
+        column.name
+        for column in head
+        if column.name not in (*texts, label, *others)
+        and column.holds_texts
+        and len(column.counts) > 1
+        and by_name([column], TEXT_NAMES) is not None
+    ]
+    if not others:
+        return ()
+    listed = ", ".join(map(repr, others[:5]))
+    both = ",".join([*others[:1], *texts] if others[0] in ("title", "subject", "headline") else [*texts, *others[:1]])
+    return (f"not used: {listed}; to use both: data.text=[{both}]",)
+
+
+def _listed(head: Sequence[Column]) -> str:
+    return "The columns: " + "; ".join(column.sample() for column in head[:30])

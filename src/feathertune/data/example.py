@@ -9,8 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from feathertune.data.formats.format import FileFormat
 from feathertune.data.rows import BadRow
 from feathertune.data.texts import take as take_texts
+from feathertune.recipe.schema import DataSection
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,8 @@ class Dataset:
         bad_rows: the rows that `on_bad_row: skip` skipped.
         notes: sentences for the user, such as 'validation was made from train (10%, stratified, seed 0)'.
         validation_made: whether validation was made from train.
+        section: the recipe's section with its columns named; None for data that no recipe describes.
+        formats: name of a file -> how it is read.
     """
 
     splits: dict[str, Split]
@@ -90,3 +94,5 @@ class Dataset:
     bad_rows: tuple[BadRow, ...] = ()
     notes: tuple[str, ...] = field(default=())
     validation_made: bool = False
+    section: DataSection | None = None
+    formats: dict[str, FileFormat] = field(default_factory=dict)

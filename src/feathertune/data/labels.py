@@ -13,12 +13,17 @@ import numpy as np
 import numpy.typing as npt
 
 from feathertune.data.rows import is_number
+from feathertune.data.spelling import Spelling
 from feathertune.errors import UserError, nearest
 from feathertune.recipe.schema import LabelSection
 
 RATING_NAMES = ("NEGATIVE", "POSITIVE")
 MAX_CLASSES = 1000
 RATING_DECIMALS = 6
+
+
+class UnknownLabelError(ValueError):
+    """A label that train does not have."""
 
 
 class LabelReader:
@@ -31,7 +36,10 @@ class LabelReader:
     def __init__(self, section: LabelSection, known_names: tuple[str, ...] = ()) -> None:
         """`known_names`: the labels of a finished run, if any; then all others are errors."""
         self._section = section
-        names = known_names or section.names or (RATING_NAMES if section.rating is not None else ())
+        fixed = RATING_NAMES if section.rating is not None else ()
+        if section.has is not None:
+            fixed = (f"not {section.has}", section.has)
+        names = known_names or section.names or fixed
         self._indices = {name: index for index, name in enumerate(names)}
         self._final = bool(names)
         # Names given for a column of 0, 1, 2 ... are the names of those numbers, unless they are numbers themselves.
@@ -39,6 +47,7 @@ class LabelReader:
             section.column is not None and section.names is not None and not any(is_number(name) for name in names)
         )
         self._numbers = {str(index): index for index in range(len(names))} if by_number else {}
+        self._spelling = Spelling(section)
 
     @property
     def column(self) -> str:
@@ -59,32 +68,38 @@ class LabelReader:
         """The class index of one row's value, and its rating (None for labels from a column).
 
         Raises:
-            ValueError: the value is not a label or rating; the message gives the reason.
+            ValueError: the value is not a label or rating; the message gives the reason. It is a `MissingLabelError`
+                if it stands for no label, an `UnknownLabelError` if train has no such label.
             UserError: the column has more than 1000 different values.
         """
+        if self._section.has is not None:
+            return int(self._spelling.has(value)), None
         if self._section.column is not None:
-            return self._class_of(label_name(value)), None
+            return self._class_of(self._spelling.name(value)), None
         rating = parse_rating(value)
         if self._section.soft and not 0 <= round_rating(rating) <= 1:
             raise ValueError(f"the rating {value!r} is not between 0 and 1, as a soft target must be")
-        return int(self._is_high(rating)), rating
+        return int(is_high(rating, self._section)), rating
 
     def finalize(self) -> npt.NDArray[np.int64]:
         """Fix the classes once train has been read. Returns [C] int64, the final index of each class seen so far.
 
         Raises:
-            UserError: the column has fewer than two different values.
+            UserError: the column has fewer than two different values; or a label that the recipe names never occurs.
         """
+        self._spelling.check()
         numbered = list(self._indices)
         if not self._final and len(numbered) < 2:
             raise UserError(
                 f"a classifier needs two labels, but in train the column {self.column!r} has only {numbered}",
                 where="data.label.column",
             )
-        if not self._final:
-            self._indices = {name: index for index, name in enumerate(_sorted(numbered))}
-            self._final = True
-        return np.array([self._indices[name] for name in numbered], dtype=np.int64)
+        if self._final:
+            return np.array([self._indices[name] for name in numbered], dtype=np.int64)
+        final = self._spelling.final_names(numbered)
+        self._indices = {name: index for index, name in enumerate(_sorted(list(dict.fromkeys(final.values()))))}
+        self._final = True
+        return np.array([self._indices[final[name]] for name in numbered], dtype=np.int64)
 
     def _class_of(self, name: str) -> int:
         index = self._indices.get(name)
@@ -94,9 +109,12 @@ class LabelReader:
             return self._add(name)
         if name in self._numbers:
             return self._numbers[name]
+        known = self._spelling.known(name, self._indices)
+        if known is not None:
+            return self._indices[known]
         near = nearest(name, list(self._indices))
         hint = f"did you mean {near!r}?" if near else f"the labels are {_listed(self._indices)}"
-        raise ValueError(f"unknown label {name!r}; {hint}")
+        raise UnknownLabelError(f"unknown label {name!r}; {hint}")
 
     def _add(self, name: str) -> int:
         if len(self._indices) == MAX_CLASSES:
@@ -106,9 +124,6 @@ class LabelReader:
                 fix="Set data.label.column to the column of labels, or data.label.rating to a column of numbers.",
             )
         return self._indices.setdefault(name, len(self._indices))
-
-    def _is_high(self, rating: float) -> bool:
-        return is_high(rating, self._section)
 
 
 def is_high(rating: float, section: LabelSection) -> bool:
@@ -156,17 +171,6 @@ def parse_rating(value: object) -> float:
     if not math.isfinite(rating):
         raise ValueError(f"the rating {str(value)[:40]} is not a finite number")
     return rating
-
-
-def label_name(value: object) -> str:
-    """The name of a label from text, an integer or a boolean. Raises ValueError with the reason for anything else."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if value is None or value == "":
-        raise ValueError("the label is missing" if value is None else "the label is empty")
-    if not isinstance(value, str | int):
-        raise ValueError(f"the label {value!r} is neither text, an integer nor true/false")
-    return str(value)
 
 
 def _sorted(names: list[str]) -> list[str]:

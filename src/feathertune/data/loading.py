@@ -14,32 +14,20 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from feathertune.data.columns import resolve, text_columns
+from feathertune.data.bad_rows import BadRowError, empty_split, missing_note
+from feathertune.data.columns import Resolved, joined_text, resolve_for, text_columns
 from feathertune.data.example import Dataset, Split
 from feathertune.data.formats.format import Table
 from feathertune.data.labels import LabelReader
 from feathertune.data.overlap import text_keys
 from feathertune.data.rows import BadRow, Row, missing_column
-from feathertune.data.sources import file_settings, open_source
+from feathertune.data.sources import Source, file_settings, open_source
+from feathertune.data.spelling import MissingLabelError
 from feathertune.data.texts import TextWriter
 from feathertune.errors import UserError
 from feathertune.recipe.schema import DataSection
 
 _SKIP_IN_RECIPE = "data.on_bad_row=skip"
-
-
-class BadRowError(UserError):
-    """A row that cannot be used, although bad rows may not be skipped."""
-
-    def __init__(self, bad: BadRow, skip: str | None) -> None:
-        """`skip` is the recipe change or option that skips bad rows; None if they cannot be skipped."""
-        self._bad = bad
-        default = "Fix or remove it." if skip is None else f"Fix it, or skip such rows: {skip}"
-        super().__init__(bad.reason, where=bad.place, fix=bad.fix or default)
-
-    def with_skip(self, skip: str) -> BadRowError:
-        """The same error with another way to skip bad rows."""
-        return BadRowError(self._bad, skip)
 
 
 def load_dataset(section: DataSection, seed: int) -> Dataset:
@@ -49,16 +37,20 @@ def load_dataset(section: DataSection, seed: int) -> Dataset:
         UserError: the source cannot be read, a column is missing, a row is bad (without `on_bad_row: skip`), a split is
             empty, or train has fewer than two labels.
     """
-    section = resolve(section)
     source = open_source(section.source, section.revision, file_settings(section))
-    labels = LabelReader(section.label)
+    resolved = resolve_for(section, source)
+    section, labels = resolved.section, LabelReader(resolved.section.label)
+    reader = _SplitReader(section, labels, resolved.names, _SKIP_IN_RECIPE)
     splits: dict[str, Split] = {}
-    bad_rows: list[BadRow] = []
-    for name, split_source in source.splits.items():  # train comes first: it determines the labels
+    notes = [*source.notes, *resolved.notes]
+    for name, table in source.splits.items():  # train comes first: it determines the labels
         if name == "test" and not section.test:
             continue
-        splits[name] = _read_split(name, split_source, section, labels, bad_rows, _SKIP_IN_RECIPE)
-    notes = list(source.notes) + _class_notes(splits["train"], labels.names, section.source)
+        if name != "train" and _is_unlabelled(table, section):
+            notes.append(_unlabelled_note(name, table))
+            continue
+        splits[name] = reader.read(name, table)
+    notes += [*reader.notes, *_class_notes(splits["train"], labels.names, section.source)]
     made = "validation" not in splits
     if made:
         seed = seed if section.validation_seed is None else section.validation_seed
@@ -67,7 +59,9 @@ def load_dataset(section: DataSection, seed: int) -> Dataset:
         notes.append(
             f"validation was made from train ({section.validation_fraction:.3g} of it, stratified, seed {seed})"
         )
-    return Dataset(splits, labels.names, section.source, source.origin, tuple(bad_rows), tuple(notes), made)
+    bad_rows = tuple(reader.bad_rows)
+    formats = {table.name: table.format for table in source.splits.values() if table.format is not None}
+    return Dataset(splits, labels.names, section.source, source.origin, bad_rows, tuple(notes), made, section, formats)
 
 
 def load_split(path: Path, section: DataSection, label_names: tuple[str, ...]) -> Split:
@@ -84,10 +78,10 @@ def load_split(path: Path, section: DataSection, label_names: tuple[str, ...]) -
         UserError: the file cannot be read, a column is missing, there are no rows, or a row is bad. Bad rows are never
             skipped here, because that would change the result of an evaluation.
     """
-    source, name = _labelled_split(path)
-    section = section.model_copy(update={"on_bad_row": "error"})
-    labels = LabelReader(section.label, label_names)
-    return _read_split(name, source, section, labels, [], None)
+    table, name = _labelled_split(path)
+    resolved = _resolved_for_file(section, table)
+    section = resolved.section.model_copy(update={"on_bad_row": "error"})
+    return _SplitReader(section, LabelReader(section.label, label_names), resolved.names, None).read(name, table)
 
 
 def labels_in(path: Path, section: DataSection) -> tuple[str, ...]:
@@ -96,8 +90,10 @@ def labels_in(path: Path, section: DataSection) -> tuple[str, ...]:
     Raises:
         UserError: the file cannot be read, or a column is missing.
     """
-    labels = LabelReader(section.label)
-    for row in _read_rows(_labelled_split(path)[0], section, labels.column):
+    table = _labelled_split(path)[0]
+    resolved = _resolved_for_file(section, table)
+    labels = LabelReader(resolved.section.label)
+    for row in table.read(resolved.names):
         if isinstance(row, Row) and labels.column in row.fields:
             with suppress(ValueError):  # a bad row, which `load_split` names
                 labels.read(row.fields[labels.column])
@@ -161,66 +157,96 @@ def _mixed(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     return values ^ (values >> np.uint64(31))
 
 
-def _read_split(
-    name: str,
-    source: Table,
-    section: DataSection,
-    labels: LabelReader,
-    bad_rows: list[BadRow],
-    skip: str | None,
-) -> Split:
-    """Read one split. Bad rows raise a `BadRowError` (which documents `skip`), or are added to `bad_rows`."""
-    columns, texts = _Columns(), text_columns(section)
-    bad_before = len(bad_rows)
-    for row in _read_rows(source, section, labels.column):
-        bad = row if isinstance(row, BadRow) else columns.add(row, texts[0], labels)
-        if bad is None:
-            continue
-        if section.on_bad_row == "error":
-            raise BadRowError(bad, skip)
-        bad_rows.append(bad)
-    if not columns.rows:
-        raise _empty_split(name, source, bad_rows[bad_before:])
-    if name != "train":
-        return columns.split(name, source.name, None)
-    return columns.split(name, source.name, labels.finalize())
+def _resolved_for_file(section: DataSection, table: Table) -> Resolved:
+    """The run's columns in another file; where it has no such columns, they are found."""
+    return resolve_for(section.model_copy(update={"own_columns": False}), Source({"train": table}, {}))
 
 
-def _empty_split(name: str, source: Table, bad_rows: list[BadRow]) -> UserError:
-    if not bad_rows:
-        return UserError(f"the {name} split is empty", where=source.place)
-    first = bad_rows[0]
-    reason = f"all {len(bad_rows)} rows are bad, the first ({first.place}): {first.reason}"
-    return UserError(f"the {name} split is empty: {reason}", where=source.place, fix=first.fix)
+class _SplitReader:
+    """Reads the splits of a source one after another, and keeps what was left out."""
+
+    def __init__(
+        self, section: DataSection, labels: LabelReader, names: tuple[str, ...] | None, skip: str | None
+    ) -> None:
+        """`names`: for the columns of files without a header. `skip`: how to skip bad rows, for the error."""
+        self.bad_rows: list[BadRow] = []
+        self.notes: list[str] = []
+        self._section, self._labels, self._names, self._skip = section, labels, names, skip
+
+    def read(self, name: str, table: Table) -> Split:
+        """Read one split. Raises a `BadRowError` if it has bad rows and these are not to be skipped."""
+        section, labels = self._section, self._labels
+        columns, bad, rows = _Columns(text_columns(section), labels), [], 0
+        for row in self._rows(table):
+            rows += 1
+            problem = row if isinstance(row, BadRow) else columns.add(row)
+            if problem is not None:
+                bad.append(problem)
+        if bad and section.on_bad_row == "error":
+            raise BadRowError(bad, rows, self._skip, table)
+        self.bad_rows += bad
+        self.notes += missing_note(name, columns.missing)
+        if not columns.rows:
+            raise empty_split(name, table, bad)
+        return columns.split(name, table.name, labels.finalize() if name == "train" else None)
+
+    def _rows(self, table: Table) -> Iterator[Row | BadRow]:
+        """The rows of a split. The columns of the first row are checked."""
+        names = self._names if table.headerless and self._names is not None else None
+        if names is not None and table.columns is not None and len(table.columns) != len(names):
+            names = None
+        checked = not table.fixed_columns
+        for row in table.read(names):
+            if not checked and isinstance(row, Row):
+                checked = True
+                self._check_columns(table, list(row.fields))
+            yield row
+
+    def _check_columns(self, table: Table, existing: list[str]) -> None:
+        section, label = self._section, self._labels.column
+        for column, key in (*((text, "data.text") for text in text_columns(section)), (label, "data.label.column")):
+            if column not in existing:
+                raise UserError(missing_column(column, existing), where=table.place, fix=f"Set {key}.")
 
 
-def _read_rows(source: Table, section: DataSection, label_column: str) -> Iterator[Row | BadRow]:
-    """The rows of a split. The columns of the first row are checked."""
-    headerless = (text_columns(section)[0], section.label.rating) if section.label.rating is not None else None
-    checked = not source.fixed_columns
-    for row in source.read(headerless):
-        if not checked and isinstance(row, Row):
-            checked = True
-            for column, key in (*((text, "data.text") for text in text_columns(section)), (label_column, "data.label")):
-                if column not in row.fields:
-                    raise UserError(missing_column(column, list(row.fields)), where=source.place, fix=f"Set {key}.")
-        yield row
+def _is_unlabelled(table: Table, section: DataSection) -> bool:
+    """Whether a split has texts but no column of labels, as the tests of competitions."""
+    label = section.label.column or section.label.rating
+    columns = table.columns
+    if columns is None and table.fixed_columns:
+        first = next((row for row in table.read(None) if isinstance(row, Row)), None)
+        columns = None if first is None else tuple(first.fields)
+    if columns is None or table.headerless:
+        return False
+    return label not in columns and set(text_columns(section)) <= set(columns)
+
+
+def _unlabelled_note(name: str, table: Table) -> str:
+    return (
+        f"{table.name} ({name}) has no labels and is not evaluated; to label it: feathertune predict RUN --input "
+        f"{table.place}"
+    )
 
 
 class _Columns:
     """Collects the examples of a split: texts in a file of Arrow chunks, numbers in flat arrays."""
 
-    def __init__(self) -> None:
+    def __init__(self, columns: tuple[str, ...], labels: LabelReader) -> None:
         self.rows, self._labels, self._ratings = array("q"), array("q"), array("d")
+        self.missing = 0
         self._texts = TextWriter()
+        self._columns, self._reader, self._label = columns, labels, labels.column
 
-    def add(self, row: Row, text_column: str, labels: LabelReader) -> BadRow | None:
-        """Add one row, or return it as a bad row."""
+    def add(self, row: Row) -> BadRow | None:
+        """Add one row, or return it as a bad row. A row whose label stands for none is only counted."""
         try:
-            text = _text(row.fields, text_column)
-            if labels.column not in row.fields:
-                raise ValueError(missing_column(labels.column, list(row.fields)))
-            label, rating = labels.read(row.fields[labels.column])
+            text = _text(row.fields, self._columns)
+            if self._label not in row.fields:
+                raise ValueError(missing_column(self._label, list(row.fields)))
+            label, rating = self._reader.read(row.fields[self._label])
+        except MissingLabelError:
+            self.missing += 1
+            return None
         except ValueError as error:
             return BadRow(row.place, str(error))
         self._texts.add(text)
@@ -242,11 +268,12 @@ class _Columns:
         )
 
 
-def _text(fields: dict[str, object], column: str) -> str:
+def _text(fields: dict[str, object], columns: tuple[str, ...]) -> str:
     """The unchanged text of a row. Raises ValueError with the reason if there is none."""
-    if column not in fields:
-        raise ValueError(missing_column(column, list(fields)))
-    text = fields[column]
+    for column in columns:
+        if column not in fields:
+            raise ValueError(missing_column(column, list(fields)))
+    text = fields[columns[0]] if len(columns) == 1 else joined_text(fields, columns)
     if text is None:
         raise ValueError("the text is missing")
     if not isinstance(text, str):

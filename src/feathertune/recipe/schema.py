@@ -62,6 +62,9 @@ class LabelSection(Section):
     above: float | None = None
     at_least: float | None = None
     names: tuple[str, ...] | None = None
+    has: str | None = Field(
+        default=None, description="of several labels in a cell or list: whether this one is among them"
+    )
     missing: tuple[str, ...] = Field(default=(), description="labels that stand for none, such as nan: rows left out")
     map: dict[str, str] = Field(default={}, description="label in the file: the class it counts as")
     merge_case: bool = Field(default=False, description="labels that differ in case or outer spaces are one class")
@@ -84,6 +87,10 @@ class LabelSection(Section):
             raise ValueError("with `rating`, give either `above` or `at_least`")
         if self.rating is None and (self.above is not None or self.at_least is not None or self.soft):
             raise ValueError("`above`, `at_least` and `soft` go with `rating`, not with `column`")
+        if self.rating is not None and (self.has or self.map or self.missing or self.merge_case):
+            raise ValueError("`has`, `map`, `missing` and `merge_case` go with `column`, not with `rating`")
+        if self.has is not None and (self.map or self.merge_case):
+            raise ValueError("`map` and `merge_case` do not go with `has`")
         if self.raters is not None and not self.soft:
             raise ValueError("`raters` goes with `soft: true`")
         if self.names is not None and (len(self.names) < 2 or len(set(self.names)) != len(self.names)):
@@ -121,6 +128,15 @@ class DataSection(Section):
         default=None, ge=0, lt=2**32, description="of that split; default: training.seed"
     )
     test: bool = Field(default=True, description="false: do not read a test split, so that nothing can be chosen on it")
+    # Whether `text` and `label` were written for this source. False if an override changed the source alone: then they
+    # count where the new source has such columns. "text" or "label": only that one was overridden as well. It is no key
+    # of a recipe; whoever finds the columns sets it back to True.
+    own_columns: bool | Literal["text", "label"] = Field(default=True, exclude=True)
+
+    @field_validator("own_columns", mode="before")
+    @classmethod
+    def _is_no_key(cls, value: Any) -> Any:
+        raise ValueError("there is no such key")
 
 
 class LoraSection(Section):

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 from tokenizers import Tokenizer
 
-from feathertune.data.columns import guess_columns
 from feathertune.data.loading import load_dataset
 from feathertune.data.statistics import describe
 from feathertune.data.texts import iterate
@@ -19,7 +18,7 @@ from feathertune.folders.adapter import is_adapter
 from feathertune.folders.inputs import DataRecord
 from feathertune.model.sources import find_base
 from feathertune.recipe.files import load_recipe, parse_recipe, recipe_path
-from feathertune.recipe.schema import ModelSection
+from feathertune.recipe.schema import DataSection, LabelSection, ModelSection
 from feathertune.system.files import expanded
 from feathertune.tokens.loading import load_base_tokenizer, load_counter
 from feathertune.tokens.run_tokenizer import run_tokenizer
@@ -78,7 +77,7 @@ def inspect_source(
         )
     else:
         try:
-            section, seed = guess_columns(source, **columns), 0
+            section, seed = section_of(source, **columns), 0
         except ValidationError as error:
             raise UserError(error.errors()[0]["msg"], where=source) from None
     if on_bad_row is not None:
@@ -95,6 +94,33 @@ def inspect_source(
     record = describe(dataset, tokens)
     notes = (*record.notes, *counter.notes)
     return record.model_copy(update={"notes": notes, "special_token_texts": special})
+
+
+def section_of(
+    source: str,
+    *,
+    text: str | None = None,
+    label: str | None = None,
+    rating: str | None = None,
+    above: float | None = None,
+    at_least: float | None = None,
+) -> DataSection:
+    """The recipe's section for a source and options; the columns that they leave open are found later.
+
+    Raises:
+        UserError: the options contradict each other.
+    """
+    has_threshold = above is not None or at_least is not None
+    if (label is not None and (rating is not None or has_threshold)) or (above is not None and at_least is not None):
+        raise UserError(
+            "the options contradict each other", fix="Give --label, or --rating with --above or --at-least."
+        )
+    if rating is not None and not has_threshold:
+        above = 0.5
+    rating = "rating" if rating is None and has_threshold else rating
+    return DataSection(
+        source=source, text=text, label=LabelSection(column=label, rating=rating, above=above, at_least=at_least)
+    )
 
 
 def inspect_base(source: str, overrides: list[str] | None = None) -> PackedClassifier:

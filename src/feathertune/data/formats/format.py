@@ -52,6 +52,10 @@ class FileFormat:
     field: str | None = None
     tool: str | None = None
 
+    def sentence(self) -> str:
+        """How the file is read, in one line: 'read as: csv, `;` separated, no header, Windows-1252'."""
+        return f"read as: {self.kind}"
+
 
 class Roles(NamedTuple):
     """The columns of the text and of the label, where the kind of file itself says which they are."""

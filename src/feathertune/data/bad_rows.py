@@ -1,0 +1,67 @@
+"""What to say about rows that cannot be used: which, how many, and whether to leave them out is a way."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from feathertune.data.formats.format import Table
+from feathertune.data.rows import BadRow
+from feathertune.errors import UserError
+
+SHOWN = 5
+FEW = 0.25  # the largest share of bad rows that leaving them out is proposed for
+
+
+class BadRowError(UserError):
+    """Rows that cannot be used, although bad rows may not be skipped."""
+
+    def __init__(self, bad: Sequence[BadRow], rows: int, skip: str | None, table: Table | None = None) -> None:
+        """Name the first of the bad rows.
+
+        Args:
+            bad: at least one.
+            rows: how many rows there are, bad ones included.
+            skip: the recipe change or option that skips bad rows; None if they cannot be skipped.
+            table: where they come from, for how it was read.
+        """
+        self._arguments = bad, rows, table
+        first, others = bad[0], bad[1:SHOWN]
+        what = first.reason + "".join(f"\n  {one.place}: {one.reason}" for one in others)
+        if len(bad) > SHOWN:
+            what += f"\n  and {len(bad) - SHOWN:,} more of {rows:,} rows"
+        super().__init__(what, where=first.place, fix=first.fix or _fix(bad, rows, skip, table))
+
+    def with_skip(self, skip: str) -> BadRowError:
+        """The same error with another way to skip bad rows."""
+        bad, rows, table = self._arguments
+        return BadRowError(bad, rows, skip, table)
+
+
+def _fix(bad: Sequence[BadRow], rows: int, skip: str | None, table: Table | None) -> str:
+    them = "it" if len(bad) == 1 else "them"
+    if skip is None:
+        return f"Fix or remove {them}."
+    if len(bad) <= FEW * rows or len(bad) == 1:
+        return f"Fix {them}, or skip such rows: {skip}"
+    reason, count = Counter(one.reason for one in bad).most_common(1)[0]
+    read = "" if table is None or table.format is None else f" ({table.format.sentence()})"
+    return (
+        f"{len(bad):,} of {rows:,} rows are bad, {count:,} for the reason '{reason}': is this the right kind of file"
+        f"{read}? See data.format, data.separator, data.quote, data.header, data.text and data.label.column."
+    )
+
+
+def empty_split(name: str, table: Table, bad: Sequence[BadRow]) -> UserError:
+    """The error for a split without a row that can be used."""
+    if not bad:
+        return UserError(f"the {name} split is empty", where=table.place)
+    first = bad[0]
+    reason = f"all {len(bad)} rows are bad, the first ({first.place}): {first.reason}"
+    return UserError(f"the {name} split is empty: {reason}", where=table.place, fix=first.fix)
+
+
+def missing_note(name: str, count: int) -> Iterable[str]:
+    """A note on rows without a label."""
+    if count:
+        yield f"{name}: {count:,} rows whose label stands for none (data.label.missing) are left out"
