@@ -1,4 +1,4 @@
-"""Finding the columns of text and label: by the recipe, by what kind of file it is, by their names, by their content."""
+"""Finding the columns of text and label: by the recipe, the kind of file, their names, their content."""
 
 from __future__ import annotations
 

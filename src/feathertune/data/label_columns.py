@@ -15,6 +15,7 @@ LABEL_NAMES = (
     "stance", "toxic", "spam", "gold_label", "y", "output", "answer", "classification", "type", "genre", "tags",
     "cats", "department", "priority", "klasse", "clase", "étiquette",
 )  # fmt: skip
+MUCH_FEWER = 2  # times fewer different values than in any other column, where no column has a name
 RATING_NAMES = ("rating", "score", "stars")
 
 
@@ -56,6 +57,9 @@ def find_label(
             where=table.place,
             fix=f"Train one model for each label: data.label.column={flags[0].name}",
         )
+    if table.headerless and len(candidates) > 1:
+        fewest, second = sorted(candidates, key=lambda column: len(column.counts))[:2]
+        candidates = [fewest] if len(fewest.counts) * MUCH_FEWER <= len(second.counts) else candidates
     if len(candidates) == 1:
         return LabelSection(column=candidates[0].name)
     fractions = [column for column in columns if column.holds_numbers and not column.is_bookkeeping]
@@ -77,7 +81,7 @@ def unclear_label(table: Table, head: Sequence[Column], candidates: Sequence[Col
 
 
 def _rated(column: Column, table: Table, head: Sequence[Column]) -> LabelSection:
-    """A column of numbers: few whole ones are classes; ratings from 0 to 1 are split at 0.5; others need a threshold."""
+    """A column of numbers: few whole ones are classes; ratings from 0 to 1 are split at 0.5; others as one says."""
     if column.looks_like_label:
         return LabelSection(column=column.name)
     try:

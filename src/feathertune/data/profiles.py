@@ -15,8 +15,9 @@ _DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T].*)?|\w{3},? .*\b(19|20
 _IDENTIFIER = re.compile(r"[0-9a-f]{16,}|[0-9a-f-]{32,}|[\w-]*\d[\w-]*", re.IGNORECASE | re.ASCII)
 # Columns that have few values, too, but are hardly ever what is to be predicted.
 _OTHERS = re.compile(
-    r"^(unnamed: ?\d+|index|idx|id|split|set|fold|lang(uage)?|source|url|link|author|user(name)?|date|time(stamp)?|year|"
-    r"country|location|keyword|annotator|worker|version|subset)$|_?id$|(^|[ _])(date|url|likes|count|length|len)($|[ _])",
+    r"^(unnamed: ?\d+|index|idx|id|split|set|fold|lang(uage)?|source|url|link|author|user(name)?|date|time(stamp)?)$"
+    r"|^(year|country|location|keyword|annotator|worker|version|subset)$"
+    r"|_?id$|(^|[ _])(date|url|likes|count|length|len)($|[ _])",
     re.IGNORECASE,
 )
 MAX_LABEL_LENGTH = 60  # characters

@@ -1,4 +1,4 @@
-"""From the value of a label to its name: numbers, lists, several labels in a cell, what the recipe says about spelling."""
+"""From the value of a label to its name: numbers, lists, several labels in a cell, and what the recipe says."""
 
 from __future__ import annotations
 

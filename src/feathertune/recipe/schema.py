@@ -135,7 +135,7 @@ class DataSection(Section):
 
     @field_validator("own_columns", mode="before")
     @classmethod
-    def _is_no_key(cls, value: Any) -> Any:
+    def _is_no_key(cls, _: Any) -> Any:
         raise ValueError("there is no such key")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from feathertune.data.formats.delimited import checked_columns
+from feathertune.data.formats.names import checked_columns
 from feathertune.data.rows import BadRow, Row
 from feathertune.errors import UserError, in_short
 

@@ -9,88 +9,127 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from feathertune.data.formats.lines import MAX_LINE, Lines, Problem, without_line_end
-from feathertune.data.rows import BadRow, Row, is_number
+from feathertune.data.formats.compressed import compression_of, inner_name, open_binary
+from feathertune.data.formats.dialect import Dialect, Fit, default_dialect, find_dialects
+from feathertune.data.formats.format import FileFormat, FileSettings, Table
+from feathertune.data.formats.header import header_evidence
+from feathertune.data.formats.lines import Lines, Problem
+from feathertune.data.formats.names import Columns, name_columns
+from feathertune.data.formats.sample import Sample
+from feathertune.data.rows import BadRow, Row
 from feathertune.errors import UserError
 
-# By default the csv module refuses fields of more than 131,072 characters. The limit is one of the whole process.
-csv.field_size_limit(max(MAX_LINE, csv.field_size_limit()))
+_BY_NAME = (".csv", ".tsv", ".tab", ".psv")  # text with columns even where its rows do not show it
 
 
-def read_tsv(path: Path, headerless_columns: tuple[str, ...] | None) -> Iterator[Row | BadRow]:
-    """The rows of a file with tabs between plain fields. Raises a UserError if its header is unreadable."""
-    with path.open("rb") as file:
-        lines = Lines(file, path)
-        first = _split_tabs(_header_line(lines, path))
-        if headerless_columns and len(first) == len(headerless_columns) and is_number(first[-1]):
-            columns: Sequence[str] = headerless_columns
-            yield fitted_row(path, 1, columns, first, None)
-        else:
-            columns = checked_columns(first, f"{path}:1")
+def open_delimited(path: Path, settings: FileSettings, sample: Sample) -> Table | None:
+    """A text file with separators as a table; None if it has no columns, as plain text.
+
+    Args:
+        path: the file.
+        settings: what the user set.
+        sample: its decoded beginning.
+
+    Raises:
+        UserError: the file is empty; it can be read in two ways; its header cannot be used.
+    """
+    start, lines, skipped = _beginning(sample.lines)
+    if not lines:
+        raise empty_file(path)
+    given = {"separator": skipped or settings.separator, "quote": settings.quote, "escape": settings.escape}
+    suffix = Path(inner_name(path)).suffix.lower()
+    fits = find_dialects(lines, suffix, given)
+    if len(fits) > 1:
+        raise _two_readings(path, fits)
+    named = settings.format in ("csv", "tsv") or suffix in _BY_NAME or settings.separator is not None
+    if not fits and not named:
+        return None
+    fit = fits[0] if fits else default_dialect(lines, suffix, given)
+    header = _header(path, settings, fit)
+    columns = name_columns(path, start + 1, fit.rows, header=header, names=settings.columns)
+    dialect = fit.dialect
+    found = FileFormat(
+        "csv",
+        separator=dialect.separator,
+        quote=dialect.quote,
+        escape=dialect.escape,
+        header=header,
+        encoding=sample.encoding,
+        compression=compression_of(path),
+    )
+    reading = _Reading(path, dialect, start + header, sample)
+    return Table(
+        place=str(path),
+        name=path.name,
+        read=lambda names: reading.rows(columns if names is None else columns.renamed(names)),
+        fixed_columns=True,
+        format=found,
+        columns=columns.kept,
+        notes=columns.notes,
+    )
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """How the rows of a file are read: those after `skip` lines of the file (and its header)."""
+
+    path: Path
+    dialect: Dialect
+    skip: int
+    sample: Sample
+
+    def rows(self, columns: Columns) -> Iterator[Row | BadRow]:
+        """The rows, under the names of their columns. Blank lines at the end of the file are none."""
+        with open_binary(self.path) as file:
+            lines = Lines(file, self.path, self.sample.encoding, mac=self.sample.mac)
+            for _ in range(self.skip - columns.header):
+                next(lines, None)
+            lines.take_problem()
+            read = (
+                self._plain(lines) if self.dialect.quote is None and self.dialect.escape is None else self._csv(lines)
+            )
+            if columns.header:
+                _check_header(self.path, next(read, None))
+            blank: list[BadRow] = []
+            pick = None if columns.all_kept else columns.pick
+            for line, values, problem in read:
+                if problem is None and len(values) == columns.count:
+                    if blank:
+                        yield from blank
+                        blank.clear()
+                    fields = values if pick is None else pick(values)
+                    yield Row(f"{self.path}:{line}", line, dict(zip(columns.kept, fields, strict=True)))
+                    continue
+                bad = _bad_row(f"{self.path}:{line}", columns, values, problem)
+                if problem is None and not any(values):
+                    blank.append(bad)
+                else:
+                    yield from blank
+                    blank.clear()
+                    yield bad
+
+    def _plain(self, lines: Lines) -> Iterator[tuple[int, list[str], Problem | None]]:
+        separator = self.dialect.separator
         for line in lines:
-            yield fitted_row(path, lines.number, columns, _split_tabs(line), lines.take_problem())
+            values = (line[:-1].removesuffix("\r") if line.endswith("\n") else line).split(separator)
+            yield lines.number, values, lines.take_problem()
 
-
-def read_csv(path: Path) -> Iterator[Row | BadRow]:
-    """The rows of a comma-separated file. Raises a UserError if its header is unreadable."""
-    with path.open("rb") as file:
-        lines = Lines(file, path)
-        reader = csv.reader(lines, strict=True)
-        columns: Sequence[str] | None = None
+    def _csv(self, lines: Lines) -> Iterator[tuple[int, list[str], Problem | None]]:
+        reader = self.dialect.reader(lines)
         while True:
             start = lines.number + 1
             try:
                 values = next(reader)
-                problem = lines.take_problem()
             except StopIteration:
-                break
+                return
             except csv.Error as error:
                 through = f" in lines {start} to {lines.number}" if lines.number > start else ""
-                values, problem = [], lines.take_problem() or Problem(f"not valid CSV{through}: {error}")
-            if columns is None:
-                if problem is not None:
-                    raise UserError(problem.reason, where=f"{path}:{start}", fix=problem.fix)
-                columns = checked_columns(values, f"{path}:{start}")
+                yield start, [], lines.take_problem() or Problem(f"not valid CSV{through}: {error}")
             else:
-                yield fitted_row(path, start, columns, values, problem)
-        if columns is None:
-            raise empty_file(path)
-
-
-def fitted_row(
-    path: Path, line: int, columns: Sequence[str], values: list[str], problem: Problem | None
-) -> Row | BadRow:
-    """The fields of a line as a row, if they are as many as the columns and there is no problem."""
-    place = f"{path}:{line}"
-    if problem is not None:
-        return BadRow(place, problem.reason, problem.fix)
-    if len(values) != len(columns):
-        if not any(values):
-            return BadRow(place, "the line is empty")
-        return BadRow(place, f"{len(values)} fields where {len(columns)} are expected ({', '.join(columns)})")
-    return Row(place, line, dict(zip(columns, values, strict=True)))
-
-
-def _header_line(lines: Lines, path: Path) -> str:
-    header = next(lines, "")
-    if not header.strip():
-        raise empty_file(path)
-    problem = lines.take_problem()
-    if problem is not None:
-        raise UserError(problem.reason, where=f"{path}:1", fix=problem.fix)
-    return header
-
-
-def checked_columns(columns: list[str], place: str) -> tuple[str, ...]:
-    """The names of the columns. Raises a UserError if there are none, or if one occurs twice."""
-    if not any(columns):
-        raise UserError("there is no header", where=place, fix="Name the columns in the first line.")
-    for column in columns:
-        if columns.count(column) > 1:
-            raise UserError(f"two columns are named {column!r}", where=place, fix="Give each column its own name.")
-    return tuple(columns)
+                yield start, values, lines.take_problem()
 
 
 def empty_file(path: Path) -> UserError:
@@ -98,5 +137,59 @@ def empty_file(path: Path) -> UserError:
     return UserError("the file is empty", where=str(path))
 
 
-def _split_tabs(line: str) -> list[str]:
-    return without_line_end(line).split("\t")
+def _beginning(lines: Sequence[str]) -> tuple[int, list[str], str | None]:
+    """Where the table begins: lines before it (blank, a comment, Excel's `sep=;`), those from it on, and `sep`."""
+    start, separator = 0, None
+    while start < len(lines) and not lines[start].strip():
+        start += 1
+    if start < len(lines) and lines[start].strip().lower().startswith("sep=") and len(lines[start].strip()) == 5:
+        return start + 1, list(lines[start + 1 :]), lines[start].strip()[4]
+    while start + 2 < len(lines) and lines[start].startswith("#") and not lines[start + 1].startswith("#,"):
+        if _separators(lines[start]) & _separators(lines[start + 1]):
+            break
+        start += 1
+    return start, list(lines[start:]), separator
+
+
+def _separators(line: str) -> set[str]:
+    return {separator for separator in (",", "\t", ";", "|") if separator in line}
+
+
+def _header(path: Path, settings: FileSettings, fit: Fit) -> bool:
+    """Whether the first row names the columns: as the user says, else by what is below it."""
+    if settings.header is not None:
+        return settings.header
+    if settings.columns is not None and fit.rows:
+        return tuple(cell.strip() for cell in fit.rows[0]) == settings.columns
+    evidence = header_evidence(fit.rows)
+    if evidence is not None or len(fit.rows) < 2:
+        return evidence is not False
+    raise UserError(
+        f"it is unclear whether the first row names the columns: {_row(fit.rows[0])}, then {_row(fit.rows[1])}",
+        where=f"{path}:1",
+        fix="If it does: data.header=true; if it is an example like the others: data.header=false",
+    )
+
+
+def _two_readings(path: Path, fits: Sequence[Fit]) -> UserError:
+    """The error for a file that two separators fit equally well."""
+    shown = "; ".join(f"with `{fit.dialect.separator}` {', '.join(map(_row, fit.rows[:2]))}" for fit in fits)
+    ways = " or ".join(f"data.separator='{fit.dialect.separator}'" for fit in fits)
+    return UserError(f"the rows can be read in two ways: {shown}", where=str(path), fix=f"Choose one: {ways}")
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "[" + " | ".join(cell[:40] for cell in cells[:6]) + "]"
+
+
+def _check_header(path: Path, read: tuple[int, list[str], Problem | None] | None) -> None:
+    if read is not None and read[2] is not None:
+        raise UserError(read[2].reason, where=f"{path}:{read[0]}", fix=read[2].fix)
+
+
+def _bad_row(place: str, columns: Columns, values: list[str], problem: Problem | None) -> BadRow:
+    if problem is not None:
+        return BadRow(place, problem.reason, problem.fix)
+    if not any(values):
+        return BadRow(place, "the line is empty")
+    return BadRow(place, f"{len(values)} fields where {columns.count} are expected ({', '.join(columns.all)})")

@@ -6,7 +6,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from feathertune.data.formats.encoding import encoding_title
 from feathertune.data.rows import BadRow, Row
+
+_SEPARATORS = {",": "comma", "\t": "tab"}
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,20 @@ class FileFormat:
 
     def sentence(self) -> str:
         """How the file is read, in one line: 'read as: csv, `;` separated, no header, Windows-1252'."""
-        return f"read as: {self.kind}"
+        parts = [self.kind if self.tool is None else f"{self.tool} ({self.kind})"]
+        if self.separator is not None:
+            parts.append(f"{_SEPARATORS.get(self.separator, f'`{self.separator}`')} separated")
+        if self.separator is not None and self.quote != '"':
+            parts.append("quotes are characters" if self.quote is None else f"fields in {self.quote}")
+        if self.escape is not None:
+            parts.append("quotes escaped by a backslash" if self.escape == "\\" else f"quotes escaped by {self.escape}")
+        if self.header is not None:
+            parts.append("with a header" if self.header else "no header")
+        parts += [f"sheet {self.sheet!r}"] if self.sheet is not None else []
+        parts += [f"rows under {self.field!r}"] if self.field is not None else []
+        parts += [encoding_title(self.encoding)] if self.encoding is not None else []
+        parts += [f"compressed ({self.compression})"] if self.compression is not None else []
+        return f"read as: {', '.join(parts)}"
 
 
 class Roles(NamedTuple):

@@ -1,70 +1,106 @@
-"""Reading a UTF-8 text file line by line, strictly: what is wrong with a line is noted, not repaired."""
+"""Reading a text file line by line, strictly: what is wrong with a line is noted, not repaired."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import io
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from feathertune.data.formats.encoding import encoding_title
 from feathertune.errors import UserError
 
 MAX_LINE = 64 * 2**20  # bytes; a longer line means another kind of file, and would have to fit in memory
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
-_SAVE_AS_UTF_8 = "Save the file as UTF-8."
+_REPLACEMENT = "\ufffd"  # what stands for bytes that are not of the encoding
+_WAYS_OUT = (
+    "Leave such rows out, data.on_bad_row=skip, or name the encoding if it is another, for example "
+    "data.encoding=windows-1252."
+)
 
 
 class Problem(NamedTuple):
-    """What is wrong with a line, and how to fix it if the whole file has to be saved again."""
+    """What is wrong with a line, and how to fix it if that is another way than for other bad rows."""
 
     reason: str
     fix: str | None = None
 
 
 class Lines:
-    r"""The lines of a UTF-8 file, with their '\n'. Counts them and notes what is wrong with them.
+    r"""The lines of a text file, with their '\n'. Counts them and notes what is wrong with them.
 
-    A line that is not UTF-8 or contains a NUL is returned nevertheless, so that the csv module keeps track of the rows.
-    `take_problem` returns the first problem since the last call.
+    A line with bytes that are not of the encoding, or with a NUL, is returned nevertheless, so that the csv module
+    keeps track of the rows. `take_problem` returns the first problem since the last call.
     """
 
-    def __init__(self, file: BinaryIO, path: Path) -> None:
+    def __init__(self, file: BinaryIO, path: Path, encoding: str = "utf-8", *, mac: bool = False) -> None:
+        r"""`mac`: lines end with '\r' alone, as on a Macintosh before 2001."""
         self.number = 0
-        self._file, self._path = file, path
+        self._path, self._encoding = path, encoding
         self._problem: Problem | None = None
+        self._next: Callable[[], str] = self._decoded
+        if encoding == "utf-8" and not mac:
+            self._file = file
+            self._next = self._utf_8
+        else:
+            utf_8 = "utf-8-sig" if encoding == "utf-8" else encoding
+            self._text = io.TextIOWrapper(file, utf_8, errors="replace", newline="\r" if mac else "\n")
 
     def __iter__(self) -> Iterator[str]:
         return self
 
     def __next__(self) -> str:
-        raw = self._file.readline(MAX_LINE + 1)
-        if not raw:
-            raise StopIteration
-        self.number += 1
-        if self.number == 1:
-            _refuse_other_encodings(raw, self._path)
-            raw = raw.removeprefix(_BYTE_ORDER_MARK)
-        if len(raw) > MAX_LINE:
-            raise UserError(
-                f"the line is longer than {MAX_LINE:,} bytes",
-                where=f"{self._path}:{self.number}",
-                fix="Is this a text file with one row per line?",
-            )
-        if b"\0" in raw:
-            self._note(f"a NUL byte at position {raw.index(0) + 1} of line {self.number}")
-        try:
-            return raw.decode()
-        except UnicodeDecodeError as error:
-            self._note(f"not valid UTF-8: byte 0x{raw[error.start]:02x} at position {error.start + 1}")
-            return raw.decode(errors="replace")
+        return self._next()
 
     def take_problem(self) -> Problem | None:
         """The first problem with the lines read since the last call, or None."""
         problem, self._problem = self._problem, None
         return problem
 
-    def _note(self, reason: str) -> None:
-        self._problem = self._problem or Problem(reason, _SAVE_AS_UTF_8)
+    def _utf_8(self) -> str:
+        raw = self._file.readline(MAX_LINE + 1)
+        if not raw:
+            raise StopIteration
+        self.number += 1
+        if self.number == 1:
+            raw = raw.removeprefix(_BYTE_ORDER_MARK)
+        if len(raw) > MAX_LINE:
+            raise self._too_long()
+        if b"\0" in raw:
+            self._note_nul(raw.index(0))
+        try:
+            return raw.decode()
+        except UnicodeDecodeError as error:
+            reason = f"not valid UTF-8: byte 0x{raw[error.start]:02x} at position {error.start + 1}"
+            self._note(reason, _WAYS_OUT)
+            return raw.decode(errors="replace")
+
+    def _decoded(self) -> str:
+        line = self._text.readline(MAX_LINE + 1)
+        if not line:
+            raise StopIteration
+        self.number += 1
+        if len(line) > MAX_LINE:
+            raise self._too_long()
+        if "\0" in line:
+            self._note_nul(line.index("\0"))
+        if _REPLACEMENT in line:
+            position = line.index(_REPLACEMENT) + 1
+            self._note(f"not valid {encoding_title(self._encoding)}, at position {position}", _WAYS_OUT)
+        return line[:-1] + "\n" if line.endswith("\r") else line
+
+    def _too_long(self) -> UserError:
+        return UserError(
+            f"the line is longer than {MAX_LINE:,} bytes",
+            where=f"{self._path}:{self.number}",
+            fix="Is this a text file with one row per line?",
+        )
+
+    def _note_nul(self, index: int) -> None:
+        self._note(f"a NUL byte at position {index + 1} of line {self.number}", None)
+
+    def _note(self, reason: str, fix: str | None) -> None:
+        self._problem = self._problem or Problem(reason, fix)
 
 
 def without_line_end(line: str) -> str:
@@ -72,13 +108,6 @@ def without_line_end(line: str) -> str:
     return line[:-1].removesuffix("\r") if line.endswith("\n") else line
 
 
-def _refuse_other_encodings(first: bytes, path: Path) -> None:
-    r"""Refuse UTF-16 files, and files whose lines end in '\r': their first line, `first`, is the whole file."""
-    if first.startswith(_UTF_16_MARKS):
-        raise UserError("the file is UTF-16 text, and only UTF-8 is read", where=str(path), fix=_SAVE_AS_UTF_8)
-    if not first.endswith(b"\n") and b"\r" in first.rstrip(b"\r"):
-        raise UserError(
-            r"the file is a single line: its lines end with carriage returns ('\r') instead of newlines ('\n')",
-            where=str(path),
-            fix="Save the file with the line ends of Unix or Windows.",
-        )
+def has_mac_lines(head: str) -> bool:
+    r"""Whether the lines of a text end with '\r' alone."""
+    return "\r" in head.rstrip("\r") and "\n" not in head

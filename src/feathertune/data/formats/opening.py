@@ -7,18 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from feathertune.data.formats.arrow_rows import read_parquet
-from feathertune.data.formats.delimited import read_csv, read_tsv
+from feathertune.data.formats.delimited import empty_file, open_delimited
 from feathertune.data.formats.format import FileFormat, FileSettings, Table
 from feathertune.data.formats.json_rows import read_jsonl
 from feathertune.data.formats.plain import read_txt
+from feathertune.data.formats.sample import read_sample
 from feathertune.data.rows import BadRow, Row
 from feathertune.errors import UserError
 
 _READERS: dict[str, Callable[[Path], Iterator[Row | BadRow]]] = {
-    ".csv": read_csv,
     ".jsonl": read_jsonl,
     ".parquet": read_parquet,
-    ".txt": read_txt,
 }
 DATA_SUFFIXES = frozenset({".tsv", ".csv", ".jsonl", ".parquet"})  # the types that can contain labelled data
 
@@ -39,15 +38,17 @@ def open_file(path: Path, settings: FileSettings) -> OpenedFile:
     if not path.is_file():
         raise UserError("there is no such file", where=str(path))
     suffix = path.suffix.lower()
-    if suffix not in _READERS and suffix != ".tsv":
-        kinds = ", ".join(sorted(DATA_SUFFIXES | {".txt"}))
-        raise UserError(f"files of type {path.suffix!r} cannot be read", where=str(path), fix=f"Give one of {kinds}.")
-
-    def read(names: tuple[str, ...] | None) -> Iterator[Row | BadRow]:
-        return read_tsv(path, names) if suffix == ".tsv" else _READERS[suffix](path)
-
-    table = Table(str(path), path.name, read, fixed_columns=suffix != ".jsonl", format=FileFormat(suffix[1:]))
-    return OpenedFile({"train": table})
+    if suffix in _READERS:
+        reader = _READERS[suffix]
+        table = Table(str(path), path.name, lambda _: reader(path), suffix != ".jsonl", format=FileFormat(suffix[1:]))
+        return OpenedFile({"train": table})
+    sample = read_sample(path, settings.encoding)
+    if not sample.text.strip():
+        raise empty_file(path)
+    found = open_delimited(path, settings, sample)
+    if found is None:
+        found = Table(str(path), path.name, lambda _: read_txt(path), True, format=FileFormat("txt"), columns=("text",))
+    return OpenedFile({"train": found})
 
 
 def read_rows(path: Path, names: tuple[str, ...] | None = None) -> Iterator[Row | BadRow]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from feathertune.data.formats.delimited import fitted_row
 from feathertune.data.formats.lines import Lines, without_line_end
 from feathertune.data.rows import BadRow, Row
 
@@ -15,4 +14,8 @@ def read_txt(path: Path) -> Iterator[Row | BadRow]:
     with path.open("rb") as file:
         lines = Lines(file, path)
         for line in lines:
-            yield fitted_row(path, lines.number, ("text",), [without_line_end(line)], lines.take_problem())
+            problem, place = lines.take_problem(), f"{path}:{lines.number}"
+            if problem is not None:
+                yield BadRow(place, problem.reason, problem.fix)
+            else:
+                yield Row(place, lines.number, {"text": without_line_end(line)})

@@ -1,0 +1,166 @@
+"""The dialect of a text file with separators: which separator, which quotes, which escape.
+
+Each candidate reads the first rows; the best gives most rows as many fields as the first one. (A consistency measure in
+the spirit of van den Burg, Nazábal and Sutton 2019, 'Wrangling messy CSV files by detecting row and type patterns',
+without their type score: the rows of labelled data have few columns.) Where two candidates fit equally, the name of the
+file decides, then nothing: both are shown.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from feathertune.data.formats.lines import MAX_LINE
+
+SAMPLED_ROWS = 1000
+SEPARATORS = (",", "\t", ";", "|", "^", "~", "\x01", "\x1f")
+BY_SUFFIX = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".psv": "|"}
+MIN_FIT = 0.8  # share of the rows with as many fields as the first one
+_CLOSE = 0.02
+
+csv.field_size_limit(max(MAX_LINE, csv.field_size_limit()))
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How fields are written: `quote` None means that quotes are characters, `escape` None that they are doubled."""
+
+    separator: str
+    quote: str | None = '"'
+    escape: str | None = None
+    skip_spaces: bool = False
+
+    def reader(self, lines: Iterator[str]) -> Iterator[list[str]]:
+        """The rows of `lines`, read strictly."""
+        if self.quote is None and self.escape is None:
+            return (line.rstrip("\n").removesuffix("\r").split(self.separator) for line in lines)
+        return csv.reader(
+            lines,
+            delimiter=self.separator,
+            quotechar=self.quote,
+            quoting=csv.QUOTE_MINIMAL if self.quote is not None else csv.QUOTE_NONE,
+            escapechar=self.escape,
+            skipinitialspace=self.skip_spaces,
+            strict=True,
+        )
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How well a dialect reads a sample.
+
+    Attributes:
+        dialect: which.
+        share: of rows with as many fields as the first one, which has more than one; else 0.
+        prose: share of fields that begin with a space, as after a comma in a sentence.
+        rows: the first rows.
+    """
+
+    dialect: Dialect
+    share: float
+    prose: float
+    rows: list[list[str]] = field(repr=False)
+
+    @property
+    def score(self) -> float:
+        """The share, less where separators look like punctuation."""
+        return self.share - 0.3 * self.prose
+
+
+def find_dialects(lines: Sequence[str], suffix: str, given: dict[str, str | None]) -> list[Fit]:
+    """The dialects that may be meant, best first: one, or two that fit equally well; none for text without columns.
+
+    Args:
+        lines: the first lines of the file, with their line ends, without blank ones at the beginning.
+        suffix: of the file's name.
+        given: what the user set: separator, quote, escape, by name ('' for none).
+    """
+    separators = (given["separator"],) if given.get("separator") else SEPARATORS
+    text = "".join(lines[:SAMPLED_ROWS])
+    fits = [
+        _best_quoting(lines, text, separator or ",", given) for separator in separators if (separator or ",") in text
+    ]
+    fits = [fit for fit in fits if fit.share >= MIN_FIT or given.get("separator")]
+    if not fits:
+        return []
+    fits.sort(key=lambda fit: -fit.score)  # stable: in the order of SEPARATORS
+    close = [fit for fit in fits if fit.score > fits[0].score - _CLOSE]
+    named = [fit for fit in close if fit.dialect.separator == BY_SUFFIX.get(suffix)]
+    return named[:1] or close[:2]
+
+
+def default_dialect(lines: Sequence[str], suffix: str, given: dict[str, str | None]) -> Fit:
+    """The dialect that a file's name stands for, where none fits well: rows that do not fit are then bad rows."""
+    text = "".join(lines[:SAMPLED_ROWS])
+    return _best_quoting(lines, text, given.get("separator") or BY_SUFFIX.get(suffix, ","), given)
+
+
+def _best_quoting(lines: Sequence[str], text: str, separator: str, given: dict[str, str | None]) -> Fit:
+    """The quotes with which one separator fits best; doubled quotes for commas where nothing speaks against them."""
+    spaced = _is_spaced(lines, separator)
+    if given.get("quote") is not None or given.get("escape") is not None:
+        quote = given["quote"] if given.get("quote") is not None else '"'
+        return _fit(lines, Dialect(separator, quote or None, given.get("escape") or None, spaced))
+    plain, doubled = (_fit(lines, Dialect(separator, quote, None, spaced)) for quote in (None, '"'))
+    candidates = [doubled, plain]
+    if '\\"' in text:
+        candidates.insert(1, _fit(lines, Dialect(separator, '"', "\\", spaced)))
+    if _is_wrapped(lines, separator, "'"):
+        candidates.insert(0, _fit(lines, Dialect(separator, "'", "\\" if "\\'" in text else None, spaced)))
+    if separator != "," and plain.share == doubled.share and not _is_quoted(lines, separator):
+        return plain
+    return max(candidates, key=lambda fit: fit.share)
+
+
+def _is_quoted(lines: Sequence[str], separator: str) -> bool:
+    """Whether quotes are marks and no characters: fields in quotes that need them, or all fields of a column in quotes.
+
+    A field needs quotes if it has a quote (doubled) or the separator in it.
+    """
+    need = re.compile(rf'(?:^|{re.escape(separator)})"[^"\n]*""[^\n]*"(?:{re.escape(separator)}|\r?$)')
+    if any(need.search(line.rstrip("\n")) for line in lines[:SAMPLED_ROWS]):
+        return True
+    return _is_wrapped(lines, separator, '"')
+
+
+def _is_wrapped(lines: Sequence[str], separator: str, quote: str) -> bool:
+    """Whether nearly all rows but the header have a field that begins and ends with the quote, in the same place."""
+    rows = [line.rstrip("\r\n") for line in lines[1:SAMPLED_ROWS] if line.strip()]
+    wrapped = re.compile(rf"(?:^|{re.escape(separator)} ?){quote}.+{quote}(?:{re.escape(separator)}|$)")
+    return bool(rows) and sum(wrapped.search(row) is not None for row in rows) >= 0.9 * len(rows)
+
+
+def _is_spaced(lines: Sequence[str], separator: str) -> bool:
+    """Whether each separator is followed by a space, in the header as well: `text, label`."""
+    rows = [line for line in lines[:50] if separator in line and not separator.isspace()]
+    return (
+        bool(rows)
+        and f"{separator} " in lines[0]
+        and all(rows_line.rstrip("\r\n").rsplit(separator, 1)[1].startswith(" ") for rows_line in rows)
+    )
+
+
+def _fit(lines: Sequence[str], dialect: Dialect) -> Fit:
+    """How well a dialect reads the first rows."""
+    rows: list[list[str]] = []
+    errors = 0
+    reader = dialect.reader(iter(lines))
+    while len(rows) + errors < SAMPLED_ROWS:
+        try:
+            row = next(reader)
+        except StopIteration:
+            break
+        except csv.Error:
+            errors += 1
+            continue
+        if any(cell.strip() for cell in row):
+            rows.append(row)
+    if not rows or len(rows[0]) < 2:
+        return Fit(dialect, 0.0, 0.0, rows)
+    same = sum(len(row) == len(rows[0]) for row in rows)
+    cells = [cell for row in rows for cell in row[1:] if cell]
+    prose = sum(cell.startswith(" ") for cell in cells) / max(len(cells), 1)
+    return Fit(dialect, same / (len(rows) + errors), prose, rows)

@@ -1,0 +1,125 @@
+"""The names of a table's columns: from its header, from the user, or 'column 1', 'column 2' ..."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from operator import itemgetter
+from pathlib import Path
+
+from feathertune.data.rows import is_number
+from feathertune.errors import UserError
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of a file.
+
+    Attributes:
+        all: the names of all of them.
+        kept: the names of those that are read.
+        header: whether the file has a row of names.
+        notes: which were left out, and why.
+        indices: of those that are read.
+    """
+
+    all: tuple[str, ...]
+    kept: tuple[str, ...]
+    header: bool
+    notes: tuple[str, ...]
+    indices: tuple[int, ...]
+
+    @property
+    def count(self) -> int:
+        """Fields in a row of the file."""
+        return len(self.all)
+
+    @property
+    def all_kept(self) -> bool:
+        """Whether no column is left out."""
+        return len(self.all) == len(self.kept)
+
+    @property
+    def pick(self) -> Callable[[list[str]], Sequence[str]]:
+        """Row -> the fields that are read."""
+        if len(self.indices) == 1:
+            return lambda values: (values[self.indices[0]],)
+        return itemgetter(*self.indices)
+
+    def renamed(self, names: tuple[str, ...]) -> Columns:
+        """The same columns of a file without a header, under other names."""
+        if len(names) != len(self.kept) or self.header:
+            return self
+        return replace(self, all=names if self.all_kept else self.all, kept=names)
+
+
+def name_columns(
+    path: Path, line: int, rows: Sequence[Sequence[str]], *, header: bool, names: tuple[str, ...] | None
+) -> Columns:
+    """Name the columns of a table, whose first rows (with the header, if there is one) are `rows`.
+
+    Columns without a name that are empty, or only count the rows, are left out.
+
+    Args:
+        path: for messages.
+        line: of the first row.
+        rows: at least one.
+        header: whether the first row is the names.
+        names: for a file without a header, by the user.
+
+    Raises:
+        UserError: two columns have the same name; no column has one; the user's names are too few or too many.
+    """
+    if not header:
+        return _without_header(path, rows, names)
+    found = [cell.strip() for cell in rows[0]]
+    place = f"{path}:{line}"
+    checked_columns([name for name in found if name], place)
+    body = [row for row in rows[1:] if len(row) == len(found)]
+    left_out: list[str] = []
+    kept: list[int] = []
+    for index, name in enumerate(found):
+        values = [row[index].strip() for row in body]
+        counts = is_row_count(values)
+        if not name and not any(values):
+            left_out.append(f"column {index + 1}, which has no name and is empty")
+        elif (not name or name.startswith("Unnamed: ")) and counts:
+            left_out.append(f"column {index + 1}, which has no name and counts the rows")
+        else:
+            kept.append(index)
+    all_names = tuple(name or f"column {index + 1}" for index, name in enumerate(found))
+    notes = (f"left out: {'; '.join(left_out)}",) if left_out else ()
+    if any(cell and cell != cell.strip() for cell in rows[0]):
+        notes = (*notes, "spaces around the names of columns are not part of them")
+    return Columns(all_names, tuple(all_names[index] for index in kept), True, notes, tuple(kept))
+
+
+def checked_columns(columns: Sequence[str], place: str) -> tuple[str, ...]:
+    """The names of the columns. Raises a UserError if there are none, or if one occurs twice."""
+    if not any(columns):
+        raise UserError("there is no header", where=place, fix="Name the columns in the first line.")
+    for column in columns:
+        if columns.count(column) > 1:
+            raise UserError(f"two columns are named {column!r}", where=place, fix="Give each column its own name.")
+    return tuple(columns)
+
+
+def is_row_count(values: Sequence[str]) -> bool:
+    """Whether the values number the rows, from 0 or 1."""
+    return (
+        len(values) > 1
+        and values[0] in ("0", "1")
+        and all(is_number(value) and value == str(index + int(values[0])) for index, value in enumerate(values))
+    )
+
+
+def _without_header(path: Path, rows: Sequence[Sequence[str]], names: tuple[str, ...] | None) -> Columns:
+    count = len(rows[0])
+    if names is not None and len(names) != count:
+        raise UserError(
+            f"data.columns has {len(names)} names, and the rows have {count} fields",
+            where=str(path),
+            fix="Give as many names as there are fields.",
+        )
+    given = names or tuple(f"column {index + 1}" for index in range(count))
+    return Columns(given, given, False, (), tuple(range(count)))
