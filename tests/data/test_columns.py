@@ -1,13 +1,24 @@
-"""How `inspect data SOURCE` guesses the columns of a source without a recipe."""
+"""Which columns are texts and labels, by their names and content."""
 
 from pathlib import Path
 
 import pytest
 
-from feathertune.data.columns import guess_columns
+from feathertune.data.columns import joined_text, resolve
 from feathertune.data.loading import load_dataset
 from feathertune.errors import UserError
 from feathertune.recipe.schema import DataSection, LabelSection
+
+WORDS = ("what a lovely day it was", "the soup was cold again", "nobody came to the door", "they sang all night long")
+
+
+def table(header: str, *columns: list[str], rows: int = 24, separator: str = ",") -> str:
+    """A file of these columns, each repeated to `rows` rows; WORDS are made different by a number."""
+    lines = [header] if header else []
+    for index in range(rows):
+        cells = [column[index % len(column)] for column in columns]
+        lines.append(separator.join(f"{cell} {index}" if cell in WORDS else cell for cell in cells))
+    return "\n".join(lines) + "\n"
 
 
 def source(folder: Path, content: str, name: str = "data.csv") -> str:
@@ -15,60 +26,114 @@ def source(folder: Path, content: str, name: str = "data.csv") -> str:
     return str(folder / name)
 
 
-@pytest.mark.parametrize(
-    ("header", "text", "label"),
-    [
-        ("label,text", "text", LabelSection(column="label")),
-        ("class,Sentence", "Sentence", LabelSection(column="class")),
-        ("rating,question", "question", LabelSection(rating="rating", above=0.5)),
-        ("target,review", "review", LabelSection(column="target")),
-    ],
-)
-def test_names_are_recognised(tmp_path: Path, header: str, text: str, label: LabelSection) -> None:
-    path = source(tmp_path, f"{header}\n0.5,some words\n1.0,more\n")
-    assert guess_columns(path) == DataSection(source=path, text=text, label=label)
-
-
-def test_a_label_goes_before_a_rating_and_text_before_content(tmp_path: Path) -> None:
-    section = guess_columns(source(tmp_path, "content,rating,label,text\na,0,x,b\n"))
-    assert (section.text, section.label.column) == ("text", "label")
-
-
-def test_google_layout_is_known(tmp_path: Path) -> None:
-    path = source(tmp_path, "what is it ?\t1.0\nit what\t0.2\n" * 10 + "why ?\t0.8\nhuh\t0.4\n" * 5, "train.tsv")
-    section = guess_columns(path)
-    assert section == DataSection(source=path, text="content", label=LabelSection(rating="rating", above=0.5))
-    with pytest.raises(UserError, match="too few to make a validation"):
-        load_dataset(guess_columns(source(tmp_path, "a\t1.0\nb\t0\n", "two.tsv")), seed=0)
-
-
-def test_options_override_guesses(tmp_path: Path) -> None:
-    path = source(tmp_path, "text,title,label,stars\nlong words,words,x,5\nmore words,word,y,1\n")
-    assert guess_columns(path, text="title").text == "title"
-    assert guess_columns(path, rating="stars", at_least=4).label == LabelSection(rating="stars", at_least=4)
-    assert guess_columns(path, above=3).label == LabelSection(rating="stars", above=3)
-    assert guess_columns(path, label="title").label == LabelSection(column="title")
+def found(path: str, **section: object) -> DataSection:
+    return resolve(DataSection(source=path, **section))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
-    ("content", "options", "message"),
+    ("header", "label"),
     [
-        ("text,kind\na,b\n", {}, "Name it: --label COLUMN, or --rating COLUMN"),
-        ("text,stars\na,5\nb,1\n", {}, "Give --above or --at-least NUMBER"),
-        ("title,body,label\na,b,x\nc,d,y\n", {}, "Name it: --text-column COLUMN"),
-        ("text,label\na,x\n", {"label": "lable"}, "no column 'lable'; did you mean 'label'"),
-        ("text,label\na,x\n", {"label": "label", "above": 0.5}, "contradict"),
-        ("text,label\n", {}, "the train split is empty"),
+        ("text,label", LabelSection(column="label")),
+        ("Review Text,Sentiment Class", LabelSection(column="Sentiment Class")),
+        ("tweetText,emotion", LabelSection(column="emotion")),
+        ("v2,v1", LabelSection(column="v1")),
+        ("foo,bar", LabelSection(column="bar")),
     ],
 )
-def test_if_nothing_can_be_guessed_the_error_names_the_option(
-    tmp_path: Path, content: str, options: dict[str, object], message: str
-) -> None:
+def test_columns_are_found_by_name_or_content(tmp_path: Path, header: str, label: LabelSection) -> None:
+    path = source(tmp_path, table(header, list(WORDS), ["good", "bad"]))
+    assert found(path) == DataSection(source=path, text=header.split(",")[0], label=label)
+
+
+def test_ids_dates_links_and_users_are_neither(tmp_path: Path) -> None:
+    numbers, dates = [str(n) for n in range(24)], [f"2024-01-{n + 1:02}" for n in range(24)]
+    links = [f"http://example.org/{n}" for n in range(24)]
+    content = table("a_id,day,url,words,kind,lang", numbers, dates, links, list(WORDS), ["x", "y"], ["en"])
+    section = found(source(tmp_path, content))
+    assert (section.text, section.label.column) == ("words", "kind")
+
+
+def test_ratings_from_0_to_1_are_split_at_the_middle_and_others_need_a_threshold(tmp_path: Path) -> None:
+    path = source(tmp_path, table("text,rating", list(WORDS), ["0.2", "0.8", "1.0"]))
+    assert found(path).label == LabelSection(rating="rating", above=0.5)
+    path = source(tmp_path, table("text,score", list(WORDS), ["0.5", "3.5", "4.5"]))
+    with pytest.raises(UserError, match=r"data\.label\.rating=score data\.label\.at_least=3\.5"):
+        found(path)
+    assert found(source(tmp_path, table("text,stars", list(WORDS), ["1", "5"]))).label.column == "stars"
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_file_without_a_header_gets_the_names_of_the_recipe(tmp_path: Path, own: bool) -> None:
+    path = source(tmp_path, table("", list(WORDS), ["1.0", "0.2", "0.6", "0.4"], separator="\t"), "train.tsv")
+    section = DataSection(source=path, text="content", label=LabelSection(rating="rating", at_least=0.8))
+    section = section.model_copy(update={"own_columns": own})
+    dataset = load_dataset(section, seed=0)
+    assert sum(len(split) for split in dataset.splits.values()) == 24
+    assert dataset.label_names == ("NEGATIVE", "POSITIVE")
+    assert sum(int(split.labels.sum()) for split in dataset.splits.values()) == 6
+
+
+def test_without_names_the_label_of_a_file_without_a_header_is_found(tmp_path: Path) -> None:
+    path = source(tmp_path, table("", ["pos", "neg"], list(WORDS), separator="\t"), "SMSSpamCollection")
+    dataset = load_dataset(DataSection(source=path), seed=0)
+    assert dataset.label_names == ("neg", "pos")
+    assert dataset.notes[0] == "text: column 2, label: column 1"
+
+
+def test_columns_of_the_user_are_obeyed_and_checked(tmp_path: Path) -> None:
+    path = source(tmp_path, table("text,title,label", list(WORDS), ["a", "b"], ["x", "y"]))
+    assert found(path, text="title").text == "title"
+    assert found(path, label={"column": "title"}).label.column == "title"
+    with pytest.raises(UserError, match=r"no column 'lable'; did you mean 'label'.*\n.*data\.label"):
+        found(path, label={"column": "lable"})
+
+
+def test_columns_of_another_source_are_replaced(tmp_path: Path) -> None:
+    path = source(tmp_path, table("review,kind", list(WORDS), ["x", "y"]))
+    rating = LabelSection(rating="rating", above=0.5, names=("ill-formed", "well-formed"))
+    section = DataSection(source=path, text="content", label=rating).model_copy(update={"own_columns": False})
+    assert resolve(section) == DataSection(source=path, text="review", label=LabelSection(column="kind"))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (table("text,kind", list(WORDS), [f"k{n}" for n in range(24)]), r"no column looks like a label"),
+        (
+            table("one,two,label", list(WORDS), list(WORDS), ["x", "y"]),
+            r"unclear which .* text[^\n]*\n.*data\.text=one",
+        ),
+        (
+            table("text,p,q", list(WORDS), ["x", "y"], ["u", "v"]),
+            r"unclear which .* label[^\n]*\n.*data\.label\.column=p",
+        ),
+        (table("text,rude,funny", list(WORDS), ["0", "1"], ["1", "0", "0"]), r"several labels each .*\n.*column=rude"),
+        (
+            table("premise,hypothesis,label", list(WORDS), list(WORDS), ["x", "y"]),
+            r"pair .*\n.*=\[premise,hypothesis\]",
+        ),
+        (table("text,label", [str(n) for n in range(24)], ["x", "y"]), "the column of texts holds numbers: 'text'"),
+        ("text,label\n", "the train split is empty"),
+    ],
+)
+def test_what_is_unclear_is_refused_with_a_line_to_type(tmp_path: Path, content: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        guess_columns(source(tmp_path, content), **options)  # type: ignore[arg-type]
+        found(source(tmp_path, content))
 
 
-def test_if_every_row_is_bad_the_first_is_named(tmp_path: Path) -> None:
-    (tmp_path / "data.csv").write_bytes("text,label\né,x\nü,y\n".encode("cp1252"))
-    with pytest.raises(UserError, match=r"data\.csv:2: not valid UTF-8: byte 0xe9 .*\n  Save the file as UTF-8\."):
-        guess_columns(str(tmp_path / "data.csv"))
+def test_a_file_sorted_by_label_is_read_further(tmp_path: Path) -> None:
+    rows = [f"{WORDS[n % 4]} {n},{'a' if n < 1500 else 'b'}" for n in range(3000)]
+    assert found(source(tmp_path, "\n".join(["foo,bar", *rows]))).label.column == "bar"
+
+
+def test_several_columns_of_texts_are_joined(tmp_path: Path) -> None:
+    path = source(tmp_path, table("title,body,label", ["A", "B"], list(WORDS), ["x", "y"]))
+    dataset = load_dataset(DataSection(source=path, text=("title", "body")), seed=0)
+    assert dataset.splits["train"][0].text == "A\nwhat a lovely day it was 0"
+    assert joined_text({"a": "one", "b": None, "c": "two"}, ("a", "b", "c")) == "one\ntwo"
+
+
+def test_texts_that_are_not_used_are_named(tmp_path: Path) -> None:
+    path = source(tmp_path, table("title,body,label", ["Some title here", "B"], list(WORDS), ["x", "y"]))
+    notes = load_dataset(DataSection(source=path), seed=0).notes
+    assert notes[:2] == ("text: 'body', label: 'label'", "not used: 'title'; to use both: data.text=[title,body]")

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from feathertune.data.labels import (
     LabelReader,
-    label_name,
     parse_rating,
     soft_targets,
 )
+from feathertune.data.spelling import label_name
 from feathertune.errors import UserError
 from feathertune.recipe.schema import LabelSection
 
@@ -134,7 +134,7 @@ def test_soft_targets_are_the_ratings_or_the_votes_of_more_raters() -> None:
     assert plain_N2.dtype == np.float32
 
 
-@pytest.mark.parametrize("value", [None, "", 0.5, ["a"]])
+@pytest.mark.parametrize("value", [None, "", 0.5, [], ["a", "b"], {"a": 1}])
 def test_invalid_labels(value: object) -> None:
-    with pytest.raises(ValueError, match="the label"):
+    with pytest.raises(ValueError, match="the label|several labels"):
         label_name(value)

@@ -9,7 +9,6 @@ import numpy.typing as npt
 import pytest
 from rich.console import Console
 
-from feathertune.data.columns import guess_columns
 from feathertune.data.example import Dataset
 from feathertune.data.loading import load_dataset
 from feathertune.data.statistics import describe
@@ -87,7 +86,7 @@ def test_many_ratings_are_summed_up_by_quantiles(tmp_path: Path) -> None:
 
 def test_examples_are_drawn_with_the_seed(tmp_path: Path) -> None:
     (tmp_path / "data.tsv").write_text("text\trating\n" + "".join(f"text {n}\t{n % 2}\n" for n in range(100)))
-    dataset = load_dataset(guess_columns(str(tmp_path / "data.tsv")), seed=0)
+    dataset = load_dataset(DataSection(source=str(tmp_path / "data.tsv"), label={"column": "rating"}), seed=0)
     first, again, other = (describe(dataset, None, seed).splits["train"].examples for seed in (0, 0, 1))
     assert len(first) == 6
     assert first == again != other

@@ -25,7 +25,7 @@ from short_recipe import BASE, parse, refusal
 
 def test_defaults_need_a_model_and_data_alone() -> None:
     recipe = parse("{model: {source: m}, data: {source: d}}")
-    assert (recipe.method, recipe.data.text, recipe.data.label.column) == ("lora", "text", "label")
+    assert (recipe.method, recipe.data.text, recipe.data.label.column) == ("lora", None, None)
     assert recipe.training == TrainingSection()
     with pytest.raises(ValidationError, match="frozen"):
         recipe.method = "full"  # type: ignore[misc]
@@ -183,7 +183,6 @@ def test_a_recipe_is_a_mapping(text: str) -> None:
 @pytest.mark.parametrize(
     ("label", "message"),
     [
-        ("{}", "give either `column` (labels) or `rating` (numbers)"),
         ("{column: c, rating: r, above: 1}", "not both"),
         ("{rating: r}", "give either `above` or `at_least`"),
         ("{rating: r, above: 1, at_least: 1}", "give either `above` or `at_least`"),

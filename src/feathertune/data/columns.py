@@ -168,10 +168,11 @@ def _find_without_header(section: DataSection, table: Table, head: Sequence[Colu
     found = find_label(head, text=None, table=table, named=section.label)
     label_column = found.column or found.rating or ""
     text_column = _text_of(table, head, found)
-    text_name = given[0] if len(given) == 1 and section.own_columns is not False else "text"
-    label_name = label if label is not None and section.own_columns is not False else "label"
+    fits = _fits(section.label, head, label_column)
+    text_name = given[0] if len(given) == 1 else "text"
+    label_name = label if label is not None and fits else "label"
     renamed = tuple({text_column: text_name, label_column: label_name}.get(name, name) for name in names)
-    section_label = section.label if _fits(section.label, head, label_column) else LabelSection()
+    section_label = section.label if fits else LabelSection()
     if section_label.rating is None and section_label.column is None:
         kind = {"rating": label_name, "above": found.above} if found.rating is not None else {"column": label_name}
         section_label = section_label.model_copy(update=kind)

@@ -42,7 +42,7 @@ def load_dataset(section: DataSection, seed: int) -> Dataset:
     section, labels = resolved.section, LabelReader(resolved.section.label)
     reader = _SplitReader(section, labels, resolved.names, _SKIP_IN_RECIPE)
     splits: dict[str, Split] = {}
-    notes = [*source.notes, *resolved.notes]
+    notes = [*source.notes, *_file_notes(source), *resolved.notes]
     for name, table in source.splits.items():  # train comes first: it determines the labels
         if name == "test" and not section.test:
             continue
@@ -219,6 +219,16 @@ def _is_unlabelled(table: Table, section: DataSection) -> bool:
     if columns is None or table.headerless:
         return False
     return label not in columns and set(text_columns(section)) <= set(columns)
+
+
+def _file_notes(source: Source) -> Iterator[str]:
+    """What there is to know about how each file is read, once for files that are read alike."""
+    said: dict[str, list[str]] = {}
+    for table in source.splits.values():
+        for note in table.notes:
+            said.setdefault(note, []).append(table.name)
+    several = len(source.splits) > 1
+    return (f"{', '.join(names)}: {note}" if several else note for note, names in said.items())
 
 
 def _unlabelled_note(name: str, table: Table) -> str:

@@ -55,7 +55,8 @@ def is_complete(part: BaseModel) -> bool:
     values = [getattr(part, name) for name in type(part).model_fields]
     values += [one for value in values if isinstance(value, dict) for one in value.values()]
     inner = (value for value in values if isinstance(value, BaseModel))
-    return part.model_fields_set == set(type(part).model_fields) and all(map(is_complete, inner))
+    keys = {name for name, field in type(part).model_fields.items() if not field.exclude}
+    return part.model_fields_set == keys and all(map(is_complete, inner))
 
 
 def recipe_path(name: str) -> Path | None:

@@ -30,10 +30,10 @@ def header_evidence(rows: Sequence[Sequence[str]]) -> bool | None:
         return None
     first = [cell.strip() for cell in rows[0]]
     below = [row for row in rows[1:SAMPLED_ROWS] if len(row) == len(first) and list(row) != list(rows[0])]
-    if len(set(first)) < len([cell for cell in first if cell]) and any(first.count(cell) > 1 for cell in first if cell):
-        return False if below else None
-    if not below:
-        return None
+    if not below or (len(first) > 1 and all(cell.casefold() in KNOWN for cell in first)):
+        return True
+    if any(first.count(cell) > 1 for cell in first if cell):
+        return False
     columns = [[row[index].strip() for row in below] for index in range(len(first))]
     if any(cell and cell in column for cell, column in zip(first, columns, strict=True)):
         return False
