@@ -20,6 +20,7 @@ SEPARATORS = (",", "\t", ";", "|", "^", "~", "\x01", "\x1f")
 BY_SUFFIX = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".psv": "|"}
 MIN_FIT = 0.8  # share of the rows with as many fields as the first one
 _CLOSE = 0.02
+_MANY = 8  # rows: if so many texts are in quotes, these are marks although the header has none
 
 csv.field_size_limit(max(MAX_LINE, csv.field_size_limit()))
 
@@ -127,10 +128,11 @@ def _is_quoted(lines: Sequence[str], separator: str) -> bool:
 
 
 def _is_wrapped(lines: Sequence[str], separator: str, quote: str) -> bool:
-    """Whether nearly all rows but the header have a field that begins and ends with the quote, in the same place."""
+    """Whether nearly all rows have a field that begins and ends with the quote: the first one too, or many do."""
     rows = [line.rstrip("\r\n") for line in lines[1:SAMPLED_ROWS] if line.strip()]
     wrapped = re.compile(rf"(?:^|{re.escape(separator)} ?){quote}.+{quote}(?:{re.escape(separator)}|$)")
-    return bool(rows) and sum(wrapped.search(row) is not None for row in rows) >= 0.9 * len(rows)
+    certain = len(rows) >= _MANY or wrapped.search(lines[0].rstrip("\r\n")) is not None
+    return certain and bool(rows) and sum(wrapped.search(row) is not None for row in rows) >= 0.9 * len(rows)
 
 
 def _is_spaced(lines: Sequence[str], separator: str) -> bool:
