@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from feathertune.data.formats.compressed import compression_of, inner_name, open_binary
+from feathertune.data.formats.content import Content
 from feathertune.data.formats.dialect import Dialect, Fit, default_dialect, find_dialects
-from feathertune.data.formats.format import FileFormat, FileSettings, Table
+from feathertune.data.formats.format import FileSettings, Table
 from feathertune.data.formats.header import header_evidence
 from feathertune.data.formats.lines import Lines, Problem
 from feathertune.data.formats.names import Columns, name_columns
+from feathertune.data.formats.opened import Sniffed
 from feathertune.data.formats.sample import Sample
 from feathertune.data.rows import BadRow, Row
 from feathertune.errors import UserError
@@ -25,22 +26,22 @@ from feathertune.errors import UserError
 _BY_NAME = (".csv", ".tsv", ".tab", ".psv")  # text with columns even where its rows do not show it
 
 
-def open_delimited(path: Path, settings: FileSettings, sample: Sample) -> Table | None:
+def open_delimited(file: Sniffed, sample: Sample) -> Table | None:
     """A text file with separators as a table; None if it has no columns, as plain text.
 
     Args:
-        path: the file.
-        settings: what the user set.
+        file: the file, with what is known about it.
         sample: its decoded beginning.
 
     Raises:
         UserError: the file is empty; it can be read in two ways; its header cannot be used.
     """
-    start, lines, skipped = _beginning(sample.lines)
+    path, settings = file.content.path, file.settings
+    start, lines, separator = _beginning(sample.lines)
     if not lines:
         raise empty_file(path)
-    given = {"separator": skipped or settings.separator, "quote": settings.quote, "escape": settings.escape}
-    suffix = Path(inner_name(path)).suffix.lower()
+    given = {"separator": separator or settings.separator, "quote": settings.quote, "escape": settings.escape}
+    suffix = Path(file.name).suffix.lower()
     fits = find_dialects(lines, suffix, given)
     if len(fits) > 1:
         raise _two_readings(path, fits)
@@ -51,22 +52,18 @@ def open_delimited(path: Path, settings: FileSettings, sample: Sample) -> Table 
     header = _header(path, settings, fit)
     columns = name_columns(path, start + 1, fit.rows, header=header, names=settings.columns)
     dialect = fit.dialect
-    found = FileFormat(
-        "csv",
+    found = replace(
+        file.format,
+        kind="csv",
         separator=dialect.separator,
         quote=dialect.quote,
         escape=dialect.escape,
         header=header,
-        encoding=sample.encoding,
-        compression=compression_of(path),
     )
-    reading = _Reading(path, dialect, start + header, sample)
-    return Table(
-        place=str(path),
-        name=path.name,
-        read=lambda names: reading.rows(columns if names is None else columns.renamed(names)),
-        fixed_columns=True,
-        format=found,
+    reading = _Reading(path, dialect, start + header, file.content)
+    return file.table(
+        lambda names: reading.rows(columns if names is None else columns.renamed(names)),
+        found,
         columns=columns.kept,
         notes=columns.notes,
     )
@@ -79,12 +76,11 @@ class _Reading:
     path: Path
     dialect: Dialect
     skip: int
-    sample: Sample
+    content: Content
 
     def rows(self, columns: Columns) -> Iterator[Row | BadRow]:
         """The rows, under the names of their columns. Blank lines at the end of the file are none."""
-        with open_binary(self.path) as file:
-            lines = Lines(file, self.path, self.sample.encoding, mac=self.sample.mac)
+        with self.content.lines() as lines:
             for _ in range(self.skip - columns.header):
                 next(lines, None)
             lines.take_problem()

@@ -74,10 +74,15 @@ class FileFormat:
 
 
 class Roles(NamedTuple):
-    """The columns of the text and of the label, where the kind of file itself says which they are."""
+    """The columns of the text and of the label, where the kind of file itself says which they are.
+
+    Where a label tool put several questions about a text, `choices` are the columns of the answers, of which the user
+    must name one (`tools.recognizing.unclear_label` is the error); `label` is then the first of them.
+    """
 
     text: str
     label: str
+    choices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -95,6 +100,8 @@ class Table:
             names that `read` gives without names.
         roles: the columns of text and label, where the kind of file says which they are.
         notes: what the user should know about the file, one sentence each.
+        notes_after: more of them, which are known once `read` has gone through all rows, such as how many a label tool
+            had cancelled; about the latest reading.
     """
 
     place: str
@@ -105,6 +112,7 @@ class Table:
     columns: tuple[str, ...] | None = None
     roles: Roles | None = None
     notes: tuple[str, ...] = ()
+    notes_after: Callable[[], tuple[str, ...]] = tuple
 
     @property
     def headerless(self) -> bool:

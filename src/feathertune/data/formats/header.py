@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from feathertune.data.rows import is_number
 
 SAMPLED_ROWS = 1000
-KNOWN = frozenset(
+USUAL_NAMES = frozenset(
     {"text", "label", "labels", "class", "category", "target", "sentence", "query", "question", "review", "sentiment"}
     | {"tweet", "message", "comment", "title", "body", "id", "content", "rating", "score", "stars", "emotion", "intent"}
     | {"topic", "tag", "index", "split", "description", "headline", "name", "date", "v1", "v2", "a", "b", "y", "x"}
@@ -30,7 +30,7 @@ def header_evidence(rows: Sequence[Sequence[str]]) -> bool | None:
         return None
     first = [cell.strip() for cell in rows[0]]
     below = [row for row in rows[1:SAMPLED_ROWS] if len(row) == len(first) and list(row) != list(rows[0])]
-    if not below or (len(first) > 1 and all(cell.casefold() in KNOWN for cell in first)):
+    if not below or (len(first) > 1 and all(cell.casefold() in USUAL_NAMES for cell in first)):
         return True
     if any(first.count(cell) > 1 for cell in first if cell):
         return False
@@ -42,7 +42,7 @@ def header_evidence(rows: Sequence[Sequence[str]]) -> bool | None:
     ]
     if numeric:
         return not any(is_number(first[index]) for index in numeric)
-    if any(cell.casefold() in KNOWN for cell in first):
+    if any(cell.casefold() in USUAL_NAMES for cell in first):
         return True
     if any(_is_sentence(cell) for cell in first):
         return False
@@ -60,3 +60,8 @@ def _is_sentence(cell: str) -> bool:
 
 def _is_name(cell: str) -> bool:
     return len(cell.split()) <= _NAME_WORDS and len(cell) <= _NAME_LENGTH
+
+
+def first_row_names(rows: Sequence[Sequence[object]]) -> bool:
+    """`has_header` for rows of cells of any type, of which empty ones are '' or None."""
+    return has_header([["" if cell is None else str(cell) for cell in row] for row in rows])

@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from feathertune.data.formats.arrow_rows import read_parquet
+from feathertune.data.formats.arrow_rows import arrow_columns, read_arrow
+from feathertune.data.formats.compressed import compression_of, inner_name, open_binary
+from feathertune.data.formats.content import Content
 from feathertune.data.formats.delimited import empty_file, open_delimited
-from feathertune.data.formats.format import FileFormat, FileSettings, Table
-from feathertune.data.formats.json_rows import read_jsonl
-from feathertune.data.formats.plain import read_txt
-from feathertune.data.formats.sample import read_sample
+from feathertune.data.formats.format import FileFormat, FileSettings
+from feathertune.data.formats.json_tables import open_document, open_lines
+from feathertune.data.formats.kinds import SNIFFED, binary_kind, text_kind
+from feathertune.data.formats.lines import without_line_end
+from feathertune.data.formats.opened import OpenedFile, Sniffed
+from feathertune.data.formats.plain import plain_table
+from feathertune.data.formats.sample import Sample, read_sample
+from feathertune.data.formats.sheet_tables import open_workbook
 from feathertune.data.rows import BadRow, Row
+from feathertune.data.tools.fasttext import FastText
+from feathertune.data.tools.recognizing import recognize
 from feathertune.errors import UserError
 
-_READERS: dict[str, Callable[[Path], Iterator[Row | BadRow]]] = {
-    ".jsonl": read_jsonl,
-    ".parquet": read_parquet,
-}
-DATA_SUFFIXES = frozenset({".tsv", ".csv", ".jsonl", ".parquet"})  # the types that can contain labelled data
-
-
-@dataclass(frozen=True)
-class OpenedFile:
-    """A file's tables, split name -> table: `train` alone for most kinds."""
-
-    tables: dict[str, Table]
+DATA_SUFFIXES = frozenset(  # the types that can contain labelled data; what a file is shows in its content
+    {".tsv", ".csv", ".jsonl", ".ndjson", ".json", ".parquet", ".arrow", ".feather", ".xlsx", ".xlsb", ".xls", ".ods"}
+)
+_WORKBOOKS = ("xlsx", "xlsb", "ods", "xls")
+_TOOL_LINES = 2000  # by which the tool that wrote them is recognised
+_BINARY = ("parquet", "arrow", *_WORKBOOKS)
 
 
 def open_file(path: Path, settings: FileSettings) -> OpenedFile:
@@ -37,20 +39,58 @@ def open_file(path: Path, settings: FileSettings) -> OpenedFile:
     """
     if not path.is_file():
         raise UserError("there is no such file", where=str(path))
-    suffix = path.suffix.lower()
-    if suffix in _READERS:
-        reader = _READERS[suffix]
-        table = Table(str(path), path.name, lambda _: reader(path), suffix != ".jsonl", format=FileFormat(suffix[1:]))
-        return OpenedFile({"train": table})
-    sample = read_sample(path, settings.encoding)
-    if not sample.text.strip():
+    with open_binary(path) as file:
+        head = file.read(SNIFFED + 1)
+    head = head[:SNIFFED]
+    if not head:
         raise empty_file(path)
-    found = open_delimited(path, settings, sample)
-    if found is None:
-        found = Table(str(path), path.name, lambda _: read_txt(path), True, format=FileFormat("txt"), columns=("text",))
-    return OpenedFile({"train": found})
+    content, name = Content(path), inner_name(path)
+    found = FileFormat("text", compression=compression_of(path))
+    sniffed = Sniffed(content, name, found, settings)
+    kind = settings.format or binary_kind(head, content.file, str(path)) or "text"
+    if kind in _BINARY:
+        return _open_binary(sniffed, kind)
+    sample = read_sample(path, settings.encoding)
+    content = Content(path, sample.encoding, sample.mac)
+    found = replace(found, encoding=sample.encoding)
+    return _open_text(Sniffed(content, name, found, settings), kind, sample)
 
 
 def read_rows(path: Path, names: tuple[str, ...] | None = None) -> Iterator[Row | BadRow]:
     """The rows of a file with one table, in order. `names` are for the columns of a file without a header."""
     return open_file(path, FileSettings()).tables["train"].read(names)
+
+
+def _open_binary(file: Sniffed, kind: str) -> OpenedFile:
+    if kind in _WORKBOOKS:
+        return open_workbook(file, kind)
+    columns = arrow_columns(file.content, kind)
+    found = replace(file.format, kind=kind, encoding=None)
+    table = file.table(lambda _: read_arrow(file.content, kind), found, columns=columns)
+    return OpenedFile({"train": table})
+
+
+def _open_text(file: Sniffed, kind: str, sample: Sample) -> OpenedFile:
+    text = sample.text
+    if not text.strip() and sample.whole:
+        raise empty_file(file.content.path)
+    suffix = Path(file.name).suffix.lower()
+    if kind in ("text", "json"):
+        forced = kind == "json"
+        kind = text_kind(text, ".json" if forced else suffix, file.place, whole=sample.whole)
+        kind = "json" if forced and kind != "values" else kind
+    if kind == "jsonl":
+        return open_lines(file)
+    if kind in ("json", "values"):
+        return open_document(file, kind, text.lstrip()[:1])
+    if kind in ("text", "fasttext"):
+        tool = FastText() if kind == "fasttext" else recognize(_lines(sample), ("text",), "txt", file.name)
+        if tool is not None:
+            return OpenedFile({"train": file.of_tool(plain_table(file), tool)})
+    table = None if kind == "txt" else open_delimited(file, sample)
+    return OpenedFile({"train": plain_table(file) if table is None else table})
+
+
+def _lines(sample: Sample) -> list[dict[str, object]]:
+    """The first lines as records."""
+    return [{"text": without_line_end(line)} for line in sample.lines[:_TOOL_LINES]]
