@@ -33,6 +33,8 @@ class Split:
         texts: N strings, as an Arrow column; a large one is in a memory-mapped file, not in memory.
         labels: [N] int64, class indices into `Dataset.label_names`.
         ratings: [N] float64, or None if labels do not come from a rating.
+        shares: [N, C] float64, the shares of a text's annotators that gave each class, to train on (`label.annotators:
+            soft`); None if labels are trained on.
         file: the name of the file (or of the Hub's split) that `rows` refers to; empty if unknown.
     """
 
@@ -42,6 +44,7 @@ class Split:
     labels: npt.NDArray[np.int64]
     ratings: npt.NDArray[np.float64] | None
     file: str = ""
+    shares: npt.NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -66,6 +69,7 @@ class Split:
             labels=self.labels[indices],
             ratings=None if self.ratings is None else self.ratings[indices],
             file=self.file,
+            shares=None if self.shares is None else self.shares[indices],
         )
 
 
@@ -81,6 +85,8 @@ class Dataset:
         bad_rows: the rows that `on_bad_row: skip` skipped.
         notes: sentences for the user, such as 'validation was made from train (10%, stratified, seed 0)'.
         validation_made: whether validation was made from train.
+        votes: [M, K] how many annotators gave each of M texts each of K labels, of all texts with several annotators
+            (also those left out because no label had a majority); None if there are none.
     """
 
     splits: dict[str, Split]
@@ -90,3 +96,4 @@ class Dataset:
     bad_rows: tuple[BadRow, ...] = ()
     notes: tuple[str, ...] = field(default=())
     validation_made: bool = False
+    votes: npt.NDArray[np.int64] | None = None

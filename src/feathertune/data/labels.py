@@ -12,7 +12,8 @@ from decimal import Decimal
 import numpy as np
 import numpy.typing as npt
 
-from feathertune.data.rows import is_number
+from feathertune.data.annotators import decide
+from feathertune.data.rows import Votes, is_number
 from feathertune.errors import UserError, nearest
 from feathertune.recipe.schema import LabelSection
 
@@ -59,15 +60,36 @@ class LabelReader:
         """The class index of one row's value, and its rating (None for labels from a column).
 
         Raises:
+            TiedVotesError: the labels of several annotators have no majority.
             ValueError: the value is not a label or rating; the message gives the reason.
             UserError: the column has more than 1000 different values.
         """
+        if isinstance(value, Votes):
+            return self._class_of(decide(self.vote_names(value), self._section.annotators)), None
         if self._section.column is not None:
             return self._class_of(label_name(value)), None
         rating = parse_rating(value)
         if self._section.soft and not 0 <= round_rating(rating) <= 1:
             raise ValueError(f"the rating {value!r} is not between 0 and 1, as a soft target must be")
         return int(self._is_high(rating)), rating
+
+    def vote_names(self, votes: Votes) -> list[str]:
+        """The names of the labels that annotators gave, newest first. Raises ValueError if nobody gave one."""
+        names = [label_name(vote) for vote in votes if vote is not None]
+        if not names:
+            raise ValueError("the label is missing")
+        return names
+
+    def shares(self, value: object) -> dict[int, float]:
+        """Class index -> share of the annotators who gave it. Raises as `read`."""
+        if not isinstance(value, Votes):
+            return {self.read(value)[0]: 1.0}
+        names = self.vote_names(value)
+        shares: dict[int, float] = {}
+        for name in names:
+            index = self._class_of(name)
+            shares[index] = shares.get(index, 0.0) + 1 / len(names)
+        return shares
 
     def finalize(self) -> npt.NDArray[np.int64]:
         """Fix the classes once train has been read. Returns [C] int64, the final index of each class seen so far.

@@ -14,16 +14,18 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from feathertune.data.annotators import TiedVotesError, VoteLog, share_matrix
 from feathertune.data.columns import resolve, text_columns
 from feathertune.data.example import Dataset, Split
 from feathertune.data.formats.format import Table
 from feathertune.data.labels import LabelReader
 from feathertune.data.overlap import text_keys
-from feathertune.data.rows import BadRow, Row, missing_column
+from feathertune.data.rows import BadRow, Row, Votes, missing_column
 from feathertune.data.sources import file_settings, open_source
 from feathertune.data.texts import TextWriter
 from feathertune.errors import UserError
 from feathertune.recipe.schema import DataSection
+from feathertune.wording.numbers import count
 
 _SKIP_IN_RECIPE = "data.on_bad_row=skip"
 
@@ -54,11 +56,14 @@ def load_dataset(section: DataSection, seed: int) -> Dataset:
     labels = LabelReader(section.label)
     splits: dict[str, Split] = {}
     bad_rows: list[BadRow] = []
+    votes = VoteLog(section.label.annotators)
+    notes = list(source.notes)
     for name, split_source in source.splits.items():  # train comes first: it determines the labels
         if name == "test" and not section.test:
             continue
-        splits[name] = _read_split(name, split_source, section, labels, bad_rows, _SKIP_IN_RECIPE)
-    notes = list(source.notes) + _class_notes(splits["train"], labels.names, section.source)
+        splits[name] = _read_split(name, split_source, section, labels, votes, bad_rows, _SKIP_IN_RECIPE)
+        notes += split_source.notes_after()
+    notes += [*votes.notes(), *_class_notes(splits["train"], labels.names, section.source)]
     made = "validation" not in splits
     if made:
         seed = seed if section.validation_seed is None else section.validation_seed
@@ -67,7 +72,9 @@ def load_dataset(section: DataSection, seed: int) -> Dataset:
         notes.append(
             f"validation was made from train ({section.validation_fraction:.3g} of it, stratified, seed {seed})"
         )
-    return Dataset(splits, labels.names, section.source, source.origin, tuple(bad_rows), tuple(notes), made)
+    return Dataset(
+        splits, labels.names, section.source, source.origin, tuple(bad_rows), tuple(notes), made, votes.counts()
+    )
 
 
 def load_split(path: Path, section: DataSection, label_names: tuple[str, ...]) -> Split:
@@ -81,13 +88,21 @@ def load_split(path: Path, section: DataSection, label_names: tuple[str, ...]) -
         label_names: the run's labels in order; all others are errors.
 
     Raises:
-        UserError: the file cannot be read, a column is missing, there are no rows, or a row is bad. Bad rows are never
-            skipped here, because that would change the result of an evaluation.
+        UserError: the file cannot be read, a column is missing, there are no rows, or a row is bad. Bad rows, and texts
+            whose annotators' labels have no majority, are never skipped here, because that would change the result of
+            an evaluation.
     """
     source, name = _labelled_split(path)
     section = section.model_copy(update={"on_bad_row": "error"})
-    labels = LabelReader(section.label, label_names)
-    return _read_split(name, source, section, labels, [], None)
+    labels, votes = LabelReader(section.label, label_names), VoteLog(section.label.annotators)
+    split = _read_split(name, source, section, labels, votes, [], None)
+    if votes.tied and votes.how == "majority":
+        raise UserError(
+            f"the annotators of {count(len(votes.tied), 'text')} gave two labels equally often, which decides nothing",
+            where=votes.tied[0],
+            fix="Leave such texts out of the file.",
+        )
+    return split
 
 
 def labels_in(path: Path, section: DataSection) -> tuple[str, ...]:
@@ -166,11 +181,12 @@ def _read_split(
     source: Table,
     section: DataSection,
     labels: LabelReader,
+    votes: VoteLog,
     bad_rows: list[BadRow],
     skip: str | None,
 ) -> Split:
     """Read one split. Bad rows raise a `BadRowError` (which documents `skip`), or are added to `bad_rows`."""
-    columns, texts = _Columns(), text_columns(section)
+    columns, texts = _Columns(votes), text_columns(section)
     bad_before = len(bad_rows)
     for row in _read_rows(source, section, labels.column):
         bad = row if isinstance(row, BadRow) else columns.add(row, texts[0], labels)
@@ -182,8 +198,8 @@ def _read_split(
     if not columns.rows:
         raise _empty_split(name, source, bad_rows[bad_before:])
     if name != "train":
-        return columns.split(name, source.name, None)
-    return columns.split(name, source.name, labels.finalize())
+        return columns.split(name, source.name, None, len(labels.names))
+    return columns.split(name, source.name, labels.finalize(), len(labels.names))
 
 
 def _empty_split(name: str, source: Table, bad_rows: list[BadRow]) -> UserError:
@@ -210,17 +226,26 @@ def _read_rows(source: Table, section: DataSection, label_column: str) -> Iterat
 class _Columns:
     """Collects the examples of a split: texts in a file of Arrow chunks, numbers in flat arrays."""
 
-    def __init__(self) -> None:
+    def __init__(self, votes: VoteLog) -> None:
         self.rows, self._labels, self._ratings = array("q"), array("q"), array("d")
+        self._votes = votes
+        self._shares: dict[int, dict[int, float]] = {}  # index of an example -> shares of its classes, for `soft`
         self._texts = TextWriter()
 
     def add(self, row: Row, text_column: str, labels: LabelReader) -> BadRow | None:
-        """Add one row, or return it as a bad row."""
+        """Add one row, or return it as a bad row. A text whose annotators have no majority is left out."""
         try:
             text = _text(row.fields, text_column)
             if labels.column not in row.fields:
                 raise ValueError(missing_column(labels.column, list(row.fields)))
-            label, rating = labels.read(row.fields[labels.column])
+            value = row.fields[labels.column]
+            if isinstance(value, Votes):
+                self._votes.add(labels.vote_names(value), row.place)
+                if self._votes.how == "soft":
+                    self._shares[len(self.rows)] = labels.shares(value)
+            label, rating = labels.read(value)
+        except TiedVotesError:
+            return None
         except ValueError as error:
             return BadRow(row.place, str(error))
         self._texts.add(text)
@@ -230,8 +255,11 @@ class _Columns:
             self._ratings.append(rating)
         return None
 
-    def split(self, name: str, file: str, renumbered: npt.NDArray[np.int64] | None) -> Split:
+    def split(self, name: str, file: str, renumbered: npt.NDArray[np.int64] | None, classes: int) -> Split:
         labels = np.array(self._labels, dtype=np.int64)
+        shares = share_matrix(labels, self._shares, classes) if self._shares else None
+        if shares is not None and renumbered is not None:
+            shares = shares[:, np.argsort(renumbered)]
         return Split(
             name=name,
             rows=np.array(self.rows, dtype=np.int64),
@@ -239,6 +267,7 @@ class _Columns:
             labels=labels if renumbered is None else renumbered[labels],
             ratings=np.array(self._ratings, dtype=np.float64) if self._ratings else None,
             file=file,
+            shares=shares,
         )
 
 
