@@ -108,7 +108,9 @@ def test_other_splits_of_the_hub_are_noted(serve: Serve) -> None:
 def test_a_missing_column_of_the_hub_lists_those_there_are(serve: Serve) -> None:
     serve({"train": wellformed(["a"], [0.5])})
     with pytest.raises(UserError, match=r"owner/name/train: there is no column 'text' .*'content', 'rating'"):
-        load_dataset(DataSection(source="owner/name", text="text", label=LabelSection(rating="rating", above=0.5)), seed=0)
+        load_dataset(
+            DataSection(source="owner/name", text="text", label=LabelSection(rating="rating", above=0.5)), seed=0
+        )
 
 
 def hub_error(kind: type[Exception]) -> Exception:

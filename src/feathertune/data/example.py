@@ -35,6 +35,8 @@ class Split:
         texts: N strings, as an Arrow column; a large one is in a memory-mapped file, not in memory.
         labels: [N] int64, class indices into `Dataset.label_names`.
         ratings: [N] float64, or None if labels do not come from a rating.
+        shares: [N, C] float64, the shares of a text's annotators that gave each class, to train on (`label.annotators:
+            soft`); None if labels are trained on.
         file: the name of the file (or of the Hub's split) that `rows` refers to; empty if unknown.
     """
 
@@ -44,6 +46,7 @@ class Split:
     labels: npt.NDArray[np.int64]
     ratings: npt.NDArray[np.float64] | None
     file: str = ""
+    shares: npt.NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -68,6 +71,7 @@ class Split:
             labels=self.labels[indices],
             ratings=None if self.ratings is None else self.ratings[indices],
             file=self.file,
+            shares=None if self.shares is None else self.shares[indices],
         )
 
 
@@ -85,6 +89,8 @@ class Dataset:
         validation_made: whether validation was made from train.
         section: the recipe's section with its columns named; None for data that no recipe describes.
         formats: name of a file -> how it is read.
+        votes: [M, K] how many annotators gave each of M texts each of K labels, of all texts with several annotators
+            (also those left out because no label had a majority); None if there are none.
     """
 
     splits: dict[str, Split]
@@ -96,3 +102,4 @@ class Dataset:
     validation_made: bool = False
     section: DataSection | None = None
     formats: dict[str, FileFormat] = field(default_factory=dict)
+    votes: npt.NDArray[np.int64] | None = None

@@ -12,7 +12,8 @@ from decimal import Decimal
 import numpy as np
 import numpy.typing as npt
 
-from feathertune.data.rows import is_number
+from feathertune.data.annotators import decide
+from feathertune.data.rows import Votes, is_number
 from feathertune.data.spelling import Spelling
 from feathertune.errors import UserError, nearest
 from feathertune.recipe.schema import LabelSection
@@ -70,8 +71,11 @@ class LabelReader:
         Raises:
             ValueError: the value is not a label or rating; the message gives the reason. It is a `MissingLabelError`
                 if it stands for no label, an `UnknownLabelError` if train has no such label.
+            TiedVotesError: the labels of several annotators have no majority.
             UserError: the column has more than 1000 different values.
         """
+        if isinstance(value, Votes):
+            return self._class_of(decide(self.vote_names(value), self._section.annotators)), None
         if self._section.has is not None:
             return int(self._spelling.has(value)), None
         if self._section.column is not None:
@@ -80,6 +84,22 @@ class LabelReader:
         if self._section.soft and not 0 <= round_rating(rating) <= 1:
             raise ValueError(f"the rating {value!r} is not between 0 and 1, as a soft target must be")
         return int(is_high(rating, self._section)), rating
+
+    def vote_names(self, votes: Votes) -> list[str]:
+        """The names of the labels that annotators gave, newest first. Raises ValueError if nobody gave one."""
+        names = [self._spelling.name(vote) for vote in votes if vote is not None]
+        if not names:
+            raise ValueError("the label is missing")
+        return names
+
+    def shares(self, votes: Votes) -> dict[int, float]:
+        """Class index -> share of the annotators who gave it. Raises as `read`."""
+        names = self.vote_names(votes)
+        shares: dict[int, float] = {}
+        for name in names:
+            index = self._class_of(name)
+            shares[index] = shares.get(index, 0.0) + 1 / len(names)
+        return shares
 
     def finalize(self) -> npt.NDArray[np.int64]:
         """Fix the classes once train has been read. Returns [C] int64, the final index of each class seen so far.

@@ -14,18 +14,20 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from feathertune.data.annotators import TiedVotesError, VoteLog, share_matrix
 from feathertune.data.bad_rows import BadRowError, empty_split, missing_note
 from feathertune.data.columns import Resolved, joined_text, resolve_for, text_columns
 from feathertune.data.example import Dataset, Split
 from feathertune.data.formats.format import Table
 from feathertune.data.labels import LabelReader
 from feathertune.data.overlap import text_keys
-from feathertune.data.rows import BadRow, Row, missing_column
+from feathertune.data.rows import BadRow, Row, Votes, missing_column
 from feathertune.data.sources import Source, file_settings, open_source
 from feathertune.data.spelling import MissingLabelError
 from feathertune.data.texts import TextWriter
 from feathertune.errors import UserError
 from feathertune.recipe.schema import DataSection
+from feathertune.wording.numbers import count
 
 _SKIP_IN_RECIPE = "data.on_bad_row=skip"
 
@@ -50,7 +52,7 @@ def load_dataset(section: DataSection, seed: int) -> Dataset:
             notes.append(_unlabelled_note(name, table))
             continue
         splits[name] = reader.read(name, table)
-    notes += [*reader.notes, *_class_notes(splits["train"], labels.names, section.source)]
+    notes += [*reader.notes, *reader.votes.notes(), *_class_notes(splits["train"], labels.names, section.source)]
     made = "validation" not in splits
     if made:
         seed = seed if section.validation_seed is None else section.validation_seed
@@ -61,7 +63,18 @@ def load_dataset(section: DataSection, seed: int) -> Dataset:
         )
     bad_rows = tuple(reader.bad_rows)
     formats = {table.name: table.format for table in source.splits.values() if table.format is not None}
-    return Dataset(splits, labels.names, section.source, source.origin, bad_rows, tuple(notes), made, section, formats)
+    return Dataset(
+        splits,
+        labels.names,
+        section.source,
+        source.origin,
+        bad_rows,
+        tuple(notes),
+        made,
+        section,
+        formats,
+        reader.votes.counts(),
+    )
 
 
 def load_split(path: Path, section: DataSection, label_names: tuple[str, ...]) -> Split:
@@ -81,7 +94,16 @@ def load_split(path: Path, section: DataSection, label_names: tuple[str, ...]) -
     table, name = _labelled_split(path)
     resolved = _resolved_for_file(section, table)
     section = resolved.section.model_copy(update={"on_bad_row": "error"})
-    return _SplitReader(section, LabelReader(section.label, label_names), resolved.names, None).read(name, table)
+    reader = _SplitReader(section, LabelReader(section.label, label_names), resolved.names, None)
+    split = reader.read(name, table)
+    if reader.votes.tied and reader.votes.how == "majority":
+        raise UserError(
+            f"the annotators of {count(len(reader.votes.tied), 'text')} gave two labels equally often, which decides "
+            "nothing",
+            where=reader.votes.tied[0],
+            fix="Leave such texts out of the file.",
+        )
+    return split
 
 
 def labels_in(path: Path, section: DataSection) -> tuple[str, ...]:
@@ -171,12 +193,13 @@ class _SplitReader:
         """`names`: for the columns of files without a header. `skip`: how to skip bad rows, for the error."""
         self.bad_rows: list[BadRow] = []
         self.notes: list[str] = []
+        self.votes = VoteLog(section.label.annotators)
         self._section, self._labels, self._names, self._skip = section, labels, names, skip
 
     def read(self, name: str, table: Table) -> Split:
         """Read one split. Raises a `BadRowError` if it has bad rows and these are not to be skipped."""
         section, labels = self._section, self._labels
-        columns, bad, rows = _Columns(text_columns(section), labels), [], 0
+        columns, bad, rows = _Columns(text_columns(section), labels, self.votes), [], 0
         for row in self._rows(table):
             rows += 1
             problem = row if isinstance(row, BadRow) else columns.add(row)
@@ -185,10 +208,11 @@ class _SplitReader:
         if bad and section.on_bad_row == "error":
             raise BadRowError(bad, rows, self._skip, table)
         self.bad_rows += bad
-        self.notes += missing_note(name, columns.missing)
+        self.notes += [*table.notes_after(), *missing_note(name, columns.missing)]
         if not columns.rows:
             raise empty_split(name, table, bad)
-        return columns.split(name, table.name, labels.finalize() if name == "train" else None)
+        renumbered = labels.finalize() if name == "train" else None
+        return columns.split(name, table.name, renumbered, len(labels.names))
 
     def _rows(self, table: Table) -> Iterator[Row | BadRow]:
         """The rows of a split. The columns of the first row are checked."""
@@ -241,19 +265,28 @@ def _unlabelled_note(name: str, table: Table) -> str:
 class _Columns:
     """Collects the examples of a split: texts in a file of Arrow chunks, numbers in flat arrays."""
 
-    def __init__(self, columns: tuple[str, ...], labels: LabelReader) -> None:
+    def __init__(self, columns: tuple[str, ...], labels: LabelReader, votes: VoteLog) -> None:
         self.rows, self._labels, self._ratings = array("q"), array("q"), array("d")
         self.missing = 0
+        self._votes = votes
+        self._shares: dict[int, dict[int, float]] = {}  # index of an example -> shares of its classes, for `soft`
         self._texts = TextWriter()
         self._columns, self._reader, self._label = columns, labels, labels.column
 
     def add(self, row: Row) -> BadRow | None:
-        """Add one row, or return it as a bad row. A row whose label stands for none is only counted."""
+        """Add one row, or return it as a bad row. One whose label stands for none, or has no majority, is left out."""
         try:
             text = _text(row.fields, self._columns)
             if self._label not in row.fields:
                 raise ValueError(missing_column(self._label, list(row.fields)))
-            label, rating = self._reader.read(row.fields[self._label])
+            value = row.fields[self._label]
+            if isinstance(value, Votes):
+                self._votes.add(self._reader.vote_names(value), row.place)
+                if self._votes.how == "soft":
+                    self._shares[len(self.rows)] = self._reader.shares(value)
+            label, rating = self._reader.read(value)
+        except TiedVotesError:
+            return None
         except MissingLabelError:
             self.missing += 1
             return None
@@ -266,15 +299,24 @@ class _Columns:
             self._ratings.append(rating)
         return None
 
-    def split(self, name: str, file: str, renumbered: npt.NDArray[np.int64] | None) -> Split:
+    def split(self, name: str, file: str, renumbered: npt.NDArray[np.int64] | None, classes: int) -> Split:
+        """The split; `renumbered` [K] are the final indices of the provisional ones, `classes` is their number."""
         labels = np.array(self._labels, dtype=np.int64)
+        if renumbered is None:
+            renumbered = np.arange(classes)
+        shares_NC = None
+        if self._shares:
+            shares_NC = np.zeros((len(labels), classes))
+            for old, share_N in enumerate(share_matrix(labels, self._shares, len(renumbered)).T):
+                shares_NC[:, renumbered[old]] += share_N
         return Split(
             name=name,
             rows=np.array(self.rows, dtype=np.int64),
             texts=self._texts.finish(),
-            labels=labels if renumbered is None else renumbered[labels],
+            labels=renumbered[labels],
             ratings=np.array(self._ratings, dtype=np.float64) if self._ratings else None,
             file=file,
+            shares=shares_NC,
         )
 
 

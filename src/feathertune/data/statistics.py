@@ -13,6 +13,7 @@ from feathertune.data.labels import RATING_DECIMALS
 from feathertune.data.overlap import Duplicates, Leak, Overlap, Repeated, find_overlap
 from feathertune.data.rows import BadRow
 from feathertune.folders.inputs import (
+    AgreementRecord,
     BadRows,
     DataRecord,
     LeakRecord,
@@ -23,6 +24,7 @@ from feathertune.folders.inputs import (
     SplitRecord,
     Spread,
 )
+from feathertune.stats.agreement import agreement
 
 EXAMPLES_PER_CLASS = 3
 MAX_BAD_ROWS = 100  # listed; all are counted
@@ -59,6 +61,7 @@ def describe(
         leaks=tuple(_leak(leak) for leak in overlap.leaks),
         bad_rows=_bad_rows(dataset.bad_rows),
         notes=dataset.notes,
+        agreement=None if dataset.votes is None else _agreement(dataset.votes),
     )
 
 
@@ -77,6 +80,14 @@ def _describe_split(
         duplicate_examples=_repeated(duplicates.examples),
         examples=tuple(_examples(split, names, seed)),
     )
+
+
+def _agreement(votes_MK: npt.NDArray[np.int64]) -> AgreementRecord | None:
+    found = agreement(votes_MK)
+    if found is None:
+        return None
+    low, high = found.interval or (None, None)
+    return AgreementRecord(alpha=found.alpha, low=low, high=high, items=found.items, annotators=found.annotators)
 
 
 def _spread(values: npt.NDArray[np.int64]) -> Spread:

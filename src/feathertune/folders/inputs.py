@@ -93,6 +93,23 @@ class SplitRecord(Part):
     examples: tuple[ShownExample, ...]
 
 
+class AgreementRecord(Part):
+    """How far several annotators agree: Krippendorff's alpha, see `stats.agreement`.
+
+    Attributes:
+        alpha: None where all labels are the same.
+        low, high: the 95% interval; None where resampling changes nothing.
+        items: number of texts with two labels or more, in all splits.
+        annotators: the most labels that one text has.
+    """
+
+    alpha: float | None
+    low: float | None
+    high: float | None
+    items: int
+    annotators: int
+
+
 class LeakRecord(Part):
     """Texts of the second split that are also in the first."""
 
@@ -124,6 +141,7 @@ class DataRecord(Record):
         splits: name -> statistics.
         leaks: texts that occur in two splits.
         notes: sentences for the reader.
+        agreement: of several annotators; None where no text has two labels.
         truncated_texts: split -> how many texts were cut at the maximum length; None if nothing was tokenized.
         special_token_texts: split -> how many texts contain a special token; None if nothing was tokenized.
     """
@@ -135,5 +153,6 @@ class DataRecord(Record):
     leaks: tuple[LeakRecord, ...]
     bad_rows: BadRows
     notes: tuple[str, ...]
+    agreement: AgreementRecord | None = None
     truncated_texts: dict[str, int] | None = None
     special_token_texts: dict[str, int] | None = None

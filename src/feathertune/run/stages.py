@@ -156,7 +156,9 @@ def save_weights(run: RunFolder, prepared: PreparedRun) -> None:
 
 
 def _targets(prepared: PreparedRun) -> npt.NDArray[np.int64] | npt.NDArray[np.float32]:
-    """[N] int64 classes; for soft labels, [N, 2] float32 probabilities (see `soft_targets`)."""
+    """[N] int64 classes; for soft labels, [N, C] float32 probabilities: of raters (`soft_targets`) or annotators."""
+    if prepared.train.shares is not None:
+        return prepared.train.shares.astype(np.float32)
     label = prepared.recipe.data.label
     if not label.soft:
         return prepared.train.labels

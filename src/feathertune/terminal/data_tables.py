@@ -10,8 +10,16 @@ from rich.table import Table
 from rich.text import Text
 
 from feathertune.data.statistics import format_rating
-from feathertune.folders.inputs import BadRows, DataRecord, RepeatedText, ShownExample, SplitRecord, Spread
-from feathertune.wording.numbers import count
+from feathertune.folders.inputs import (
+    AgreementRecord,
+    BadRows,
+    DataRecord,
+    RepeatedText,
+    ShownExample,
+    SplitRecord,
+    Spread,
+)
+from feathertune.wording.numbers import count, number, span
 from feathertune.wording.visible import visible
 
 MAX_CHARACTERS = 160  # of a text in a table
@@ -38,6 +46,8 @@ def render(data: DataRecord) -> Group:
     if any(special.values()):
         counts = ", ".join(f"{number:,} of {name}" for name, number in special.items())
         parts.append(Text(f"Texts with special tokens written out, such as [SEP] or <|endoftext|>: {counts}"))
+    if data.agreement is not None:
+        parts.append(Text(_agreement(data.agreement)))
     parts += _bad_rows(data.bad_rows)
     parts += [Text(f"Note: {visible(note)}") for note in data.notes]
     return Group(*parts)
@@ -115,6 +125,16 @@ def _repeated_table(title: str, repeated: Sequence[RepeatedText]) -> Table:
     for one in repeated:
         table.add_row(_cell(", ".join(one.places)), _cell(", ".join(one.labels)), _cell(one.text))
     return table
+
+
+def _agreement(found: AgreementRecord) -> str:
+    """One line about several annotators, with Krippendorff's own limits (Content Analysis, 2004, page 241)."""
+    texts = f"{count(found.items, 'text')} with up to {found.annotators} labels"
+    if found.alpha is None:
+        return f"Agreement of annotators: undefined, as all labels of the {texts} are the same"
+    interval = "" if found.low is None or found.high is None else f", {span((found.low, found.high), 1, 2)}"
+    verdict = "reliable" if found.alpha >= 0.8 else "tentative" if found.alpha >= 2 / 3 else "low"
+    return f"Agreement of annotators: Krippendorff's alpha {number(found.alpha, 2)}{interval} ({verdict}; {texts})"
 
 
 def _wide_table(title: str) -> Table:

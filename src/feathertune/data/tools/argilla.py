@@ -17,6 +17,7 @@ from feathertune.data.tools.tool import Record, Records, Tool, label_of, scalars
 
 _RESPONSES = ".responses"
 _OLD_STATUS = ("Validated", "Default", "Discarded")
+_WITHOUT_LABEL = {"pending": "pending", "Default": "pending", "Discarded": "discarded"}  # status -> why
 _MOST_DIFFERENT = 0.5  # of the answers to a question, for one whose answers are labels
 
 Count = Callable[[str, str, int], None]
@@ -28,6 +29,8 @@ Reader = Callable[[Record, Count], Reduced]
 def recognize(records: Sequence[Record], name: str = "") -> Tool | None:  # noqa: ARG001  # all tools are asked alike
     """By the keys of one of Argilla's kinds of record."""
     reader = next((reader for fits, reader in _KINDS if all(fits(record) for record in records)), None)
+    if reader is None and any(_is_feedback(record) for record in records):  # others have no response yet
+        reader = _feedback
     if reader is None:
         return None
     reduced = [reader(record, _uncounted) for record in records]
@@ -52,16 +55,14 @@ class Argilla(Tool):
             if isinstance(record, BadRow):
                 yield record
                 continue
-            status = str(record.fields.get("status"))
             fields, answers = self._reader(record.fields, self._leave_out)
             labels = {
                 column: label_of([_labels(value) for value in answers.get(name, [])])
                 for name, column in self._columns.items()
             }
             if all(label is None for label in labels.values()):
-                self._leave_out(
-                    "record", "pending" if status in ("pending", "Default") else "without a submitted label"
-                )
+                why = _WITHOUT_LABEL.get(str(record.fields.get("status")), "without a submitted label")
+                self._leave_out("record", why)
                 continue
             yield Row(record.place, record.row, {"id": record.fields.get("id")} | scalars(fields) | labels)
 
@@ -108,15 +109,12 @@ def _feedback(record: Record, count: Count) -> Reduced:
     return {key: value for key, value in fields.items() if key not in {*answers, *own, *answered}}, answers
 
 
-def _classification(record: Record, count: Count) -> Reduced:
+def _classification(record: Record, count: Count) -> Reduced:  # noqa: ARG001  # a record counts by its status
     """Before feedback: `text` or `inputs`, `annotation`, `status: "Validated"`."""
     inputs = record.get("inputs")
     fields: Record = dict(inputs) if isinstance(inputs, dict) else {}
     fields |= {"text": record["text"]} if isinstance(record.get("text"), str) else {}
-    status = record.get("status")
-    if status == "Discarded":
-        count("record", "discarded", 1)
-    return fields, {"annotation": [record.get("annotation")] if status == "Validated" else []}
+    return fields, {"annotation": [record.get("annotation")] if record.get("status") == "Validated" else []}
 
 
 def _submitted(values: object, states: object, count: Count) -> list[object]:
@@ -207,5 +205,4 @@ _KINDS: tuple[tuple[Callable[[Record], bool], Reader], ...] = (
     (_is_nested, _nested),
     (_is_flat, _flat),
     (_is_classification, _classification),
-    (_is_feedback, _feedback),
 )

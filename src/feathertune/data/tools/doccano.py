@@ -1,8 +1,8 @@
 """doccano's exports: jsonl, json and csv (its fastText lines are read with fastText's).
 
 The label is a list, also where a text has one. csv joins several labels by `#`. Rows without a label are left out.
-Before 1.0 an export has `annotations` with labels' ids and users, in csv as a row for each annotation; names of labels are
-nowhere in such a file.
+Before 1.0 an export has `annotations` with labels' ids and users, in csv as a row for each annotation; names of labels
+are nowhere in such a file.
 """
 
 from __future__ import annotations

@@ -39,23 +39,24 @@ def recognize(records: Sequence[Record], name: str = "") -> Tool | None:
             fix="Label whole texts by <Choices>, and export again as JSON.",
         )
     data = [one["data"] for one in records if isinstance(one["data"], dict)]
-    about = questions.get(kind or "", {"label": ""})
+    about = questions.get(kind or "", {})
     text = text_key(data, [*dict.fromkeys(about.values()), "text"])
-    if text is None:
-        return None
-    names = tuple(about)
-    return LabelStudio(text, names, kind or _KINDS[0])
+    return None if text is None else LabelStudio(text, tuple(about), kind or _KINDS[0])
 
 
 class LabelStudio(Tool):
-    """Tasks as rows: the keys of their data, and the answers to each question by its name."""
+    """Tasks as rows: the keys of their data, and the answers to each question by its name.
+
+    `questions` is empty where the first tasks have no annotation; then any answer is the `label`.
+    """
 
     name = "Label Studio"
 
     def __init__(self, text: str, questions: tuple[str, ...], kind: str) -> None:
         self._text, self._questions, self._kind = text, questions, kind
-        column = f"{_ANSWERED}{text}" if text in questions else text
-        super().__init__(Roles(column, questions[0], questions if len(questions) > 1 else ()))
+        self._columns = questions or ("label",)
+        column = f"{_ANSWERED}{text}" if text in self._columns else text
+        super().__init__(Roles(column, self._columns[0], questions if len(questions) > 1 else ()))
 
     def _rows(self, records: Records) -> Iterator[Row | BadRow]:
         for record in records:
@@ -67,7 +68,7 @@ class LabelStudio(Tool):
                 yield BadRow(record.place, "no task of Label Studio: `data` or `annotations` is missing")
                 continue
             newest = self._counted(annotations)
-            answers = {name: label_of([self._answers(one, name) for one in newest]) for name in self._questions}
+            answers = {name: label_of([self._answers(one, name) for one in newest]) for name in self._columns}
             if all(answer is None for answer in answers.values()):
                 self._leave_out("task", "without a label")
                 continue
@@ -90,7 +91,9 @@ class LabelStudio(Tool):
         labels: list[str] = []
         for result in _results(annotation):
             value = result.get("value")
-            if result.get("type") != self._kind or result.get("from_name") != question or not isinstance(value, dict):
+            if self._questions and result.get("from_name") != question:
+                continue
+            if result.get("type") != self._kind or not isinstance(value, dict):
                 continue
             answer = value.get(self._kind)
             labels += [written(answer)] if isinstance(answer, int | float | str) else strings(answer)

@@ -1,8 +1,8 @@
 """Label Studio's JSON_MIN, CSV and TSV: a row for each annotation, the answers in columns named after the questions.
 
 Nothing in these files says which columns are the data's and which the answers. JSON_MIN has the answers between `id`
-and `annotator`; csv sorts its columns, so there an answer is what repeats from row to row. Several choices are the object
-`{"choices": [...]}`, in csv as JSON text. Rows of one task (`id`) are the annotations of several annotators.
+and `annotator`; csv sorts its columns, so there an answer is what repeats from row to row. Several choices are the
+object `{"choices": [...]}`, in csv as JSON text. Rows of one task (`id`) are the annotations of several annotators.
 """
 
 from __future__ import annotations

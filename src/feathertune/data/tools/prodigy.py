@@ -1,8 +1,8 @@
 """Prodigy's answers: a label that was accepted, rejected or ignored, or options of which some were chosen.
 
 Rows of one input (`_input_hash`, else its text) are merged, as `prodigy train` does; ignored ones do not count. What
-was rejected is never taught as true, and tells which label is right only where the file has a single one: there it means
-that this label does not hold, a class of its own. A label that as many rejected as accepted is not taught, either.
+was rejected is never taught as true, and tells which label is right only where the file has a single one: there it
+means that this one does not hold, a class of its own. A label that as many rejected as accepted is not taught, either.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from feathertune.data.tools.tool import Record, Records, Tool, label_of, scalars
 from feathertune.errors import UserError
 
 _ANSWERS = ("accept", "reject", "ignore")
+_ONLY_REJECTED = "only rejected"
 
 
 def recognize(records: Sequence[Record], name: str = "") -> Tool | None:
@@ -75,12 +76,12 @@ class Prodigy(Tool):
         only = next(iter(asked)) if len(asked) == 1 and not chosen_from else None
         if only is not None:
             self._say(f"{only!r} is the only label, so what was rejected is the class {f'not {only}'!r}")
-        if len(asked) == 2 and not chosen_from:
-            self._say("of two labels, rejecting one does not make the other true: such texts are left out")
         for one in inputs.values():
             label = self._label(one, only)
             if label is not None:
                 yield Row(one.row.place, one.row.row, scalars(one.row.fields) | {"label": label})
+        if len(asked) == 2 and self._left_out["text", _ONLY_REJECTED]:
+            self._say("rejecting one of the two labels is not taken to mean the other")
 
     def _add(self, one: _Input, fields: Record) -> set[str]:
         """Add one answer to its input. Returns the labels that it was about."""
@@ -115,7 +116,7 @@ class Prodigy(Tool):
         label = label_of(kept)
         if label is None:
             contested = any(against[name] for name in for_it)
-            reason = "accepted and rejected" if contested else "only rejected" if against else "no option accepted"
+            reason = "accepted and rejected" if contested else _ONLY_REJECTED if against else "no option accepted"
             self._leave_out("text", reason)
         return label
 
