@@ -22,7 +22,7 @@ def read_jsonl(path: Path) -> Iterator[Row | BadRow]:
                 yield BadRow(place, problem.reason, problem.fix)
                 continue
             try:
-                fields = _json_object(line)
+                fields = json_object(line)
             except ValueError as error:
                 yield BadRow(place, str(error))
             else:
@@ -31,7 +31,7 @@ def read_jsonl(path: Path) -> Iterator[Row | BadRow]:
             raise empty_file(path)
 
 
-def _json_object(line: str) -> dict[str, object]:
+def json_object(line: str) -> dict[str, object]:
     """The JSON object in `line`. Raises ValueError with the reason if there is none."""
     if not line.strip():
         raise ValueError("the line is empty")
