@@ -19,7 +19,7 @@ from feathertune.data.formats.opening import open_file
 from feathertune.data.rows import BadRow, Row
 from feathertune.data.sources import open_source
 from feathertune.recipe.schema import DataSection
-from feathertune.serving.text_column import choose_text, joined_text
+from feathertune.serving.text_column import choose_text, joined_text, texts_of_records
 from feathertune.serving.typed_options import reworded, rewording
 
 SPLIT = "split"  # the column that tells the tables of an input with several apart
@@ -147,8 +147,9 @@ class _Part:
         self, split: str, table: Table, text_column: str | None, trained: DataSection, *, several: bool
     ) -> None:
         self.split, self.table, self._several = split, table, several
-        head = list(islice(table.read(None), _SAMPLED))
-        columns = table.columns or tuple(dict.fromkeys(name for row in _good(head) for name in row.fields))
+        head = list(islice(self._rows(None), _SAMPLED))
+        listed = table.columns if table.records is None else None
+        columns = listed or tuple(dict.fromkeys(name for row in _good(head) for name in row.fields))
         self._names = _names_of_headerless(table, columns, text_column, trained, _good(head))
         if self._names is not None:
             head = [_renamed(row, columns, self._names) for row in head]
@@ -161,12 +162,17 @@ class _Part:
         kept = [name for name in columns if (name,) != self._text]
         if several and SPLIT not in kept:
             kept.insert(0, SPLIT)
-        self.columns = tuple(kept) if table.fixed_columns and columns else None
+        self.columns = tuple(kept) if table.fixed_columns and table.records is None and columns else None
+
+    def _rows(self, names: tuple[str, ...] | None) -> Iterator[Row | BadRow]:
+        if self.table.records is None or self.table.roles is None:
+            return self.table.read(names)
+        return texts_of_records(self.table.records(), self.table.roles.text)
 
     def read(self) -> Iterator[Example]:
         with rewording():
             number = 0
-            for row in self.table.read(self._names):
+            for row in self._rows(self._names):
                 if isinstance(row, BadRow):
                     number = _number(row, self.table) or number + 1
                     problem = Problem(reworded(row.reason), reworded(row.fix))
@@ -178,7 +184,7 @@ class _Part:
     def notes_after(self) -> Sequence[str]:
         """What is known once all rows are read, such as what a label tool left out."""
         after = getattr(self.table, "notes_after", None)
-        return tuple(after()) if after is not None else ()
+        return tuple(after()) if after is not None and self.table.records is None else ()
 
     def _extra(self, fields: dict[str, object]) -> dict[str, object]:
         return {SPLIT: self.split} | fields if self._several else fields

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from feathertune.data.columns import TEXT_COLUMNS, text_columns
 from feathertune.data.formats.format import Table
-from feathertune.data.rows import Row, is_number, missing_column
+from feathertune.data.rows import BadRow, Row, is_number, missing_column
 from feathertune.errors import UserError
 from feathertune.recipe.schema import DataSection
 from feathertune.recipe.yaml_text import load_yaml
 
 NAME_IT = "Name the column of texts with --text-column."
+_HOLDERS = ("data", "fields", "inputs")  # of Label Studio and Argilla
+_ANSWERED = "_data_"  # before a name that a question of Label Studio has as well
 _LEAST_LENGTH = 12  # characters of an average text; a shorter value is rather a name, a date or a label
 
 
@@ -59,6 +61,30 @@ def listed_columns(text_column: str) -> tuple[str, ...]:
         return (text_column,)
     names = load_yaml(text_column, "--text-column")
     return tuple(map(str, names)) if isinstance(names, list) and names else (text_column,)
+
+
+def texts_of_records(records: Iterator[Row | BadRow], column: str) -> Iterator[Row | BadRow]:
+    """A row for each record of a label tool, labelled or not: its text in `column`, and what lies beside it.
+
+    The text is a field of the record, or of the object that holds what was to be labelled.
+    """
+    names = (column, column.removeprefix(_ANSWERED))
+    for record in records:
+        if isinstance(record, BadRow):
+            yield record
+            continue
+        held = [record.fields, *(record.fields.get(key) for key in _HOLDERS)]
+        found = (
+            (one, name) for one in held if isinstance(one, dict) for name in names if isinstance(one.get(name), str)
+        )
+        holder, name = next(found, (None, column))
+        if holder is None:
+            yield BadRow(record.place, f"the record has no text {column!r}")
+            continue
+        plain = {key: value for key, value in holder.items() if value is None or isinstance(value, str | int | float)}
+        beside = {"id": record.fields["id"]} if "id" in record.fields and "id" not in plain else {}
+        plain.pop(name)
+        yield Row(record.place, record.row, {**beside, column: holder[name], **plain})
 
 
 def joined_text(fields: dict[str, object], columns: tuple[str, ...]) -> str:

@@ -75,6 +75,8 @@ class Table:
             names that `read` gives without names.
         roles: the columns of text and label, where the kind of file says which they are.
         notes: what the user should know about the file, one sentence each.
+        records: of a label tool's export, its records as they are in the file, from which `read` makes rows. It leaves
+            out those without a label that counts, whose texts `predict` takes all the same.
     """
 
     place: str
@@ -85,6 +87,7 @@ class Table:
     columns: tuple[str, ...] | None = None
     roles: Roles | None = None
     notes: tuple[str, ...] = ()
+    records: Callable[[], Iterator[Row | BadRow]] | None = None
 
     @property
     def headerless(self) -> bool:
