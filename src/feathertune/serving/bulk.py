@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import IO, Literal, NamedTuple
+from typing import IO, Literal
 
 from feathertune.data.chunks import in_chunks
 from feathertune.data.formats.format import FileSettings
@@ -45,13 +45,6 @@ class Tally:
             places = "; ".join(self.first_bad) + (f"; and {more:,} more" if more else "")
             lines.append(f"{count(self.bad, 'bad row')} {have} an empty answer: {places}")
         return lines
-
-
-class _Row(NamedTuple):
-    """An example that waits for its prediction, or is known to have none."""
-
-    example: Example
-    prediction: Prediction | None
 
 
 def predict_rows(predictor: Predictor, path: Path, text_column: str | None) -> Iterator[tuple[int, Prediction]]:
@@ -97,9 +90,9 @@ def answers(
     checked = examples if skip else _refusing(examples, source)
     ends = source.waits or (lambda: False)
     for chunk in in_chunks(checked, CHUNK_ROWS, CHUNK_CHARACTERS, lambda one: len(one.text or ""), ends):
-        for row in _predicted(predictor, chunk, skip=skip):
-            _count(tally, row)
-            yield Answer(row.example.row, row.example.text, row.prediction, row.example.fields)
+        for example, prediction in _predicted(predictor, chunk, skip=skip):
+            _count(tally, example, prediction)
+            yield Answer(example.row, example.text, prediction, example.fields)
         after_chunk()
     if tally.bad and not tally.predicted:
         kind = f" ({source.kind})" if source.kind else ""
@@ -130,7 +123,7 @@ def write_rows(
     return write_answers(given, Columns.of(label_names, (), format_), out, format_)
 
 
-def _predicted(predictor: Predictor, chunk: list[Example], *, skip: bool) -> list[_Row]:
+def _predicted(predictor: Predictor, chunk: list[Example], *, skip: bool) -> Sequence[tuple[Example, Prediction | None]]:
     """The examples of a chunk with their predictions; with `skip`, None for a text that has none."""
     problems: dict[int, Problem] = {}
     while True:
@@ -143,9 +136,11 @@ def _predicted(predictor: Predictor, chunk: list[Example], *, skip: bool) -> lis
                 raise _proposing_skip(error.at(chunk[index].place)) from None
             problems[index] = Problem(error.what)
             continue
+        if len(predictions) == len(chunk):
+            return list(zip(chunk, predictions, strict=True))
         by_index = dict(zip(places, predictions, strict=True))
         return [
-            _Row(one._replace(problem=problems.get(index, one.problem)), by_index.get(index))
+            (one if index not in problems else one._replace(problem=problems[index]), by_index.get(index))
             for index, one in enumerate(chunk)
         ]
 
@@ -157,14 +152,14 @@ def _proposing_skip(error: TextError) -> UserError:
     return UserError(error.what, where=error.where, fix=fix)
 
 
-def _count(tally: Tally, row: _Row) -> None:
-    if row.prediction is not None:
+def _count(tally: Tally, example: Example, prediction: Prediction | None) -> None:
+    if prediction is not None:
         tally.predicted += 1
-        tally.cut += row.prediction.truncated
+        tally.cut += prediction.truncated
         return
     tally.bad += 1
-    if len(tally.first_bad) < _NAMED and row.example.problem is not None:
-        tally.first_bad.append(f"{row.example.place} ({row.example.problem.reason})")
+    if len(tally.first_bad) < _NAMED and example.problem is not None:
+        tally.first_bad.append(f"{example.place} ({example.problem.reason})")
 
 
 def _refusing(examples: Iterator[Example], source: Input) -> Iterator[Example]:

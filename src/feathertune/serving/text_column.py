@@ -90,7 +90,7 @@ def texts_of_records(records: Iterator[Row | BadRow], column: str) -> Iterator[R
 def joined_text(fields: dict[str, object], columns: tuple[str, ...]) -> str:
     """The text of a row. Raises ValueError if a column is missing or holds no text."""
     if len(columns) == 1:
-        value = fields.get(columns[0], fields)
+        value = fields.get(columns[0])
         if isinstance(value, str):
             return value
     values = []
