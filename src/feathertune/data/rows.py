@@ -28,6 +28,12 @@ class BadRow:
     fix: str | None = None
 
 
+class Votes(tuple[str | None, ...]):
+    """The labels that several annotators gave one text, newest first where the tool knows; None: gave no label."""
+
+    __slots__ = ()
+
+
 def is_number(text: str) -> bool:
     """Whether `text` is a plain decimal number in ASCII, without white space, underscores, nan or infinity."""
     return _NUMBER.fullmatch(text) is not None

@@ -123,7 +123,9 @@ def write_rows(
     return write_answers(given, Columns.of(label_names, (), format_), out, format_)
 
 
-def _predicted(predictor: Predictor, chunk: list[Example], *, skip: bool) -> Sequence[tuple[Example, Prediction | None]]:
+def _predicted(
+    predictor: Predictor, chunk: list[Example], *, skip: bool
+) -> Sequence[tuple[Example, Prediction | None]]:
     """The examples of a chunk with their predictions; with `skip`, None for a text that has none."""
     problems: dict[int, Problem] = {}
     while True:

@@ -183,8 +183,7 @@ class _Part:
 
     def notes_after(self) -> Sequence[str]:
         """What is known once all rows are read, such as what a label tool left out."""
-        after = getattr(self.table, "notes_after", None)
-        return tuple(after()) if after is not None and self.table.records is None else ()
+        return self.table.notes_after() if self.table.records is None else ()
 
     def _extra(self, fields: dict[str, object]) -> dict[str, object]:
         return {SPLIT: self.split} | fields if self._several else fields

@@ -11,14 +11,15 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from feathertune.data.columns import text_columns
+from feathertune.data.formats.content import Content
 from feathertune.data.formats.format import FileFormat, FileSettings, Table
-from feathertune.data.formats.json_rows import json_object
+from feathertune.data.formats.json_rows import Form, flat_rows, line_rows
 from feathertune.data.formats.lines import Lines, without_line_end
 from feathertune.data.rows import BadRow, Row
 from feathertune.errors import UserError
@@ -63,7 +64,11 @@ def open_stdin(
                 opened.notes.insert(0, _note(kind))
             yield opened
         return
-    rows = _json_rows(stream) if kind == "jsonl" else _line_rows(stream)
+    rows = (
+        flat_rows(line_rows(_Content(Path(NAME), stream=stream), Form(), None))
+        if kind == "jsonl"
+        else _line_rows(stream)
+    )
     first = [row for row in (next(rows, None),) if row is not None]
     reads = iter([iter(first), chain(first, rows)])  # to find the column of texts, and to predict
     table = Table(NAME, NAME, lambda _: next(reads), fixed_columns=kind == "txt", format=FileFormat(kind))
@@ -107,17 +112,15 @@ def _line_rows(stream: _Arriving) -> Iterator[Row | BadRow]:
             yield Row(place, lines.number, {"text": without_line_end(line)})
 
 
-def _json_rows(stream: _Arriving) -> Iterator[Row | BadRow]:
-    lines = Lines(cast("BinaryIO", stream), Path(NAME))
-    for line in lines:
-        place, problem = f"{NAME}:{lines.number}", lines.take_problem()
-        if problem is not None:
-            yield BadRow(place, problem.reason, problem.fix)
-            continue
-        try:
-            yield Row(place, lines.number, json_object(line))
-        except ValueError as error:
-            yield BadRow(place, str(error))
+@dataclass(frozen=True)
+class _Content(Content):
+    """Standard input as the content of a file, which can be read once, line by line."""
+
+    stream: _Arriving | None = None
+
+    @contextmanager
+    def lines(self) -> Iterator[Lines]:
+        yield Lines(cast("BinaryIO", self.stream), self.path)
 
 
 def _note(kind: str) -> str:

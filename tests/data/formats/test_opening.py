@@ -186,7 +186,7 @@ BAD_LINES = {
     "half a surrogate pair": ("a.jsonl", b'{"text": "a"}\n{"text": "\\ud83d"}\n', 2, "surrogate"),
     "deep JSON": ("a.jsonl", b'{"text": ' + b"[" * 100_000 + b"\n", 1, "JSON"),
     "bad UTF-8 in jsonl": ("a.jsonl", b'{"text": "\xff"}\n', 1, "UTF-8"),
-    "empty line in jsonl": ("a.jsonl", b'{"text": "a"}\n\n', 2, "empty"),
+    "empty line in jsonl": ("a.jsonl", b'{"text": "a"}\n\n{"text": "b"}\n', 2, "empty"),
     "bad UTF-8 in txt": ("a.txt", b"a\n\xff\n", 2, "UTF-8"),
 }
 
@@ -214,8 +214,8 @@ BAD_FILES = {
     "only a byte order mark": ("a.tsv", b"\xef\xbb\xbf", "a.tsv: the file is empty"),
     "empty csv": ("a.csv", b"", "a.csv: the file is empty"),
     "empty jsonl": ("a.jsonl", b"", "a.jsonl: the file is empty"),
-    "empty parquet": ("a.parquet", b"", "not a readable Parquet file"),
-    "text named parquet": ("a.parquet", b"text\tlabel\n", "not a readable Parquet file"),
+    "empty parquet": ("a.parquet", b"", "a.parquet: the file is empty"),
+    "cut parquet": ("a.parquet", b"PAR1\x15\x04", "not a readable Parquet file"),
     "two columns of one name": ("a.csv", b"text,text\na,b\n", "a.csv:1: two columns are named 'text'"),
     "UTF-16": ("a.tsv", "text\tlabel\n".encode("utf-16"), "a.tsv: the file is UTF-16 text"),
     "UTF-16 in csv": ("a.csv", b"\xfe\xff" + "text,label\na,x\n".encode("utf-16-be"), "Save the file as UTF-8."),
@@ -224,7 +224,7 @@ BAD_FILES = {
     "line ends of old Macs in csv": ("a.csv", b"text,label\ra,x\rb,y", "a.csv: the file is a single line"),
     "header that is not UTF-8": ("a.csv", b"text\xff,label\n", "a.csv:1: not valid UTF-8"),
     "header in another encoding": ("a.tsv", b"caf\xe9\tlabel\n", "Save the file as UTF-8."),
-    "another kind": ("a.xlsx", b"", "files of type '.xlsx' cannot be read"),
+    "another kind": ("a.xlsx", b"%PDF-1.7\n", "the file is a PDF document, which cannot be read"),
 }
 
 

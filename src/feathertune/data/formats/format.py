@@ -54,10 +54,15 @@ class FileFormat:
 
 
 class Roles(NamedTuple):
-    """The columns of the text and of the label, where the kind of file itself says which they are."""
+    """The columns of the text and of the label, where the kind of file itself says which they are.
+
+    Where a label tool put several questions about a text, `choices` are the columns of the answers, of which the user
+    must name one (`tools.recognizing.unclear_label` is the error); `label` is then the first of them.
+    """
 
     text: str
     label: str
+    choices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,8 @@ class Table:
             names that `read` gives without names.
         roles: the columns of text and label, where the kind of file says which they are.
         notes: what the user should know about the file, one sentence each.
+        notes_after: more of them, which are known once `read` has gone through all rows, such as how many a label tool
+            had cancelled; about the latest reading.
         records: of a label tool's export, its records as they are in the file, from which `read` makes rows. It leaves
             out those without a label that counts, whose texts `predict` takes all the same.
     """
@@ -87,6 +94,7 @@ class Table:
     columns: tuple[str, ...] | None = None
     roles: Roles | None = None
     notes: tuple[str, ...] = ()
+    notes_after: Callable[[], tuple[str, ...]] = tuple
     records: Callable[[], Iterator[Row | BadRow]] | None = None
 
     @property

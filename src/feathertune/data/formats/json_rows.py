@@ -1,63 +1,199 @@
-"""JSON files of rows, read strictly: repeated keys, NaN and Infinity are errors."""
+"""JSON files as rows: an object a line, an array, an object of columns, or any of these under a key.
+
+An array is read element by element. An array in place of an object has the fields of columns without names, a string
+is a text alone. Objects inside a row stay as they are, for the exports of label tools; `flat_rows` gives their fields
+names with dots, as pandas' `json_normalize` does.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from typing import NamedTuple
 
-from feathertune.data.formats.delimited import empty_file
-from feathertune.data.formats.lines import Lines
+from feathertune.data.formats.cell_header import first_row_names
+from feathertune.data.formats.content import Content
+from feathertune.data.formats.format import FileSettings
+from feathertune.data.formats.json_shapes import Plan, descend
+from feathertune.data.formats.json_stream import Faulty, JsonStream, json_value
 from feathertune.data.rows import BadRow, Row
-from feathertune.data.texts import has_surrogates
+from feathertune.errors import UserError
+
+_SAMPLED = 200
 
 
-def read_jsonl(path: Path) -> Iterator[Row | BadRow]:
-    """The rows of a file with a JSON object on each line. Raises a UserError if it is empty."""
-    with path.open("rb") as file:
-        lines = Lines(file, path)
+class Form(NamedTuple):
+    """What a row is in the file: an object (no columns), or values of these columns; `header` if those are named."""
+
+    columns: tuple[str, ...] | None = None
+    header: bool | None = None
+
+
+class _Values(NamedTuple):
+    """A value of the file: where it is, its number among the rows, and itself (or why it is none)."""
+
+    place: str
+    number: int
+    value: object
+
+
+def line_rows(content: Content, form: Form, names: tuple[str, ...] | None) -> Iterator[Row | BadRow]:
+    """The rows of a file with a JSON value on each line. Empty lines at the end are left out."""
+    return _rows(_line_values(content), form, names)
+
+
+def document_rows(content: Content, plan: Plan, form: Form, names: tuple[str, ...] | None) -> Iterator[Row | BadRow]:
+    """The rows of a JSON document. Raises UserError where it is no JSON."""
+    return _rows(_document_values(content, plan), form, names)
+
+
+def line_form(content: Content, settings: FileSettings) -> Form:
+    """What the rows of a file with JSON lines are."""
+    return _form(_line_values(content), settings)
+
+
+def document_form(content: Content, plan: Plan, settings: FileSettings) -> Form:
+    """What the rows of a JSON document are."""
+    return _form(_document_values(content, plan), settings)
+
+
+def flat_rows(rows: Iterable[Row | BadRow]) -> Iterator[Row | BadRow]:
+    """The rows with the fields of objects in place of the objects, named `object.field`."""
+    for row in rows:
+        if isinstance(row, Row) and any(type(value) is dict for value in row.fields.values()):
+            yield Row(row.place, row.row, _flat(row.fields))
+        else:
+            yield row
+
+
+def _flat(fields: Mapping[str, object]) -> dict[str, object]:
+    flat: dict[str, object] = {}
+    for name, value in fields.items():
+        if not isinstance(value, dict):
+            flat[name] = value
+            continue
+        for inner, part in _flat(value).items():
+            if f"{name}.{inner}" not in fields:  # a column of that very name keeps its values
+                flat[f"{name}.{inner}"] = part
+    return flat
+
+
+def _form(values: Iterator[_Values], settings: FileSettings) -> Form:
+    sample = [one.value for one in islice(values, _SAMPLED) if not isinstance(one.value, Faulty)]
+    lists = [value for value in sample if isinstance(value, list)]
+    if len(lists) * 2 > len(sample):
+        header = settings.header
+        if header is None:
+            header = settings.columns is None and first_row_names(lists)
+        names = tuple(map(str, lists[0])) if header else tuple(f"column {index + 1}" for index in range(len(lists[0])))
+        return Form(settings.columns or names, header)
+    if sum(isinstance(value, str) for value in sample) * 2 > len(sample):
+        return Form(("text",))
+    return Form()
+
+
+def _rows(values: Iterator[_Values], form: Form, names: tuple[str, ...] | None) -> Iterator[Row | BadRow]:
+    columns = form.columns
+    if form.header is True:
+        values = islice(values, 1, None)
+    elif form.header is False and names is not None:
+        columns = names
+    for place, number, value in values:
+        if type(value) is dict and columns is None:
+            yield Row(place, number, value)
+        elif isinstance(value, Faulty):
+            yield BadRow(place, value.reason, value.fix)
+        elif columns is None:
+            yield BadRow(place, "not a JSON object ({...})")
+        else:
+            yield _fitted(place, number, columns, value)
+
+
+def _fitted(place: str, number: int, columns: tuple[str, ...], value: object) -> Row | BadRow:
+    cells = value if isinstance(value, list) else [value]
+    if isinstance(value, dict) or len(cells) != len(columns):
+        reason = "an object" if isinstance(value, dict) else f"{len(cells)} values"
+        return BadRow(place, f"{reason} where {len(columns)} are expected ({', '.join(columns)})")
+    return Row(place, number, dict(zip(columns, cells, strict=True)))
+
+
+def _line_values(content: Content) -> Iterator[_Values]:
+    blank: list[int] = []
+    with content.lines() as lines:
         for line in lines:
-            place, problem = f"{path}:{lines.number}", lines.take_problem()
+            problem = lines.take_problem()
+            place = f"{content.path}:{lines.number}"
             if problem is not None:
-                yield BadRow(place, problem.reason, problem.fix)
+                value: object = Faulty(problem.reason, problem.fix)
+            elif not line.strip():
+                blank.append(lines.number)
                 continue
-            try:
-                fields = json_object(line)
-            except ValueError as error:
-                yield BadRow(place, str(error))
             else:
-                yield Row(place, lines.number, fields)
-        if lines.number == 0:
-            raise empty_file(path)
+                value = _line_value(line)
+            for number in blank:  # within the file; at its end nobody means a row by them
+                yield _Values(f"{content.path}:{number}", number, Faulty("the line is empty"))
+            blank = []
+            yield _Values(place, lines.number, value)
 
 
-def json_object(line: str) -> dict[str, object]:
-    """The JSON object in `line`. Raises ValueError with the reason if there is none."""
-    if not line.strip():
-        raise ValueError("the line is empty")
+def _line_value(line: str) -> object:
     try:
-        value = json.loads(line, object_pairs_hook=_unique_keys, parse_constant=_refuse_constant)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"not valid JSON: {error.msg} at position {error.colno}") from None
-    except RecursionError:
-        raise ValueError("not readable JSON: nested too deeply") from None
-    if not isinstance(value, dict):
-        raise ValueError("not a JSON object ({...})")
-    if "\\u" in line:  # only an escape can be half of a surrogate pair
-        for name, field in value.items():
-            if any(isinstance(text, str) and has_surrogates(text) for text in (name, field)):
-                raise ValueError(f"{name!r} contains half of a surrogate pair, which is not a character")
-    return value
+        return json_value(line)
+    except ValueError as error:
+        text = line.rstrip()
+        if text.endswith(","):  # the lines of an array without its brackets
+            return _line_value(text[:-1])
+        return Faulty(str(error))
 
 
-def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
-        names = [name for name, _ in pairs]
-        repeated = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the key {repeated!r} appears twice")
-    return fields
+def _document_values(content: Content, plan: Plan) -> Iterator[_Values]:
+    with content.characters() as file:
+        stream = JsonStream(file.read, str(content.path))
+        if not descend(stream, plan.path):
+            raise UserError(f"the file no longer has {'.'.join(plan.path)!r}", where=str(content.path))
+        for number, (line, value) in enumerate(_layout_values(stream, plan.layout), 1):
+            yield _Values(f"{content.path}:{line}, row {number}", number, value)
 
 
-def _refuse_constant(constant: str) -> object:
-    raise ValueError(f"{constant} is not a number in JSON")
+def _layout_values(stream: JsonStream, layout: str) -> Iterator[tuple[int, object]]:
+    """(line, row) of a part of a document, by its layout."""
+    if layout == "rows":
+        yield from stream.elements()
+    elif layout == "values":
+        while stream.peek():
+            yield stream.line, stream.value()
+    elif layout == "records":
+        for _ in stream.members():
+            yield stream.line, stream.value()
+    elif layout == "classes":
+        for name in stream.members():
+            for line, text in stream.elements():
+                yield line, text if isinstance(text, Faulty) else {"text": text, "label": name}
+    else:
+        line, value = stream.line, stream.value()
+        if isinstance(value, Faulty):
+            raise stream.error(value.reason)
+        assert isinstance(value, dict)
+        for row in _whole(value, layout):
+            yield line, row
+
+
+def _whole(value: dict[str, object], layout: str) -> Iterator[object]:
+    """The rows of an object that is only a table as a whole, without their lines."""
+    if layout == "record":
+        yield value
+    elif layout == "split":
+        names, data = value["columns"], value["data"]
+        assert isinstance(names, list)
+        assert isinstance(data, list)
+        for cells in data:
+            fits = isinstance(cells, list) and len(cells) == len(names)
+            yield dict(zip(names, cells, strict=True)) if fits else Faulty(f"the row has not {len(names)} values")
+    elif layout == "cells":
+        columns = {name: cells for name, cells in value.items() if isinstance(cells, dict)}
+        for key in dict.fromkeys(key for cells in columns.values() for key in cells):
+            yield {name: cells.get(key) for name, cells in columns.items()}
+    else:
+        columns_of = {name: cells for name, cells in value.items() if isinstance(cells, list)}
+        for cells in zip(*columns_of.values(), strict=True):
+            yield dict(zip(columns_of, cells, strict=True))

@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from feathertune.data.formats.arrow_rows import read_parquet
-from feathertune.data.formats.delimited import read_csv, read_tsv
-from feathertune.data.formats.format import FileFormat, FileSettings, Table
-from feathertune.data.formats.json_rows import read_jsonl
+from feathertune.data.formats.arrow_rows import arrow_columns, read_arrow
+from feathertune.data.formats.compressed import compression_of, inner_name, open_binary
+from feathertune.data.formats.content import Content
+from feathertune.data.formats.delimited import empty_file, read_csv, read_tsv
+from feathertune.data.formats.format import FileFormat, FileSettings
+from feathertune.data.formats.json_tables import open_document, open_lines
+from feathertune.data.formats.kinds import SNIFFED, binary_kind, text_kind
+from feathertune.data.formats.opened import OpenedFile, Sniffed
 from feathertune.data.formats.plain import read_txt
+from feathertune.data.formats.sheet_tables import open_workbook
 from feathertune.data.rows import BadRow, Row
 from feathertune.errors import UserError
 
-_READERS: dict[str, Callable[[Path], Iterator[Row | BadRow]]] = {
-    ".csv": read_csv,
-    ".jsonl": read_jsonl,
-    ".parquet": read_parquet,
-    ".txt": read_txt,
-}
-DATA_SUFFIXES = frozenset({".tsv", ".csv", ".jsonl", ".parquet"})  # the types that can contain labelled data
-
-
-@dataclass(frozen=True)
-class OpenedFile:
-    """A file's tables, split name -> table: `train` alone for most kinds."""
-
-    tables: dict[str, Table]
+DATA_SUFFIXES = frozenset(  # the types that can contain labelled data; what a file is shows in its content
+    {".tsv", ".csv", ".jsonl", ".ndjson", ".json", ".parquet", ".arrow", ".feather", ".xlsx", ".xlsb", ".xls", ".ods"}
+)
+_WORKBOOKS = ("xlsx", "ods", "xls")
+_BINARY = ("parquet", "arrow", *_WORKBOOKS)
 
 
 def open_file(path: Path, settings: FileSettings) -> OpenedFile:
@@ -38,18 +35,59 @@ def open_file(path: Path, settings: FileSettings) -> OpenedFile:
     """
     if not path.is_file():
         raise UserError("there is no such file", where=str(path))
-    suffix = path.suffix.lower()
-    if suffix not in _READERS and suffix != ".tsv":
-        kinds = ", ".join(sorted(DATA_SUFFIXES | {".txt"}))
-        raise UserError(f"files of type {path.suffix!r} cannot be read", where=str(path), fix=f"Give one of {kinds}.")
-
-    def read(names: tuple[str, ...] | None) -> Iterator[Row | BadRow]:
-        return read_tsv(path, names) if suffix == ".tsv" else _READERS[suffix](path)
-
-    table = Table(str(path), path.name, read, fixed_columns=suffix != ".jsonl", format=FileFormat(suffix[1:]))
-    return OpenedFile({"train": table})
+    with open_binary(path) as file:
+        head = file.read(SNIFFED + 1)
+    whole, head = len(head) <= SNIFFED, head[:SNIFFED]
+    if not head:
+        raise empty_file(path)
+    content, name = Content(path), inner_name(path)
+    found = FileFormat("text", compression=compression_of(path))
+    sniffed = Sniffed(content, name, found, settings)
+    kind = settings.format or binary_kind(head, content.file, str(path)) or "text"
+    if kind in _BINARY:
+        return _open_binary(sniffed, kind)
+    return _open_text(sniffed, kind, head, whole=whole)
 
 
 def read_rows(path: Path, names: tuple[str, ...] | None = None) -> Iterator[Row | BadRow]:
     """The rows of a file with one table, in order. `names` are for the columns of a file without a header."""
     return open_file(path, FileSettings()).tables["train"].read(names)
+
+
+def _open_binary(file: Sniffed, kind: str) -> OpenedFile:
+    if kind in _WORKBOOKS:
+        return open_workbook(file, kind)
+    columns = arrow_columns(file.content, kind)
+    found = replace(file.format, kind=kind, encoding=None)
+    table = file.table(lambda _: read_arrow(file.content, kind), found, columns=columns)
+    return OpenedFile({"train": table})
+
+
+def _open_text(file: Sniffed, kind: str, head: bytes, *, whole: bool) -> OpenedFile:
+    text = head.decode("utf-8-sig", errors="replace")
+    if not text.strip() and whole:
+        raise empty_file(file.content.path)
+    suffix = Path(file.name).suffix.lower()
+    if kind in ("text", "json"):
+        forced = kind == "json"
+        kind = text_kind(text, ".json" if forced else suffix, file.place, whole=whole)
+        kind = "json" if forced and kind != "values" else kind
+    if kind == "jsonl":
+        return open_lines(file)
+    if kind in ("json", "values"):
+        return open_document(file, kind, text.lstrip()[:1])
+    return _open_delimited(file, suffix)
+
+
+def _open_delimited(file: Sniffed, suffix: str) -> OpenedFile:
+    """Open a text file of fields between separators, or of a text a line."""
+    path = file.content.path
+    if file.settings.format == "txt" or (file.settings.format is None and suffix == ".txt"):
+        return OpenedFile(
+            {"train": file.table(lambda _: read_txt(path), replace(file.format, kind="txt"), columns=("text",))}
+        )
+    tabs = suffix == ".tsv"
+    found = replace(file.format, kind="csv", separator="\t" if tabs else ",", header=True)
+    return OpenedFile(
+        {"train": file.table(partial(read_tsv, path) if tabs else lambda _: read_csv(path), found, columns=())}
+    )

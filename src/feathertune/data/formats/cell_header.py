@@ -1,0 +1,45 @@
+"""Whether the first row of a table of cells (a sheet, an array of arrays) names the columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from feathertune.data.rows import is_number
+
+_OF_TEXTS = "text content sentence sentence1 sentence2 query question answer review tweet message comment title body"
+_OF_LABELS = "label labels class category target intent sentiment emotion tag topic rating score stars"
+_OF_OTHERS = "description document utterance headline id idx index date language split source name"
+USUAL_NAMES = frozenset(f"{_OF_TEXTS} {_OF_LABELS} {_OF_OTHERS}".split())
+
+
+def first_row_names(rows: Sequence[Sequence[object]]) -> bool:
+    """Whether the first of `rows` names the columns of the others. Empty cells are '' or None.
+
+    It does where it holds a usual name; not where a cell recurs below or is a number. Else it does where a column of
+    numbers, or one of much longer texts, lies under a cell of neither.
+    """
+    first = [_written(cell) for cell in rows[0]] if rows else []
+    filled = [cell for cell in first if cell]
+    if not filled or len(set(filled)) < len(filled) or any(is_number(cell) for cell in filled):
+        return False
+    usual = sum(cell.casefold().replace(" ", "_").split(".")[0] in USUAL_NAMES for cell in filled)
+    below = [[_written(row[index]) for row in rows[1:] if index < len(row)] for index in range(len(first))]
+    below = [[cell for cell in column if cell] for column in below]
+    if not any(below):
+        return usual > 0
+    if any(cell and cell in column for cell, column in zip(first, below, strict=True)):
+        return False
+    if usual:
+        return True
+    return any(cell and column and _differs(cell, column) for cell, column in zip(first, below, strict=True))
+
+
+def _differs(cell: str, column: list[str]) -> bool:
+    """Whether a cell is of another kind than those below it: no number above numbers, or short above long texts."""
+    if all(map(is_number, column)):
+        return True
+    return len(cell) <= 20 and len(cell) * 2 < min(map(len, column)) and len(cell.split()) <= 3
+
+
+def _written(cell: object) -> str:
+    return "" if cell is None else str(cell).strip()

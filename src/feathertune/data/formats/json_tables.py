@@ -1,0 +1,54 @@
+"""Opening JSON files: which layout they have, and the tables in it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+from feathertune.data.formats.format import Roles, Table
+from feathertune.data.formats.json_rows import (
+    document_form,
+    document_rows,
+    line_form,
+    line_rows,
+)
+from feathertune.data.formats.json_shapes import Plan, outline, plans
+from feathertune.data.formats.json_stream import JsonStream
+from feathertune.data.formats.opened import OpenedFile, Sniffed
+from feathertune.errors import UserError
+
+
+def open_lines(file: Sniffed) -> OpenedFile:
+    """Open a file with a JSON value on each line."""
+    if file.settings.field is not None:
+        raise UserError("data.field is for a JSON document, and this file has a JSON value a line", where=file.place)
+    form = line_form(file.content, file.settings)
+    found = replace(file.format, kind="jsonl", header=form.header)
+    return OpenedFile({"train": file.table(partial(line_rows, file.content, form), found, columns=form.columns)})
+
+
+def open_document(file: Sniffed, kind: str, start: str) -> OpenedFile:
+    """Open a file of kind json (one document, which begins with `start`) or values (one after the other).
+
+    Raises:
+        UserError: it is no JSON, has no rows, or several parts of it may be the rows.
+    """
+    if kind == "values":
+        return OpenedFile({"train": _table(file, Plan((), "values"))})
+    if start == "[" and file.settings.field is None:
+        return OpenedFile({"train": _table(file, Plan((), "rows"))})
+    with file.content.characters() as text:
+        stream = JsonStream(text.read, file.place)
+        document = outline(stream)
+        if stream.peek():
+            raise stream.error("not valid JSON: there is more after the end of the document")
+    by_split = plans(document, file.settings.field, file.place)
+    return OpenedFile({split: _table(file, plan) for split, plan in by_split.items()})
+
+
+def _table(file: Sniffed, plan: Plan) -> Table:
+    form = document_form(file.content, plan, file.settings)
+    found = replace(file.format, kind="json", header=form.header, field=".".join(plan.path) or None)
+    roles = Roles("text", "label") if plan.layout == "classes" else None
+    read = partial(document_rows, file.content, plan, form)
+    return file.table(read, found, columns=form.columns, roles=roles, notes=plan.notes)

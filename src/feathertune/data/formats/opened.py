@@ -1,0 +1,65 @@
+"""A file on its way to tables: what is known about it, and the tables that its rows make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+
+from feathertune.data.formats.content import Content
+from feathertune.data.formats.format import FileFormat, FileSettings, Roles, Table
+from feathertune.data.formats.json_rows import flat_rows
+from feathertune.data.rows import BadRow, Row
+
+HEAD_ROWS = 200  # by which a label tool is recognised
+
+Reader = Callable[[tuple[str, ...] | None], Iterator[Row | BadRow]]
+
+
+@dataclass(frozen=True)
+class OpenedFile:
+    """A file's tables, split name -> table: `train` alone for most kinds."""
+
+    tables: dict[str, Table]
+
+
+@dataclass(frozen=True)
+class Sniffed:
+    """A file that is to be opened.
+
+    Attributes:
+        content: its bytes and characters.
+        name: of the file, or of the one within a compressed file.
+        format: what is known so far.
+        settings: what the user set.
+    """
+
+    content: Content
+    name: str
+    format: FileFormat
+    settings: FileSettings
+
+    @property
+    def place(self) -> str:
+        """The path, for messages."""
+        return str(self.content.path)
+
+    def table(
+        self,
+        read: Reader,
+        found: FileFormat,
+        *,
+        columns: tuple[str, ...] | None = None,
+        roles: Roles | None = None,
+        notes: tuple[str, ...] = (),
+    ) -> Table:
+        """The table of the rows that `read` yields. `columns` are those of all rows; None where rows may differ.
+
+        Objects within rows are replaced by their fields.
+        """
+        head = [row.fields for row in islice(read(None), HEAD_ROWS) if isinstance(row, Row)]
+        table = Table(self.place, self.content.path.name, read, columns is not None, found, columns, roles, notes)
+        if not any(isinstance(value, dict) for fields in head for value in fields.values()):
+            return table
+        flat = next((tuple(row.fields) for row in flat_rows(read(None)) if isinstance(row, Row)), columns)
+        return replace(table, read=lambda names: flat_rows(read(names)), columns=None if columns is None else flat)
