@@ -25,15 +25,20 @@ class UserError(Exception):
 
 
 class TextError(UserError):
-    """A problem with one of several texts; `index` is its index among them."""
+    """A problem with one of several texts; `index` is its index among them.
 
-    def __init__(self, what: str, index: int, *, where: str | None = None, fix: str | None = None) -> None:
+    `of_model`: the model is at fault, so that leaving out the text would not help.
+    """
+
+    def __init__(
+        self, what: str, index: int, *, where: str | None = None, fix: str | None = None, of_model: bool = False
+    ) -> None:
         super().__init__(what, where=where, fix=fix)
-        self.index = index
+        self.index, self.of_model = index, of_model
 
     def at(self, where: str) -> TextError:
         """The same error, which names the text by another place."""
-        return TextError(self.what, self.index, where=where, fix=self.fix)
+        return TextError(self.what, self.index, where=where, fix=self.fix, of_model=self.of_model)
 
 
 def nearest(word: str, choices: list[str]) -> str | None:

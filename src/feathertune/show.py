@@ -91,10 +91,11 @@ def metrics(evaluated: Metrics) -> RenderableType:
 
 def predictions(results: Sequence[Prediction]) -> RenderableType:
     """One line for each text: its label, and the probability of each label."""
+    from feathertune.serving.outputs import Answer
     from feathertune.terminal.prediction_table import predictions_table
 
     names = tuple(results[0].probabilities) if results else ()
-    return predictions_table(enumerate(results, start=1), names)
+    return predictions_table([Answer(row, one.text, one, {}) for row, one in enumerate(results, start=1)], names)
 
 
 def pictures(run: Path | str) -> dict[str, Figure]:

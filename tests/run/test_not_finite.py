@@ -132,10 +132,12 @@ def test_logits_that_overflow_name_the_text(place: Path, tmp_path: Path) -> None
     with pytest.raises(UserError, match=r"validation.jsonl:1: the model's logits are not finite"):
         evaluate_run(run)
     (tmp_path / "texts.csv").write_text("text\nthe cat\n")
-    done = feathertune("predict", "run", "--input", "texts.csv", "--output", "out.csv", cwd=tmp_path)
-    assert done.returncode == 2
-    assert "texts.csv:2: the model's logits are not finite for 1 of 1 texts" in done.stderr
-    assert "Traceback" not in done.stderr
+    for skip in ((), ("--on-bad-row", "skip")):  # the text is not at fault, and nothing is proposed about it
+        done = feathertune("predict", "run", "--input", "texts.csv", "--output", "out.csv", *skip, cwd=tmp_path)
+        assert done.returncode == 2
+        assert "texts.csv:2: the model's logits are not finite for 1 of 1 texts" in done.stderr
+        assert "Traceback" not in done.stderr
+        assert "--on-bad-row" not in done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "texts.csv"]
 
 

@@ -10,6 +10,7 @@ import pytest
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer, pipeline
 
+from feathertune.data.formats.format import FileSettings
 from feathertune.errors import UserError
 from feathertune.export.exporting import export_run
 from feathertune.folders.inputs import DataRecord
@@ -22,7 +23,8 @@ from feathertune.run.load import load_trained
 from feathertune.run.outline import introduce
 from feathertune.run.prepare import prepare
 from feathertune.run.train import train
-from feathertune.serving.bulk import predict_rows
+from feathertune.serving.bulk import Tally, answers, predict_rows
+from feathertune.serving.inputs import open_input
 from feathertune.serving.predictor import Predictor
 from feathertune.system.machine import default_device
 from feathertune.tokens.run_tokenizer import run_tokenizer, save_tokenizer
@@ -122,6 +124,18 @@ def test_a_file_s_text_that_cannot_be_predicted_is_named_by_its_line(place: Path
     for folder in (place / "lora", export.folder):
         with pytest.raises(UserError, match=r"texts.txt:4: the text 'a zebra' has the token 'zebra'"):
             list(predict_rows(Predictor(folder), file, None))
+        tally = Tally()
+        opened = open_input(file, FileSettings(), None, Predictor(folder).data)
+        found = list(answers(Predictor(folder), opened, tally, skip=True))
+        assert [one.prediction is None for one in found] == [False, False, False, True]
+        assert (tally.predicted, tally.first_bad[0][:30]) == (3, f"{file}:4 (the text 'a zebra'"[:30])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_texts_that_are_cut_are_marked(place: Path, method: str) -> None:
+    predictor = Predictor(place / method)
+    assert [one.truncated for one in predictor.predict(["the cat", LONG])] == [False, True]
+    assert predictor.max_length == MAX_LENGTH
 
 
 def test_an_onnx_export_has_it_in_tokenizer_json_alone(place: Path, tmp_path: Path) -> None:
@@ -137,6 +151,8 @@ def test_an_onnx_export_has_it_in_tokenizer_json_alone(place: Path, tmp_path: Pa
         for path in (place / "lora", export.folder)
     )
     np.testing.assert_allclose(theirs, ours, rtol=0, atol=1e-5)
+    assert [one.truncated for one in Predictor(export.folder).predict(["the cat", LONG])] == [False, True]
+    assert Predictor(export.folder).max_length == MAX_LENGTH
     with pytest.raises(UserError, match=r"the text 'a zebra' has the token 'zebra', number \d+; .* ends at 119"):
         Predictor(export.folder).predict(["the cat", "a zebra"])
 

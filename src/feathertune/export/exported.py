@@ -74,12 +74,23 @@ class ExportedModel:
         """How its logits become labels."""
         return Decision(self.description.temperature, self.description.threshold)
 
+    @property
+    def max_length(self) -> int:
+        """Tokens; longer texts are cut."""
+        return self.description.max_length
+
     def logits(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """[N, C] float32, in the order of `texts`.
 
         A batch holds texts of one length: nothing is padded, and no text's prediction depends on another's.
         """
-        ids = [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
+        return self.logits_and_cuts(texts)[0]
+
+    def logits_and_cuts(self, texts: Sequence[str]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+        """The same, and [N]: which texts were cut at `max_length` tokens."""
+        encodings = self._tokenizer.encode_batch(list(texts))
+        ids = [encoding.ids for encoding in encodings]
+        cut_N = np.array([bool(encoding.overflowing) for encoding in encodings], dtype=np.bool_)
         lengths_N = np.array([len(row) for row in ids], dtype=np.int64)
         if not lengths_N.all():
             empty = int((lengths_N == 0).argmax())
@@ -93,7 +104,7 @@ class ExportedModel:
                 ids_BL = np.array([ids[row] for row in rows_B], dtype=np.int64)
                 self._check(ids_BL, rows_B, texts)
                 logits_NC[rows_B] = self._runtime.logits(ids_BL)
-        return logits_NC
+        return logits_NC, cut_N
 
     def padded_logits(self, texts: Sequence[str], batch: int) -> npt.NDArray[np.float32]:
         """The same for an ONNX export in batches of `batch` texts as they come, padded on the right with id 0."""

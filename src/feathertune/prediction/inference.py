@@ -84,4 +84,5 @@ def check_logits(logits_NC: npt.NDArray[np.float32], place: Callable[[int], str]
             where=place(first),
             fix="If this happened in training, the run diverged: lower training.learning_rate. Otherwise the "
             "weights are damaged.",
+            of_model=True,
         )

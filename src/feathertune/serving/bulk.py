@@ -2,103 +2,197 @@
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Iterable, Iterator
-from itertools import chain, islice
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Literal
 
 from feathertune.data.chunks import in_chunks
-from feathertune.data.columns import text_columns
-from feathertune.data.formats.opening import read_rows
-from feathertune.data.rows import BadRow, Row, missing_column
+from feathertune.data.formats.format import FileSettings
 from feathertune.errors import TextError, UserError
+from feathertune.serving.inputs import Example, Input, Problem, open_input
+from feathertune.serving.outputs import Answer, Columns, TextFormat, write_answers
 from feathertune.serving.predictor import Prediction, Predictor
+from feathertune.wording.numbers import count
 
-Format = Literal["csv", "json"]
 CHUNK_ROWS = 1024  # rows predicted at a time: enough to sort by length, few enough to keep in memory
 CHUNK_CHARACTERS = 2**20  # limit of a chunk in characters
+SKIP = "Or give an empty answer for it: --on-bad-row skip"
+_LOOKED_AT = 1000  # rows after a bad one that tell whether only few are bad
+_FEW = 0.1
+_NAMED = 3  # bad rows that are named
+
+
+@dataclass
+class Tally:
+    """What became of the rows: how many were predicted, how many of them were cut, and the bad ones."""
+
+    predicted: int = 0
+    cut: int = 0
+    bad: int = 0
+    first_bad: list[str] = field(default_factory=list)
+
+    def notes(self, max_length: int | None) -> list[str]:
+        """What the user should know at the end; `max_length` is the model's, in tokens."""
+        lines = []
+        if self.cut:
+            were = "was" if self.cut == 1 else "were"
+            lines.append(f"{count(self.cut, 'text')} {were} cut at {max_length} tokens; the rest was not read")
+        if self.bad:
+            have = "has" if self.bad == 1 else "have"
+            more = self.bad - len(self.first_bad)
+            places = "; ".join(self.first_bad) + (f"; and {more:,} more" if more else "")
+            lines.append(f"{count(self.bad, 'bad row')} {have} an empty answer: {places}")
+        return lines
 
 
 def predict_rows(predictor: Predictor, path: Path, text_column: str | None) -> Iterator[tuple[int, Prediction]]:
-    """(row, prediction) for each row of a csv, tsv, jsonl, parquet or txt file, in the file's order.
+    """(row, prediction) for each row of a file of any kind that training reads, in the file's order.
 
     Args:
         predictor: the model.
         path: the file.
-        text_column: the column of texts; by default the one that the model was trained on, or else `text`.
+        text_column: the column of texts; by default the one that the model was trained on, else `text`, else the only
+            one that looks like it.
 
     Raises:
         UserError: the file cannot be read, has no such column, or has a bad row or an empty text; or a text cannot
             be predicted, as in `Predictor.predict` (file:line is named).
     """
-    data = predictor.data
-    trained = text_columns(data)[0]
-    headerless = (text_column or trained, data.label.rating) if data.label.rating is not None else None
-    texts = (_text(row, text_column, trained) for row in read_rows(path, headerless))
-    for chunk in in_chunks(texts, CHUNK_ROWS, CHUNK_CHARACTERS, lambda item: len(item[1])):
-        try:
-            predictions = predictor.predict([text for _, text, _ in chunk])
-        except TextError as error:
-            raise error.at(chunk[error.index][2]) from None
-        for (row, _, _), prediction in zip(chunk, predictions, strict=True):
-            yield row, prediction
+    opened = open_input(path, FileSettings(), text_column, predictor.data)
+    for answer in answers(predictor, opened, Tally()):
+        assert answer.prediction is not None
+        yield answer.row, answer.prediction
 
 
-def write_rows(rows: Iterable[tuple[int, Prediction]], label_names: tuple[str, ...], out: IO[str], kind: Format) -> int:
+def answers(
+    predictor: Predictor,
+    source: Input,
+    tally: Tally,
+    *,
+    skip: bool = False,
+    after_chunk: Callable[[], object] = lambda: None,
+) -> Iterator[Answer]:
+    """The answer to each row of an input, in its order.
+
+    Args:
+        predictor: the model.
+        source: the input.
+        tally: is kept while answers are taken.
+        skip: whether a row that cannot be predicted has an empty answer; otherwise it is an error.
+        after_chunk: is called whenever all answers that could be given have been taken.
+
+    Raises:
+        UserError: the input cannot be read; without `skip`, for a row that cannot be predicted; with it, if none can.
+    """
+    examples = source.read()
+    checked = examples if skip else _refusing(examples, source)
+    ends = source.waits or (lambda: False)
+    for chunk in in_chunks(checked, CHUNK_ROWS, CHUNK_CHARACTERS, lambda one: len(one.text or ""), ends):
+        for example, prediction in _predicted(predictor, chunk, skip=skip):
+            _count(tally, example, prediction)
+            yield Answer(example.row, example.text, prediction, example.fields)
+        after_chunk()
+    if tally.bad and not tally.predicted:
+        kind = f" ({source.kind})" if source.kind else ""
+        raise UserError(
+            f"none of the {count(tally.bad, 'row')} can be predicted{kind}; the first: {tally.first_bad[0]}",
+            where=source.place,
+            fix="Check how the input is read (--read KEY=VALUE), and which column is the text (--text-column).",
+        )
+
+
+def answers_to_texts(predictor: Predictor, texts: Sequence[str], tally: Tally) -> Iterator[Answer]:
+    """The answers to texts, numbered from 1. Raises UserError as `Predictor.predict` does."""
+    for row, prediction in enumerate(predictor.predict(texts), start=1):
+        tally.predicted += 1
+        tally.cut += prediction.truncated
+        yield Answer(row, prediction.text, prediction, {})
+
+
+def write_rows(
+    rows: Iterable[tuple[int, Prediction]], label_names: tuple[str, ...], out: IO[str], kind: Literal["csv", "json"]
+) -> int:
     """Write predictions one by one, as CSV or as one JSON array. Returns their number.
 
     Nothing is written before the first prediction: an error in the first rows of a file leaves no output.
     """
-    rows, count = iter(rows), 0
-    rows = chain(list(islice(rows, 1)), rows)
-    if kind == "csv":
-        _write_csv_row(out, ["row", "text", "label", "score", *(f"probability_{name}" for name in label_names)])
-        for row, prediction in rows:
-            values = [repr(prediction.probabilities[name]) for name in label_names]
-            _write_csv_row(out, [str(row), prediction.text, prediction.label, repr(prediction.score), *values])
-            count += 1
-        return count
-    out.write("[")
-    for row, prediction in rows:
-        out.write((",\n " if count else "\n ") + json.dumps(as_json(row, prediction), ensure_ascii=False))
-        count += 1
-    out.write("\n]\n")
-    return count
+    format_: TextFormat = kind
+    given = (Answer(row, prediction.text, prediction, {}) for row, prediction in rows)
+    return write_answers(given, Columns.of(label_names, (), format_), out, format_)
 
 
-def as_json(row: int, prediction: Prediction) -> dict[str, Any]:
-    """One prediction, JSON-ready."""
-    return {
-        "row": row,
-        "text": prediction.text,
-        "label": prediction.label,
-        "score": prediction.score,
-        "probabilities": prediction.probabilities,
-    }
+def _predicted(
+    predictor: Predictor, chunk: list[Example], *, skip: bool
+) -> Sequence[tuple[Example, Prediction | None]]:
+    """The examples of a chunk with their predictions; with `skip`, None for a text that has none."""
+    problems: dict[int, Problem] = {}
+    while True:
+        places = [index for index, one in enumerate(chunk) if one.problem is None and index not in problems]
+        try:
+            predictions = predictor.predict([chunk[index].text or "" for index in places])
+        except TextError as error:
+            index = places[error.index]
+            if error.of_model or not skip:
+                raise _proposing_skip(error.at(chunk[index].place)) from None
+            problems[index] = Problem(error.what)
+            continue
+        if len(predictions) == len(chunk):
+            return list(zip(chunk, predictions, strict=True))
+        by_index = dict(zip(places, predictions, strict=True))
+        return [
+            (one if index not in problems else one._replace(problem=problems[index]), by_index.get(index))
+            for index, one in enumerate(chunk)
+        ]
 
 
-def _write_csv_row(out: IO[str], values: list[str]) -> None:
-    r"""Write one row. The csv module does not quote a lone '\r', although readers end a row there."""
-    has_return = any("\r" in value for value in values)
-    writer = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_ALL if has_return else csv.QUOTE_MINIMAL)
-    writer.writerow(values)
+def _proposing_skip(error: TextError) -> UserError:
+    if error.of_model:
+        return error
+    fix = SKIP if error.fix is None else f"{error.fix}\n  {SKIP}"
+    return UserError(error.what, where=error.where, fix=fix)
 
 
-def _text(row: Row | BadRow, text_column: str | None, trained_column: str) -> tuple[int, str, str]:
-    """The row's number, its text, and its place."""
-    if isinstance(row, BadRow):
-        raise UserError(row.reason, where=row.place, fix=row.fix or "Fix or remove the row.")
-    columns = list(row.fields)
-    column = text_column or next((name for name in (trained_column, "text") if name in columns), trained_column)
-    if column not in row.fields:
-        raise UserError(
-            missing_column(column, columns), where=row.place, fix="Name the column of texts with --text-column."
-        )
-    value = row.fields[column]
-    if not isinstance(value, str):
-        raise UserError(f"the {column} is not a text but {value!r}", where=row.place)
-    if not value.strip():
-        raise UserError("the text is empty", where=row.place, fix="Fix or remove the row.")
-    return row.row, value, row.place
+def _count(tally: Tally, example: Example, prediction: Prediction | None) -> None:
+    if prediction is not None:
+        tally.predicted += 1
+        tally.cut += prediction.truncated
+        return
+    tally.bad += 1
+    if len(tally.first_bad) < _NAMED and example.problem is not None:
+        tally.first_bad.append(f"{example.place} ({example.problem.reason})")
+
+
+def _refusing(examples: Iterator[Example], source: Input) -> Iterator[Example]:
+    """The examples up to the first that cannot be predicted, which is an error."""
+    for good, example in enumerate(examples):
+        if example.problem is not None:
+            raise _refusal(example, example.problem, good, examples, source)
+        yield example
+
+
+def _refusal(example: Example, problem: Problem, good: int, rest: Iterator[Example], source: Input) -> UserError:
+    """The error for a bad row. To leave it out is proposed only where few are bad; where most are, the kind is named.
+
+    Rows of a stream are not waited for: there, those before it must do.
+    """
+    following = [] if source.waits is not None else list(_up_to_an_error(islice(rest, _LOOKED_AT)))
+    bad = 1 + sum(one.problem is not None for one in following)
+    looked_at = good + 1 + len(following)
+    lines = [] if problem.fix is None else [problem.fix]
+    what = problem.reason
+    if bad <= max(1, _FEW * looked_at) and good + len(following) > 0:
+        lines.append(SKIP)
+    elif bad * 2 > looked_at and bad > 1:
+        kind = f", which is {source.kind}," if source.kind else ""
+        what += f"; so it is with {bad:,} of the first {looked_at:,} rows"
+        lines.append(f"Check how the file{kind} is read (--read KEY=VALUE), and which column is the text.")
+    return UserError(what, where=example.place, fix="\n  ".join(lines) or None)
+
+
+def _up_to_an_error(examples: Iterator[Example]) -> Iterator[Example]:
+    try:
+        yield from examples
+    except UserError:
+        return

@@ -30,13 +30,15 @@ from feathertune.run.load import TrainedModel, load_trained
 class Prediction:
     """The prediction for one text: the label, its probability, and the probability of every label.
 
-    The label is the most likely one, unless the run has its own threshold.
+    The label is the most likely one, unless the run has its own threshold. `truncated`: the text had more tokens than
+    the model reads, `Predictor.max_length`, so the rest was not read.
     """
 
     text: str
     label: str
     score: float
     probabilities: dict[str, float]
+    truncated: bool = False
 
 
 class _Model(Protocol):
@@ -51,8 +53,13 @@ class _Model(Protocol):
     @property
     def decision(self) -> Decision: ...
 
-    def logits(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """[N, C] for N texts."""
+    @property
+    def max_length(self) -> int | None:
+        """The tokens of a text that are read; None where all are."""
+        ...
+
+    def logits_and_cuts(self, texts: Sequence[str]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+        """[N, C] for N texts, and [N]: which of them were cut."""
         ...
 
 
@@ -62,9 +69,11 @@ class _RunModel:
         self.label_names = trained.classifier.label_names
         self.data = trained.recipe.data
         self.decision = trained.decision
+        self.max_length: int | None = trained.max_length
 
-    def logits(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        return predict_logits(self._trained.classifier, self._trained.tokenize(texts))
+    def logits_and_cuts(self, texts: Sequence[str]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+        tokens = self._trained.tokenize(texts)
+        return predict_logits(self._trained.classifier, tokens), tokens.full_lengths > tokens.lengths
 
 
 class _BaselineModel:
@@ -72,9 +81,10 @@ class _BaselineModel:
         self._baseline = load_baseline(opened.folder.baseline)
         self.label_names, self.data = self._baseline.label_names, opened.recipe.data
         self.decision = read_decision(opened.folder.calibration, opened.recipe.evaluation)
+        self.max_length: int | None = None
 
-    def logits(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        return baseline_logits(self._baseline, texts)
+    def logits_and_cuts(self, texts: Sequence[str]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+        return baseline_logits(self._baseline, texts), np.zeros(len(texts), dtype=np.bool_)
 
 
 class Predictor:
@@ -114,6 +124,11 @@ class Predictor:
         """The layout of the data that the model was trained on."""
         return self._model.data
 
+    @property
+    def max_length(self) -> int | None:
+        """How many tokens of a text are read; None for a baseline, which reads all."""
+        return self._model.max_length
+
     def predict(self, texts: str | Sequence[str]) -> list[Prediction]:
         """One prediction for each text, in order. It does not depend on the other texts.
 
@@ -126,14 +141,16 @@ class Predictor:
         if not texts:
             return []
         decision = self._model.decision
-        logits_NC = self._model.logits(texts)
+        logits_NC, cut_N = self._model.logits_and_cuts(texts)
         check_logits(logits_NC, lambda index: f"text {index + 1}")
         probabilities_NC = decision.probabilities(logits_NC)
         predictions = []
         classes_N = decision.classes(probabilities_NC).tolist()
-        for text, index, probabilities_C in zip(texts, classes_N, probabilities_NC.tolist(), strict=True):
+        for text, index, probabilities_C, cut in zip(
+            texts, classes_N, probabilities_NC.tolist(), cut_N.tolist(), strict=True
+        ):
             by_label = dict(zip(self.label_names, probabilities_C, strict=True))
-            predictions.append(Prediction(text, self.label_names[index], probabilities_C[index], by_label))
+            predictions.append(Prediction(text, self.label_names[index], probabilities_C[index], by_label, cut))
         return predictions
 
 

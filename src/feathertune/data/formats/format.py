@@ -102,6 +102,8 @@ class Table:
         notes: what the user should know about the file, one sentence each.
         notes_after: more of them, which are known once `read` has gone through all rows, such as how many a label tool
             had cancelled; about the latest reading.
+        records: of a label tool's export, its records as they are in the file, from which `read` makes rows. It leaves
+            out those without a label that counts, whose texts `predict` takes all the same.
     """
 
     place: str
@@ -113,6 +115,7 @@ class Table:
     roles: Roles | None = None
     notes: tuple[str, ...] = ()
     notes_after: Callable[[], tuple[str, ...]] = tuple
+    records: Callable[[], Iterator[Row | BadRow]] | None = None
 
     @property
     def headerless(self) -> bool:
