@@ -136,5 +136,5 @@ def test_soft_targets_are_the_ratings_or_the_votes_of_more_raters() -> None:
 
 @pytest.mark.parametrize("value", [None, "", 0.5, [], ["a", "b"], {"a": 1}])
 def test_invalid_labels(value: object) -> None:
-    with pytest.raises(ValueError, match="the label|several labels"):
+    with pytest.raises(ValueError, match=r"the label|several labels"):
         label_name(value)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from feathertune.data.columns import TEXT_COLUMNS, text_columns
+from feathertune.data.columns import TEXT_NAMES, text_columns
 from feathertune.data.formats.format import Table
-from feathertune.data.rows import BadRow, Row, is_number, missing_column
+from feathertune.data.profiles import Column, by_name
+from feathertune.data.rows import BadRow, Row, missing_column
 from feathertune.errors import UserError
 from feathertune.recipe.schema import DataSection
 from feathertune.recipe.yaml_text import load_yaml
@@ -15,7 +16,6 @@ from feathertune.recipe.yaml_text import load_yaml
 NAME_IT = "Name the column of texts with --text-column."
 _HOLDERS = ("data", "fields", "inputs")  # of Label Studio and Argilla
 _ANSWERED = "_data_"  # before a name that a question of Label Studio has as well
-_LEAST_LENGTH = 12  # characters of an average text; a shorter value is rather a name, a date or a label
 
 
 class Chosen(NamedTuple):
@@ -108,15 +108,9 @@ def joined_text(fields: dict[str, object], columns: tuple[str, ...]) -> str:
 
 def _by_content(columns: Sequence[str], rows: Sequence[Row]) -> str | None:
     """The column that is named like a text or, failing that, the only one that holds texts."""
-    texts = [column for column in columns if _holds_texts([row.fields.get(column) for row in rows])]
-    named = [column for name in TEXT_COLUMNS for column in texts if column.strip().casefold() == name]
-    return named[0] if named else texts[0] if len(texts) == 1 else None
-
-
-def _holds_texts(values: Sequence[object]) -> bool:
-    texts = [value for value in values if isinstance(value, str) and value.strip()]
-    if not texts or not all(value is None or isinstance(value, str) for value in values):
-        return False
-    if any(is_number(text.strip()) for text in texts):
-        return False
-    return sum(map(len, texts)) >= _LEAST_LENGTH * len(texts) and len(set(texts)) * 2 > len(texts)
+    profiles = [Column(name, [row.fields.get(name) for row in rows]) for name in columns]
+    texts = [column for column in profiles if column.looks_like_text]
+    named = by_name(texts, TEXT_NAMES)
+    if named is not None:
+        return named.name
+    return texts[0].name if len(texts) == 1 else None
