@@ -29,7 +29,7 @@ def compare(
     """Train every method with several seeds and compare them. The same command continues an interrupted comparison."""
     from feathertune.recipe.files import find_recipe, load_recipe
 
-    path = find_recipe(recipe)
+    path = find_recipe(recipe, "compare")
     changes = list(overrides or [])
     if methods is not None:
         changes.append(f"compare.methods=[{methods}]")

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
 from feathertune.errors import UserError, nearest
+from feathertune.recipe.data_files import YAML_SUFFIXES, data_is_no_recipe, is_data, names_data
 from feathertune.recipe.parsing import apply_override, explain, fix_for
 from feathertune.recipe.schema import Recipe
 from feathertune.recipe.yaml_text import dump_yaml, load_yaml
+
+# What a recipe says about where labels come from, which another column of labels replaces.
+_OF_A_RATING = ("column", "rating", "above", "at_least", "names", "soft", "raters")
 
 
 def load_recipe(path: Path | str, overrides: list[str] | None = None) -> Recipe:
@@ -20,10 +25,10 @@ def load_recipe(path: Path | str, overrides: list[str] | None = None) -> Recipe:
         overrides: such as `training.epochs=3`.
 
     Raises:
-        UserError: there is no such file, it is not YAML, a key does not exist (the nearest one that does is named), or
-            a value is wrong.
+        UserError: there is no such file, it is data, it is not YAML, a key does not exist (the nearest one that does is
+            named), or a value is wrong.
     """
-    path = Path(path) if Path(path).suffix else find_recipe(str(path))
+    path = find_recipe(str(path))
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -34,15 +39,47 @@ def load_recipe(path: Path | str, overrides: list[str] | None = None) -> Recipe:
 
 
 def parse_recipe(text: str, overrides: list[str], where: str) -> Recipe:
-    """Validate a recipe's YAML text after the overrides. `where` names it in errors. Raises UserError."""
+    """Validate a recipe's YAML text after the overrides. `where` names it in errors. Raises UserError.
+
+    Where the overrides change `data.source`, what the recipe says about its own source's columns counts only as far as
+    the new source has them: see `DataSection.own_columns`.
+    """
     values = load_yaml(text, where)
     if not isinstance(values, dict):
         raise UserError("a recipe is a mapping of sections (model, data, method, lora, training, ...)", where=where)
+    own_columns = _leave_source(values, overrides)
     overridden = [apply_override(values, override) for override in overrides]
     try:
-        return Recipe.model_validate(values)
+        recipe = Recipe.model_validate(values)
     except ValidationError as error:
         raise UserError(explain(error, Recipe, values, overridden), where=where, fix=fix_for(error, Recipe)) from None
+    data = recipe.data.model_copy(update={"own_columns": own_columns})
+    return recipe if own_columns is True else recipe.model_copy(update={"data": data})
+
+
+def _leave_source(values: dict[str, Any], overrides: list[str]) -> bool | Literal["text", "label"]:
+    """Prepare a recipe's values for overrides with another source: drop its revision, and its label if they name one.
+
+    Returns `DataSection.own_columns`.
+    """
+    keys = {key.strip(): value for key, _, value in (override.partition("=") for override in overrides)}
+    data = values.get("data")
+    if not isinstance(data, dict) or "data" in keys or keys.get("data.source", data.get("source")) == data.get("source"):
+        return True
+    if "data.revision" not in keys:
+        data.pop("revision", None)
+    label_named = not keys.keys().isdisjoint(("data.label", "data.label.column", "data.label.rating"))
+    if label_named and isinstance(data.get("label"), dict):
+        for key in _OF_A_RATING:
+            data["label"].pop(key, None)
+    match "data.text" in keys, label_named:
+        case True, True:
+            return True
+        case True, False:
+            return "text"
+        case False, True:
+            return "label"
+    return False
 
 
 def dump_recipe(recipe: Recipe) -> str:
@@ -52,26 +89,37 @@ def dump_recipe(recipe: Recipe) -> str:
 
 def is_complete(part: BaseModel) -> bool:
     """Whether a recipe gives every key, as `dump_recipe` does; people leave most of them at their defaults."""
-    values = [getattr(part, name) for name in type(part).model_fields]
+    keys = {name for name, field in type(part).model_fields.items() if not field.exclude}
+    values = [getattr(part, name) for name in keys]
     values += [one for value in values if isinstance(value, dict) for one in value.values()]
     inner = (value for value in values if isinstance(value, BaseModel))
-    keys = {name for name, field in type(part).model_fields.items() if not field.exclude}
-    return part.model_fields_set == keys and all(map(is_complete, inner))
+    return part.model_fields_set >= keys and all(map(is_complete, inner))
 
 
 def recipe_path(name: str) -> Path | None:
-    """The recipe file that `name` stands for: a YAML file, or the name of a shipped recipe; None if it is neither."""
+    """The recipe file that `name` stands for: a YAML file, or the name of a shipped recipe; None if it is neither.
+
+    A YAML file of data is none: see `is_data`.
+    """
     path = Path(name)
-    return path if path.suffix in (".yaml", ".yml") else shipped_recipes().get(name)
+    if path.suffix.lower() in YAML_SUFFIXES:
+        return None if is_data(path) else path
+    return shipped_recipes().get(name)
 
 
-def find_recipe(name: str) -> Path:
+def find_recipe(name: str, command: str = "train") -> Path:
     """The recipe file that `name` stands for: a YAML file, or the name of a shipped recipe such as `quickstart`.
 
+    Args:
+        name: as it was typed.
+        command: proposed, with a recipe, where `name` is data.
+
     Raises:
-        UserError: it is neither; the most similar name is suggested.
+        UserError: it is neither; the most similar name is suggested. Or it is data.
     """
     path = recipe_path(name) or Path(name)
+    if path == Path(name) and names_data(name):
+        raise data_is_no_recipe(name, command)
     if path.suffix or path.is_file():
         return path
     near = nearest(name, list(shipped_recipes()))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any, get_args
@@ -39,6 +41,15 @@ def apply_override(values: dict[str, Any], override: str) -> str:
         node.pop(spelling, None)
     node[keys[-1]] = value
     return new_key(".".join(keys))
+
+
+def typed(key: str, value: str) -> str:
+    """`key=value` as it is typed in a shell: in quotes where the shell or YAML would read something else."""
+    try:
+        plain = load_yaml(value, key) == value
+    except UserError:
+        plain = False
+    return shlex.quote(f"{key}={value if plain else json.dumps(value, ensure_ascii=False)}")
 
 
 def explain(error: ValidationError, whole: type[BaseModel], values: Any, overridden: Sequence[str]) -> str:
@@ -128,4 +139,4 @@ def _fields_at(whole: type[BaseModel], path: Sequence[str]) -> dict[str, Any]:
         if section is None:
             return {}
         model = section
-    return dict(model.model_fields)
+    return {name: field for name, field in model.model_fields.items() if not field.exclude}

@@ -68,7 +68,9 @@ def trial_recipe(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
     """The recipe with these values and without the test split. Raises UserError if it is not valid."""
     plain = recipe.model_copy(update={"search": None, "compare": None})
     changes = ["data.test=false", *(f"{key}={json.dumps(value)}" for key, value in values.items())]
-    return parse_recipe(dump_recipe(plain), changes, where="search")
+    trial = parse_recipe(dump_recipe(plain), changes, where="search")
+    data = trial.data.model_copy(update={"own_columns": recipe.data.own_columns})  # it is in no dump
+    return trial.model_copy(update={"data": data})
 
 
 def _examples(values: SearchRange | tuple[Any, ...]) -> tuple[Any, ...]:
