@@ -64,7 +64,11 @@ def _leave_source(values: dict[str, Any], overrides: list[str]) -> bool | Litera
     """
     keys = {key.strip(): value for key, _, value in (override.partition("=") for override in overrides)}
     data = values.get("data")
-    if not isinstance(data, dict) or "data" in keys or keys.get("data.source", data.get("source")) == data.get("source"):
+    if (
+        not isinstance(data, dict)
+        or "data" in keys
+        or keys.get("data.source", data.get("source")) == data.get("source")
+    ):
         return True
     if "data.revision" not in keys:
         data.pop("revision", None)
