@@ -6,9 +6,11 @@ never a Hub id. Data from the Hub is pinned to a commit, and no code from it is 
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +19,16 @@ import pyarrow.compute as pc
 from feathertune.data.formats.arrow_rows import BATCH_ROWS, rows_of_batch
 from feathertune.data.formats.format import FileSettings, Table
 from feathertune.data.formats.opening import DATA_SUFFIXES, open_file
+from feathertune.data.formats.split_names import SPLITS, split_of
+from feathertune.data.layouts import open_layout
 from feathertune.data.rows import BadRow, Row
 from feathertune.errors import UserError, in_short
 from feathertune.recipe.schema import DataSection
 from feathertune.system.files import expanded, sha256
 
 SAMPLE_FOLDER = Path(__file__).parent / "sample"
-SPLITS = ("train", "validation", "test")  # in reading order: train determines the labels
-SPLIT_NAMES = {"train": "train", "test": "test"} | dict.fromkeys(("dev", "validation", "val", "valid"), "validation")
+MANY_FILES = 100
+HEAD_ROWS = 200
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)  # owner/name, or the bare name of an old dataset
 _KINDS = ", ".join(sorted(DATA_SUFFIXES))
@@ -58,7 +62,13 @@ def open_source(source: str, revision: str | None = None, settings: FileSettings
     if path.is_dir():
         return _open_folder(path, settings)
     if path.is_file():
-        return Source({"train": _file_split(path, settings)}, {"files": {path.name: sha256(path)}})
+        tables = open_file(path, settings).tables
+        if set(tables) == {"train"}:
+            tables = _by_split_column(tables["train"])
+        elif "train" not in tables:
+            raise UserError(f"the file has no train split, only {', '.join(tables)}", where=source)
+        splits = {split: tables[split] for split in SPLITS if split in tables}
+        return Source(splits, {"files": {path.name: sha256(path)}})
     raise UserError(
         "there is no such file or folder, and it is not a Hub dataset id (owner/name) either",
         where=source,
@@ -67,33 +77,50 @@ def open_source(source: str, revision: str | None = None, settings: FileSettings
 
 
 def _open_folder(folder: Path, settings: FileSettings) -> Source:
-    files: dict[str, Path] = {}
-    notes = []
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in DATA_SUFFIXES or not path.is_file():
+    tables, files, notes = open_layout(folder, settings)
+    return Source(tables, {"files": _checksums(folder, files)}, tuple(notes))
+
+
+def _checksums(folder: Path, files: Sequence[Path]) -> dict[str, str]:
+    """Name -> sha256 of the files; of many, one sha256 over all names and checksums."""
+    each = {str(path.relative_to(folder)): sha256(path) for path in files}
+    if len(each) <= MANY_FILES:
+        return each
+    together = "".join(f"{name} {digest}\n" for name, digest in sorted(each.items()))
+    return {f"{len(each):,} files": hashlib.sha256(together.encode()).hexdigest()}
+
+
+def _by_split_column(table: Table) -> dict[str, Table]:
+    """A table whose rows say which split they belong to, as a table for each."""
+    head = [row.fields for row in islice(table.read(None), HEAD_ROWS) if isinstance(row, Row)]
+    for column in ("split", "set", "subset", "partition", "fold"):
+        named = next((name for name in (head[0] if head else ()) if name.strip().casefold() == column), None)
+        if named is None or not all(_split_value(fields.get(named)) for fields in head):
             continue
-        split = SPLIT_NAMES.get(path.stem)
-        if split is None:
-            notes.append(f"{path.name} is not read: it is not named after a split ({', '.join(SPLIT_NAMES)})")
-        elif split in files:
-            raise UserError(
-                f"{files[split].name} and {path.name} are both the {split} split", where=str(folder), fix="Keep one."
-            )
-        else:
-            files[split] = path
-    if "train" not in files:
-        raise UserError(
-            "the folder has no train file",
-            where=str(folder),
-            fix=f"It needs `train`, and may have `dev` or `validation`, and `test`, each one of {_KINDS}.",
-        )
-    files = {split: files[split] for split in SPLITS if split in files}
-    splits = {split: _file_split(path, settings) for split, path in files.items()}
-    return Source(splits, {"files": {path.name: sha256(path) for path in files.values()}}, tuple(notes))
+        there = {_split_value(row.fields.get(named)) for row in table.read(None) if isinstance(row, Row)}
+        if "train" in there and None not in there:
+            note = f"the splits are those of the column {named!r}"
+            return {split: _rows_of(table, named, split, note) for split in SPLITS if split in there}
+    return {"train": table}
 
 
-def _file_split(path: Path, settings: FileSettings) -> Table:
-    return open_file(path, settings).tables["train"]
+def _split_value(value: object) -> str | None:
+    return split_of(value) if isinstance(value, str) else None
+
+
+def _rows_of(table: Table, column: str, split: str, note: str) -> Table:
+    """The rows of one split; bad rows, whose split is unknown, are train's."""
+
+    def read(names: tuple[str, ...] | None) -> Iterator[Row | BadRow]:
+        for row in table.read(names):
+            if isinstance(row, BadRow):
+                if split == "train":
+                    yield row
+            elif _split_value(row.fields.get(column)) == split:
+                yield row
+
+    notes = (*table.notes, note) if split == "train" else ()
+    return replace(table, read=read, notes=notes, notes_after=table.notes_after if split == "train" else tuple)
 
 
 def _open_hub(hub_id: str, revision: str | None) -> Source:
@@ -103,7 +130,7 @@ def _open_hub(hub_id: str, revision: str | None) -> Source:
     splits: dict[str, Table] = {}
     notes = []
     for name in tables:
-        split = SPLIT_NAMES.get(str(name))
+        split = split_of(str(name))
         if split is None or split in splits:
             notes.append(f"the Hub's split {name!r} is not used")
         elif split == "test" and _is_unlabelled(tables[name]):
