@@ -122,7 +122,7 @@ class JsonStream:
     def _syntax(self, error: json.JSONDecodeError) -> UserError:
         self._line += self._text.count("\n", self._counted, error.pos)
         self._counted = self._at = min(error.pos, len(self._text))
-        if self._ended and error.pos >= len(self._text):
+        if self._ended and (error.pos >= len(self._text) or error.msg.startswith("Unterminated string")):
             return self.error("not valid JSON: the file ends in the middle of a value")
         return self.error(f"not valid JSON: {error.msg}")
 

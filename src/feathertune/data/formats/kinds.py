@@ -125,14 +125,13 @@ def text_kind(text: str, suffix: str, place: str, *, whole: bool) -> str:
         raise refused("XML", place, "Save its texts and labels as csv or jsonl.")
     if not text.startswith(("{", "[")):
         return "text"
-    kind = _json_kind(text, suffix, whole=whole)
-    if kind in (None, "jsonl") and _PYTHON_DICT.match(text):
+    if suffix in ("", ".json", *_LINE_SUFFIXES) and _PYTHON_DICT.match(text):
         raise UserError(
             "the file is written as Python prints objects (with ' in place of \"), which is not JSON",
             where=place,
             fix="Write it with json.dump.",
         )
-    return kind or "text"
+    return _json_kind(text, suffix, whole=whole) or "text"
 
 
 def refused(name: str, place: str, fix: str) -> UserError:
