@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -82,8 +81,8 @@ def _errors(place: str, kind: str) -> Iterator[None]:
 
 def _source(content: Content) -> Any:
     """The file, or what is in a compressed one, as Arrow reads it: a context manager."""
-    file = content.file()
-    return pa.OSFile(str(file)) if isinstance(file, Path) else pa.PythonFile(file)
+    unpacked = content.unpacked()
+    return pa.OSFile(str(content.path)) if unpacked is None else pa.BufferReader(pa.py_buffer(unpacked))
 
 
 def _opened(file: Any, kind: str) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:

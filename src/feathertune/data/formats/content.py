@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from mmap import mmap
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
@@ -38,11 +39,16 @@ class Content:
             yield Lines(file, self.path, self.encoding, mac=self.mac)
 
     def file(self) -> Path | BinaryIO:
-        """The file for readers that seek: its path, or the decompressed bytes."""
+        """The file for readers that seek: its path, or the decompressed bytes in memory."""
+        unpacked = self.unpacked()
+        return self.path if unpacked is None else io.BytesIO(unpacked)
+
+    def unpacked(self) -> bytes | mmap | None:
+        """The decompressed bytes, in a temporary file if they are many; None if the file is not compressed."""
         if compression_of(self.path) is None:
-            return self.path
+            return None
         spool = Spool()
         with open_binary(self.path) as file:
             while piece := file.read(_PIECE):
                 spool.write(piece)
-        return io.BytesIO(spool.finish())
+        return spool.finish()

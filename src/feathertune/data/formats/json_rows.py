@@ -29,12 +29,7 @@ class Form(NamedTuple):
     header: bool | None = None
 
 
-class _Values(NamedTuple):
-    """A value of the file: where it is, its number among the rows, and itself (or why it is none)."""
-
-    place: str
-    number: int
-    value: object
+_Value = tuple[str, int, object]  # where it is, its number among the rows, and itself (or why it is none)
 
 
 def line_rows(content: Content, form: Form, names: tuple[str, ...] | None) -> Iterator[Row | BadRow]:
@@ -78,8 +73,8 @@ def _flat(fields: Mapping[str, object]) -> dict[str, object]:
     return flat
 
 
-def _form(values: Iterator[_Values], settings: FileSettings) -> Form:
-    sample = [one.value for one in islice(values, _SAMPLED) if not isinstance(one.value, Faulty)]
+def _form(values: Iterator[_Value], settings: FileSettings) -> Form:
+    sample = [value for _, _, value in islice(values, _SAMPLED) if not isinstance(value, Faulty)]
     lists = [value for value in sample if isinstance(value, list)]
     if len(lists) * 2 > len(sample):
         header = settings.header
@@ -92,7 +87,7 @@ def _form(values: Iterator[_Values], settings: FileSettings) -> Form:
     return Form()
 
 
-def _rows(values: Iterator[_Values], form: Form, names: tuple[str, ...] | None) -> Iterator[Row | BadRow]:
+def _rows(values: Iterator[_Value], form: Form, names: tuple[str, ...] | None) -> Iterator[Row | BadRow]:
     columns = form.columns
     if form.header is True:
         values = islice(values, 1, None)
@@ -117,23 +112,23 @@ def _fitted(place: str, number: int, columns: tuple[str, ...], value: object) ->
     return Row(place, number, dict(zip(columns, cells, strict=True)))
 
 
-def _line_values(content: Content) -> Iterator[_Values]:
+def _line_values(content: Content) -> Iterator[_Value]:
     blank: list[int] = []
+    path = str(content.path)
     with content.lines() as lines:
         for line in lines:
-            problem = lines.take_problem()
-            place = f"{content.path}:{lines.number}"
+            number, problem = lines.number, lines.take_problem()
             if problem is not None:
                 value: object = Faulty(problem.reason, problem.fix)
             elif not line.strip():
-                blank.append(lines.number)
+                blank.append(number)
                 continue
             else:
                 value = _line_value(line)
-            for number in blank:  # within the file; at its end nobody means a row by them
-                yield _Values(f"{content.path}:{number}", number, Faulty("the line is empty"))
-            blank = []
-            yield _Values(place, lines.number, value)
+            if blank:  # within the file; at its end nobody means a row by them
+                yield from ((f"{path}:{empty}", empty, Faulty("the line is empty")) for empty in blank)
+                blank = []
+            yield f"{path}:{number}", number, value
 
 
 def _line_value(line: str) -> object:
@@ -146,13 +141,13 @@ def _line_value(line: str) -> object:
         return Faulty(str(error))
 
 
-def _document_values(content: Content, plan: Plan) -> Iterator[_Values]:
+def _document_values(content: Content, plan: Plan) -> Iterator[_Value]:
     with content.characters() as file:
         stream = JsonStream(file.read, str(content.path))
         if not descend(stream, plan.path):
             raise UserError(f"the file no longer has {'.'.join(plan.path)!r}", where=str(content.path))
         for number, (line, value) in enumerate(_layout_values(stream, plan.layout), 1):
-            yield _Values(f"{content.path}:{line}, row {number}", number, value)
+            yield f"{content.path}:{line}, row {number}", number, value
 
 
 def _layout_values(stream: JsonStream, layout: str) -> Iterator[tuple[int, object]]:

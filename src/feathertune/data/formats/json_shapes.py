@@ -162,8 +162,9 @@ def _layout(part: Outline) -> str | None:
         return None
     if all(one.kind == "array" and not one.holds(dict) for one in parts) and len({one.size for one in parts}) == 1:
         return "columns" if parts[0].size > 0 else None
-    if len(parts) > 1 and all(one.kind == "object" for one in parts):
-        return _rows_or_columns(part, parts)
+    if all(one.kind == "object" for one in parts):
+        single = len(parts) == 1 and any(child.holds(dict) for child in parts[0].children.values())
+        return None if single else _rows_or_columns(part, parts)
     return None
 
 

@@ -122,7 +122,7 @@ class JsonStream:
     def _syntax(self, error: json.JSONDecodeError) -> UserError:
         self._line += self._text.count("\n", self._counted, error.pos)
         self._counted = self._at = min(error.pos, len(self._text))
-        if self._ended and error.pos >= len(self._text):
+        if self._ended and (error.pos >= len(self._text) or error.msg.startswith("Unterminated string")):
             return self.error("not valid JSON: the file ends in the middle of a value")
         return self.error(f"not valid JSON: {error.msg}")
 
@@ -159,17 +159,16 @@ def json_value(text: str) -> object:
         raise ValueError("not readable JSON: nested too deeply") from None
     except ValueError as error:
         return Faulty(str(error))
-    return _checked(value, text)
+    return _without_halves(value) if "\\u" in text else value  # only an escape can be half of a pair: the line is UTF-8
 
 
 def _checked(value: object, raw: str) -> object:
     """The value, or why its characters are none: only an escape or an undecodable byte can be half of a pair."""
-    if raw.isascii():
-        return _without_halves(value) if "\\u" in raw else value
-    try:
-        raw.encode()
-    except UnicodeEncodeError as error:
-        return Faulty(f"not valid text: byte 0x{ord(raw[error.start]) & 0xFF:02x}")
+    if not raw.isascii():
+        try:
+            raw.encode()
+        except UnicodeEncodeError as error:
+            return Faulty(f"not valid text: byte 0x{ord(raw[error.start]) & 0xFF:02x}")
     return _without_halves(value) if "\\u" in raw else value
 
 

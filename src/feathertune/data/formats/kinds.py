@@ -96,7 +96,7 @@ def binary_kind(head: bytes, file: Callable[[], Path | BinaryIO], place: str) ->
         return _zip_kind(file(), place)
     kind = next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), None)
     start = head[:4096]
-    if kind is None and len(_CONTROL.findall(start)) * 10 > len(start) and not _is_wide(start):
+    if kind is None and len(_CONTROL.findall(start)) * 10 > len(start) and not _is_text(start):
         raise refused("a binary file of an unknown kind", place, _CONVERT)
     return kind
 
@@ -125,14 +125,13 @@ def text_kind(text: str, suffix: str, place: str, *, whole: bool) -> str:
         raise refused("XML", place, "Save its texts and labels as csv or jsonl.")
     if not text.startswith(("{", "[")):
         return "text"
-    kind = _json_kind(text, suffix, whole=whole)
-    if kind in (None, "jsonl") and _PYTHON_DICT.match(text):
+    if suffix in ("", ".json", *_LINE_SUFFIXES) and _PYTHON_DICT.match(text):
         raise UserError(
             "the file is written as Python prints objects (with ' in place of \"), which is not JSON",
             where=place,
             fix="Write it with json.dump.",
         )
-    return kind or "text"
+    return _json_kind(text, suffix, whole=whole) or "text"
 
 
 def refused(name: str, place: str, fix: str) -> UserError:
@@ -162,10 +161,12 @@ def _zip_kind(file: Path | BinaryIO, place: str) -> str | None:
     raise refused(kind, place, _TEXT)
 
 
-def _is_wide(start: bytes) -> bool:
-    """Whether it may be UTF-16 or UTF-32: every second byte is NUL, or nearly."""
+def _is_text(start: bytes) -> bool:
+    """Whether many control characters may be those of a text: of UTF-16, whose every second byte is NUL, or nearly."""
     zeros = max(start[0::2].count(0), start[1::2].count(0))
-    return start.startswith((b"\xff\xfe", b"\xfe\xff")) or zeros * 5 > len(start) * 2
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")) or zeros * 5 > len(start) * 2:
+        return True
+    return zeros == 0 and "\ufffd" not in start[:-4].decode(errors="replace")
 
 
 def _json_kind(text: str, suffix: str, *, whole: bool) -> str | None:
