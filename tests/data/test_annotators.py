@@ -106,6 +106,15 @@ def test_soft_trains_on_the_shares() -> None:
     assert "4 without a majority, such as train:2, count in metrics as the newest label" in dataset.notes[1]
 
 
+def test_soft_without_several_annotators_says_that_it_changes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("text,label\n" + "".join(f"text {n},{'ab'[n % 2]}\n" for n in range(20)))
+    label = LabelSection(column="label", annotators="soft")
+    dataset = load_dataset(DataSection(source=str(tmp_path), text="text", label=label), seed=0)
+    assert dataset.splits["train"].shares is None
+    assert dataset.votes is None
+    assert "soft changes nothing, as no text has labels of several annotators" in dataset.notes[0]
+
+
 @pytest.mark.usefixtures("opened")
 @pytest.mark.parametrize("how", ["majority", "soft", "first"])
 def test_the_agreement_is_over_all_texts_however_they_are_decided(how: Rule) -> None:

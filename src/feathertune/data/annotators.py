@@ -79,6 +79,8 @@ class VoteLog:
 
     def notes(self) -> tuple[str, ...]:
         """What was done about several annotators, for the user."""
+        if not self.texts and self.how == "soft":
+            return ("label.annotators: soft changes nothing, as no text has labels of several annotators",)
         if not self.texts:
             return ()
         texts = f"{count(self.texts, 'text')} with labels of several annotators"
