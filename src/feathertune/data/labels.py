@@ -65,7 +65,10 @@ class LabelReader:
             UserError: the column has more than 1000 different values.
         """
         if isinstance(value, Votes):
-            return self._class_of(decide(self.vote_names(value), self._section.annotators)), None
+            names = self.vote_names(value)
+            if not names:
+                raise ValueError("the label is missing")
+            return self._class_of(decide(names, self._section.annotators)), None
         if self._section.column is not None:
             return self._class_of(label_name(value)), None
         rating = parse_rating(value)
@@ -74,11 +77,8 @@ class LabelReader:
         return int(self._is_high(rating)), rating
 
     def vote_names(self, votes: Votes) -> list[str]:
-        """The names of the labels that annotators gave, newest first. Raises ValueError if nobody gave one."""
-        names = [label_name(vote) for vote in votes if vote is not None]
-        if not names:
-            raise ValueError("the label is missing")
-        return names
+        """The names of the labels that annotators gave, newest first. Raises ValueError if one is no label."""
+        return [label_name(vote) for vote in votes if vote is not None]
 
     def shares(self, value: object) -> dict[int, float]:
         """Class index -> share of the annotators who gave it. Raises as `read`."""

@@ -72,9 +72,8 @@ def load_dataset(section: DataSection, seed: int) -> Dataset:
         notes.append(
             f"validation was made from train ({section.validation_fraction:.3g} of it, stratified, seed {seed})"
         )
-    return Dataset(
-        splits, labels.names, section.source, source.origin, tuple(bad_rows), tuple(notes), made, votes.counts()
-    )
+    rest = (tuple(bad_rows), tuple(notes), made, votes.counts())
+    return Dataset(splits, labels.names, section.source, source.origin, *rest)
 
 
 def load_split(path: Path, section: DataSection, label_names: tuple[str, ...]) -> Split:
@@ -89,8 +88,7 @@ def load_split(path: Path, section: DataSection, label_names: tuple[str, ...]) -
 
     Raises:
         UserError: the file cannot be read, a column is missing, there are no rows, or a row is bad. Bad rows, and texts
-            whose annotators' labels have no majority, are never skipped here, because that would change the result of
-            an evaluation.
+            whose annotators have no majority, are never skipped here, as that would change the result.
     """
     source, name = _labelled_split(path)
     section = section.model_copy(update={"on_bad_row": "error"})
@@ -100,7 +98,6 @@ def load_split(path: Path, section: DataSection, label_names: tuple[str, ...]) -
         raise UserError(
             f"the annotators of {count(len(votes.tied), 'text')} gave two labels equally often, which decides nothing",
             where=votes.tied[0],
-            fix="Leave such texts out of the file.",
         )
     return split
 
@@ -196,13 +193,16 @@ def _read_split(
             raise BadRowError(bad, skip)
         bad_rows.append(bad)
     if not columns.rows:
-        raise _empty_split(name, source, bad_rows[bad_before:])
+        raise _empty_split(name, source, bad_rows[bad_before:], votes.unlabelled)
     if name != "train":
         return columns.split(name, source.name, None, len(labels.names))
     return columns.split(name, source.name, labels.finalize(), len(labels.names))
 
 
-def _empty_split(name: str, source: Table, bad_rows: list[BadRow]) -> UserError:
+def _empty_split(name: str, source: Table, bad_rows: list[BadRow], unlabelled: int) -> UserError:
+    if unlabelled and not bad_rows:
+        reason = "; ".join(source.notes_after()) or f"{count(unlabelled, 'text')} without one"
+        return UserError(f"no text of the {name} split has a label ({reason})", where=source.place)
     if not bad_rows:
         return UserError(f"the {name} split is empty", where=source.place)
     first = bad_rows[0]
@@ -233,14 +233,15 @@ class _Columns:
         self._texts = TextWriter()
 
     def add(self, row: Row, text_column: str, labels: LabelReader) -> BadRow | None:
-        """Add one row, or return it as a bad row. A text whose annotators have no majority is left out."""
+        """Add one row, or return it as a bad row. A text without a label of annotators, or a majority, is left out."""
         try:
             text = _text(row.fields, text_column)
             if labels.column not in row.fields:
                 raise ValueError(missing_column(labels.column, list(row.fields)))
             value = row.fields[labels.column]
             if isinstance(value, Votes):
-                self._votes.add(labels.vote_names(value), row.place)
+                if not self._votes.add(labels.vote_names(value), row.place):
+                    return None
                 if self._votes.how == "soft":
                     self._shares[len(self.rows)] = labels.shares(value)
             label, rating = labels.read(value)
