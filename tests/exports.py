@@ -17,10 +17,11 @@ def recognized(records: Sequence[dict[str, object]], name: str = "export.json") 
 
 
 def labels(tool: Tool, records: Sequence[dict[str, object]]) -> list[tuple[object, object]]:
-    """(text, label) of each row. Fails on a bad row."""
+    """(text, label) of each row; None for no label. Fails on a bad row."""
     rows = list(tool.rows(Row(f"export.json:{number}", number, dict(one)) for number, one in enumerate(records, 1)))
     assert all(isinstance(row, Row) for row in rows), rows
-    return [(row.fields[tool.roles.text], row.fields[tool.roles.label]) for row in rows if isinstance(row, Row)]
+    pairs = [(row.fields[tool.roles.text], row.fields[tool.roles.label]) for row in rows if isinstance(row, Row)]
+    return [(text, None if label == () else label) for text, label in pairs]
 
 
 def read(records: Sequence[dict[str, object]], name: str = "export.json") -> list[tuple[object, object]]:

@@ -28,6 +28,7 @@ LABELS: tuple[object, ...] = (
     "b",
     Votes(("c", "a", "a", None)),
     Votes(("a", "a")),
+    Votes(),
 )
 
 
@@ -79,8 +80,9 @@ def test_majority_leaves_out_ties_and_says_so() -> None:
     dataset = loaded("majority")
     assert sizes(dataset) == {"a": 8, "b": 8}  # c never has a majority, so it is no class
     assert dataset.splits["train"].shares is None
-    assert dataset.notes[:2] == (
+    assert dataset.notes[:3] == (
         "A tool: 1 text left out (why)",
+        "4 texts without a label left out",
         (
             "16 texts with labels of several annotators: the most frequent counts (label.annotators: majority); "
             "4 without a majority, such as train:2, left out (soft trains on them, first takes the newest label)"
@@ -99,11 +101,20 @@ def test_soft_trains_on_the_shares() -> None:
     assert dataset.label_names == ("a", "b", "c")
     train = dataset.splits["train"]
     assert train.shares is not None
-    expected = {1: (1 / 3, 2 / 3, 0), 2: (0.5, 0.5, 0), 3: (0, 1, 0), 4: (2 / 3, 0, 1 / 3), 0: (1, 0, 0)}
+    expected = {1: (1 / 3, 2 / 3, 0), 2: (0.5, 0.5, 0), 3: (0, 1, 0), 4: (2 / 3, 0, 1 / 3), 5: (1, 0, 0)}
     for row, shares in zip(train.rows, train.shares, strict=True):
-        assert shares == pytest.approx(expected[row % 5])
+        assert shares == pytest.approx(expected[row % 6])
     assert len(train) + len(dataset.splits["validation"]) == 20
-    assert "4 without a majority, such as train:2, count in metrics as the newest label" in dataset.notes[1]
+    assert "4 without a majority, such as train:2, count in metrics as the newest label" in dataset.notes[2]
+
+
+def test_soft_without_several_annotators_says_that_it_changes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("text,label\n" + "".join(f"text {n},{'ab'[n % 2]}\n" for n in range(20)))
+    label = LabelSection(column="label", annotators="soft")
+    dataset = load_dataset(DataSection(source=str(tmp_path), text="text", label=label), seed=0)
+    assert dataset.splits["train"].shares is None
+    assert dataset.votes is None
+    assert "soft changes nothing, as no text has labels of several annotators" in dataset.notes[0]
 
 
 @pytest.mark.usefixtures("opened")
@@ -124,6 +135,14 @@ def test_inspect_shows_the_agreement_in_a_line() -> None:
     console.print(render(describe(loaded("majority"), None)))
     assert "Agreement of annotators: Krippendorff's alpha \N{MINUS SIGN}0.08, " in output.getvalue()
     assert "(low; 16 texts with up to 3 labels)" in output.getvalue()
+
+
+def test_a_file_that_nobody_labelled_is_refused_by_that_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [Row(f"train:{number}", number, {"text": "a", "label": Votes()}) for number in (1, 2)]
+    table = Table("train", "train", lambda _: iter(rows), True, notes_after=lambda: ("Argilla: 2 records pending",))
+    monkeypatch.setattr(loading, "open_source", lambda *_: Source({"train": table}, {"files": {}}))
+    with pytest.raises(UserError, match=r"no text of the train split has a label \(Argilla: 2 records pending\)"):
+        loaded("majority")
 
 
 @pytest.mark.usefixtures("opened")

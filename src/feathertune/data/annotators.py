@@ -55,12 +55,16 @@ class VoteLog:
     def __init__(self, how: Rule) -> None:
         self.how: Rule = how
         self.texts = 0
+        self.unlabelled = 0  # texts that nobody gave a label, although the tool asked
         self.tied: list[str] = []  # places
         self._names: dict[str, int] = {}
         self._text, self._name = array("q"), array("q")
 
-    def add(self, names: Sequence[str], place: str) -> None:
-        """Add the labels that a text was given, newest first."""
+    def add(self, names: Sequence[str], place: str) -> bool:
+        """Add the labels that a text was given, newest first. False where there are none: it cannot be trained on."""
+        if not names:
+            self.unlabelled += 1
+            return False
         for name in names:
             self._text.append(self.texts)
             self._name.append(self._names.setdefault(name, len(self._names)))
@@ -68,6 +72,7 @@ class VoteLog:
         highest = Counter(names).most_common(2)
         if len(highest) > 1 and highest[0][1] == highest[1][1]:
             self.tied.append(place)
+        return True
 
     def counts(self) -> npt.NDArray[np.int64] | None:
         """[M, K]: how many annotators gave each of M texts each of K labels; None without such texts."""
@@ -78,7 +83,13 @@ class VoteLog:
         return votes_MK
 
     def notes(self) -> tuple[str, ...]:
-        """What was done about several annotators, for the user."""
+        """What was done about several annotators, or none, for the user."""
+        unlabelled = (f"{count(self.unlabelled, 'text')} without a label left out",) if self.unlabelled else ()
+        return (*unlabelled, *self._decided())
+
+    def _decided(self) -> tuple[str, ...]:
+        if not self.texts and self.how == "soft":
+            return ("label.annotators: soft changes nothing, as no text has labels of several annotators",)
         if not self.texts:
             return ()
         texts = f"{count(self.texts, 'text')} with labels of several annotators"

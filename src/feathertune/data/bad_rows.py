@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from feathertune.data.formats.format import Table
 from feathertune.data.rows import BadRow
 from feathertune.errors import UserError
+from feathertune.wording.numbers import count
 
 SHOWN = 5
 FEW = 0.25  # the largest share of bad rows that leaving them out is proposed for
@@ -44,16 +45,19 @@ def _fix(bad: Sequence[BadRow], rows: int, skip: str | None, table: Table | None
         return f"Fix or remove {them}."
     if len(bad) <= FEW * rows or len(bad) == 1:
         return f"Fix {them}, or skip such rows: {skip}"
-    reason, count = Counter(one.reason for one in bad).most_common(1)[0]
+    reason, times = Counter(one.reason for one in bad).most_common(1)[0]
     read = "" if table is None or table.format is None else f" ({table.format.sentence()})"
     return (
-        f"{len(bad):,} of {rows:,} rows are bad, {count:,} for the reason '{reason}': is this the right kind of file"
+        f"{len(bad):,} of {rows:,} rows are bad, {times:,} for the reason '{reason}': is this the right kind of file"
         f"{read}? See data.format, data.separator, data.quote, data.header, data.text and data.label.column."
     )
 
 
-def empty_split(name: str, table: Table, bad: Sequence[BadRow]) -> UserError:
-    """The error for a split without a row that can be used."""
+def empty_split(name: str, table: Table, bad: Sequence[BadRow], unlabelled: int) -> UserError:
+    """The error for a split without a row that can be used; `unlabelled` texts were given no label by annotators."""
+    if unlabelled and not bad:
+        reason = "; ".join(table.notes_after()) or f"{count(unlabelled, 'text')} without one"
+        return UserError(f"no text of the {name} split has a label ({reason})", where=table.place)
     if not bad:
         return UserError(f"the {name} split is empty", where=table.place)
     first = bad[0]
@@ -61,7 +65,7 @@ def empty_split(name: str, table: Table, bad: Sequence[BadRow]) -> UserError:
     return UserError(f"the {name} split is empty: {reason}", where=table.place, fix=first.fix)
 
 
-def missing_note(name: str, count: int) -> Iterable[str]:
+def missing_note(name: str, number: int) -> Iterable[str]:
     """A note on rows without a label."""
-    if count:
-        yield f"{name}: {count:,} rows whose label stands for none (data.label.missing) are left out"
+    if number:
+        yield f"{name}: {number:,} rows whose label stands for none (data.label.missing) are left out"

@@ -11,6 +11,7 @@ from feathertune.data.label_columns import find_label
 from feathertune.data.profiles import Column, by_name
 from feathertune.data.rows import BadRow, missing_column
 from feathertune.data.sources import Source, file_settings, open_source
+from feathertune.data.tools.recognizing import unclear_label as unclear_question
 from feathertune.errors import UserError
 from feathertune.recipe.schema import DataSection, LabelSection
 
@@ -197,6 +198,8 @@ def _label_of(
     section: DataSection, table: Table, head: Sequence[Column], texts: tuple[str, ...] | None, roles: Roles | None
 ) -> LabelSection:
     """The column of labels that nobody named."""
+    if roles is not None and roles.choices:
+        raise unclear_question(roles, table.place)
     if roles is not None and (texts is None or roles.label not in texts):
         return section.label.model_copy(update={"column": roles.label})
     found = find_label(head, text=texts, table=table, named=section.label)

@@ -7,6 +7,7 @@ decimals before they are compared, because the Hub stores 0.8 as the float32 0.8
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from decimal import Decimal
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy.typing as npt
 
 from feathertune.data.annotators import decide
 from feathertune.data.rows import Votes, is_number
-from feathertune.data.spelling import Spelling
+from feathertune.data.spelling import MissingLabelError, Spelling
 from feathertune.errors import UserError, nearest
 from feathertune.recipe.schema import LabelSection
 
@@ -75,7 +76,10 @@ class LabelReader:
             UserError: the column has more than 1000 different values.
         """
         if isinstance(value, Votes):
-            return self._class_of(decide(self.vote_names(value), self._section.annotators)), None
+            names = self.vote_names(value)
+            if not names:
+                raise ValueError("the label is missing")
+            return self._class_of(decide(names, self._section.annotators)), None
         if self._section.has is not None:
             return int(self._spelling.has(value)), None
         if self._section.column is not None:
@@ -86,10 +90,12 @@ class LabelReader:
         return int(is_high(rating, self._section)), rating
 
     def vote_names(self, votes: Votes) -> list[str]:
-        """The names of the labels that annotators gave, newest first. Raises ValueError if nobody gave one."""
-        names = [self._spelling.name(vote) for vote in votes if vote is not None]
-        if not names:
-            raise ValueError("the label is missing")
+        """The names of the labels that annotators gave, newest first. Raises ValueError if one is no label."""
+        names = []
+        for vote in votes:
+            with suppress(MissingLabelError):
+                if vote is not None:
+                    names.append(self._spelling.name(vote))
         return names
 
     def shares(self, votes: Votes) -> dict[int, float]:

@@ -23,7 +23,7 @@ from feathertune.data.labels import LabelReader
 from feathertune.data.overlap import text_keys
 from feathertune.data.rows import BadRow, Row, Votes, missing_column
 from feathertune.data.sources import Source, file_settings, open_source
-from feathertune.data.spelling import MissingLabelError
+from feathertune.data.spelling import MissingLabelError, SeveralLabelsError
 from feathertune.data.texts import TextWriter
 from feathertune.errors import UserError
 from feathertune.recipe.schema import DataSection
@@ -199,7 +199,7 @@ class _SplitReader:
     def read(self, name: str, table: Table) -> Split:
         """Read one split. Raises a `BadRowError` if it has bad rows and these are not to be skipped."""
         section, labels = self._section, self._labels
-        columns, bad, rows = _Columns(text_columns(section), labels, self.votes), [], 0
+        columns, bad, rows = _Columns(section, labels, self.votes), [], 0
         for row in self._rows(table):
             rows += 1
             problem = row if isinstance(row, BadRow) else columns.add(row)
@@ -210,7 +210,7 @@ class _SplitReader:
         self.bad_rows += bad
         self.notes += [*table.notes_after(), *missing_note(name, columns.missing)]
         if not columns.rows:
-            raise empty_split(name, table, bad)
+            raise empty_split(name, table, bad, self.votes.unlabelled)
         renumbered = labels.finalize() if name == "train" else None
         return columns.split(name, table.name, renumbered, len(labels.names))
 
@@ -265,13 +265,14 @@ def _unlabelled_note(name: str, table: Table) -> str:
 class _Columns:
     """Collects the examples of a split: texts in a file of Arrow chunks, numbers in flat arrays."""
 
-    def __init__(self, columns: tuple[str, ...], labels: LabelReader, votes: VoteLog) -> None:
+    def __init__(self, section: DataSection, labels: LabelReader, votes: VoteLog) -> None:
         self.rows, self._labels, self._ratings = array("q"), array("q"), array("d")
         self.missing = 0
         self._votes = votes
         self._shares: dict[int, dict[int, float]] = {}  # index of an example -> shares of its classes, for `soft`
         self._texts = TextWriter()
-        self._columns, self._reader, self._label = columns, labels, labels.column
+        self._columns, self._reader, self._label = text_columns(section), labels, labels.column
+        self._strict = section.on_bad_row == "error"
 
     def add(self, row: Row) -> BadRow | None:
         """Add one row, or return it as a bad row. One whose label stands for none, or has no majority, is left out."""
@@ -281,12 +282,17 @@ class _Columns:
                 raise ValueError(missing_column(self._label, list(row.fields)))
             value = row.fields[self._label]
             if isinstance(value, Votes):
-                self._votes.add(self._reader.vote_names(value), row.place)
+                if not self._votes.add(self._reader.vote_names(value), row.place):
+                    return None
                 if self._votes.how == "soft":
                     self._shares[len(self.rows)] = self._reader.shares(value)
             label, rating = self._reader.read(value)
         except TiedVotesError:
             return None
+        except SeveralLabelsError as error:
+            if self._strict:
+                raise error.at(row.place) from None
+            return BadRow(row.place, str(error))
         except MissingLabelError:
             self.missing += 1
             return None

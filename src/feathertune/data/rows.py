@@ -29,7 +29,10 @@ class BadRow:
 
 
 class Votes(tuple[str | None, ...]):
-    """The labels that several annotators gave one text, newest first where the tool knows; None: gave no label."""
+    """The labels that several annotators gave one text, newest first where the tool knows; None: gave no label.
+
+    Without any, the text has no label: training leaves it out, without calling it a bad row.
+    """
 
     __slots__ = ()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from decimal import Decimal
 
 from feathertune.errors import UserError, nearest
@@ -16,6 +16,22 @@ _WHOLE = re.compile(r"(-?\d+)\.0+")
 
 class MissingLabelError(ValueError):
     """A value that `label.missing` counts as no label: its row is left out, and is not bad."""
+
+
+class SeveralLabelsError(ValueError):
+    """A list of several labels, where one is expected."""
+
+    def __init__(self, labels: Sequence[object]) -> None:
+        self._labels = labels
+        super().__init__(f"several labels ({', '.join(map(str, labels[:5]))}), where one is expected")
+
+    def at(self, place: str) -> UserError:
+        """The error for the user."""
+        return UserError(
+            f"the texts have several labels each (multi-label), such as {', '.join(map(str, self._labels[:5]))}",
+            where=place,
+            fix=f"Train one model for each label: data.label.has={self._labels[-1]}",
+        )
 
 
 class Spelling:
@@ -126,8 +142,7 @@ def _only(labels: list[object] | tuple[object, ...]) -> str:
         return label_name(labels[0])
     if not labels:
         raise ValueError("the label is missing (an empty list)")
-    listed = ", ".join(map(str, labels[:5]))
-    raise ValueError(f"several labels ({listed}); to train one model for each label: data.label.has={labels[0]}")
+    raise SeveralLabelsError(labels)
 
 
 def _never(name: str, key: str, seen: Iterable[str]) -> UserError:

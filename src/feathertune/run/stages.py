@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from feathertune.data.example import Split
 from feathertune.data.labels import soft_targets
 from feathertune.evaluation.calibration import apply_decision, describe_calibration
 from feathertune.evaluation.metrics import compute_metrics
@@ -26,6 +27,7 @@ from feathertune.prediction.files import write_predictions
 from feathertune.prediction.inference import predict_split
 from feathertune.prediction.predictions import Predictions
 from feathertune.recipe.evaluation import EvaluationSection
+from feathertune.recipe.schema import LabelSection
 from feathertune.run.context import RunContext
 from feathertune.run.prepare import PreparedRun
 from feathertune.tokens.run_tokenizer import save_tokenizer
@@ -129,7 +131,7 @@ def train_stage(
     return train_loop(
         prepared.classifier,
         optimizer,
-        TrainingSet(texts, _targets(prepared), prepared.train.rows, teacher),
+        TrainingSet(texts, training_targets(prepared.train, prepared.recipe.data.label), prepared.train.rows, teacher),
         evaluate,
         settings,
         paths,
@@ -155,12 +157,11 @@ def save_weights(run: RunFolder, prepared: PreparedRun) -> None:
     save_tokenizer(saved_tokenizer(prepared.classifier, prepared.tokenizer), run.adapter)
 
 
-def _targets(prepared: PreparedRun) -> npt.NDArray[np.int64] | npt.NDArray[np.float32]:
-    """[N] int64 classes; for soft labels, [N, C] float32 probabilities: of raters (`soft_targets`) or annotators."""
-    if prepared.train.shares is not None:
-        return prepared.train.shares.astype(np.float32)
-    label = prepared.recipe.data.label
+def training_targets(train: Split, label: LabelSection) -> npt.NDArray[np.int64] | npt.NDArray[np.float32]:
+    """[N] int64 classes; for soft labels [N, C] float32 probabilities: of raters (`soft_targets`), or annotators'."""
+    if train.shares is not None:
+        return train.shares.astype(np.float32)
     if not label.soft:
-        return prepared.train.labels
-    assert prepared.train.ratings is not None, "soft labels come from a rating"
-    return soft_targets(prepared.train.ratings, label)
+        return train.labels
+    assert train.ratings is not None, "soft labels come from a rating"
+    return soft_targets(train.ratings, label)

@@ -31,11 +31,11 @@ def test_flattened_records_of_version_2() -> None:
     ]
     tool = recognized(rows)
     assert tool.roles == ("text", "label", ())
-    assert labels(tool, rows) == [("a", "yes"), ("b", Votes(("yes", "no")))]
+    assert labels(tool, rows) == [("a", "yes"), ("b", Votes(("yes", "no"))), ("c", None)]
     assert tool.notes() == (
         "Argilla: 1 response left out (draft)",
         "Argilla: 1 response left out (discarded)",
-        "Argilla: 1 record left out (without a submitted label)",
+        "Argilla: 1 record without a label (nothing submitted)",
     )
 
 
@@ -43,8 +43,8 @@ def test_a_response_of_several_labels_is_a_list_and_no_response_is_null() -> Non
     rows = [flat("a", [["yes", "warm"]], ["submitted"]), flat("b", [["no"]], ["submitted"])]
     rows.append(flat("c", [], []) | {"label.responses": None, "label.responses.users": None, "status": "pending"})
     tool = recognized(rows)
-    assert labels(tool, rows) == [("a", ["yes", "warm"]), ("b", "no")]
-    assert tool.notes() == ("Argilla: 1 record left out (pending)",)
+    assert labels(tool, rows) == [("a", ["yes", "warm"]), ("b", "no"), ("c", None)]
+    assert tool.notes() == ("Argilla: 1 record without a label (pending)",)
 
 
 def test_nested_records_of_version_2_count_where_completed() -> None:
@@ -57,8 +57,8 @@ def test_nested_records_of_version_2_count_where_completed() -> None:
     rows = [record("a", "completed", "yes"), record("b", "pending", "no"), record("c", "completed", "no", "no")]
     tool = recognized(rows)
     assert tool.roles == ("review", "mood", ())
-    assert labels(tool, rows) == [("a", "yes"), ("c", Votes(("no", "no")))]
-    assert tool.notes() == ("Argilla: 1 record left out (pending)",)
+    assert labels(tool, rows) == [("a", "yes"), ("b", None), ("c", Votes(("no", "no")))]
+    assert tool.notes() == ("Argilla: 1 record without a label (pending)",)
 
 
 def test_feedback_of_version_1_in_both_of_its_shapes() -> None:
@@ -70,7 +70,7 @@ def test_feedback_of_version_1_in_both_of_its_shapes() -> None:
         {"text": "a", "label": {"user_id": ["u"], "value": ["yes"], "status": ["submitted"]}, "metadata": "{}"}
         {"text": "b", "label": {"user_id": ["u"], "value": ["no"], "status": ["discarded"]}, "metadata": "{}"}
     """)
-    assert read(one_by_one) == read(by_lists) == [("a", "yes")]
+    assert read(one_by_one) == read(by_lists) == [("a", "yes"), ("b", None)]
 
 
 def test_the_first_records_of_feedback_may_be_without_responses() -> None:
@@ -78,7 +78,7 @@ def test_the_first_records_of_feedback_may_be_without_responses() -> None:
         {"text": "a", "label": [], "external_id": null}
         {"text": "b", "label": [{"user_id": "u", "value": "yes", "status": "submitted"}], "external_id": null}
     """)
-    assert read(rows) == [("b", "yes")]
+    assert read(rows) == [("a", None), ("b", "yes")]
 
 
 def test_text_classification_of_version_1_counts_where_validated() -> None:
@@ -89,10 +89,10 @@ def test_text_classification_of_version_1_counts_where_validated() -> None:
         {"text": null, "inputs": {"text": "d"}, "annotation": ["no", "warm"], "status": "Validated"}
     """)
     tool = recognized(rows)
-    assert labels(tool, rows) == [("a", "yes"), ("d", ["no", "warm"])]
+    assert labels(tool, rows) == [("a", "yes"), ("b", None), ("c", None), ("d", ["no", "warm"])]
     assert tool.notes() == (
-        "Argilla: 1 record left out (pending)",
-        "Argilla: 1 record left out (discarded)",
+        "Argilla: 1 record without a label (pending)",
+        "Argilla: 1 record without a label (discarded)",
     )
 
 

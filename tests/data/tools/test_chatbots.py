@@ -33,6 +33,12 @@ def test_intents_with_their_patterns_under_several_names(tag: str, patterns: str
     )
 
 
+def test_intents_may_be_keys() -> None:
+    expected = [("hi", "greeting"), ("bye", "farewell")]
+    assert pairs({"intents": {"greeting": ["hi"], "farewell": ["bye"]}}) == expected
+    assert pairs({"intents": {"greeting": {"patterns": ["hi"]}, "farewell": {"patterns": ["bye"]}}}) == expected
+
+
 def test_dialogflow_has_the_label_in_its_files_name() -> None:
     said: list[dict[str, object]] = [
         {"id": "1", "data": [{"text": "good "}, {"text": "bye", "alias": "word"}], "isTemplate": False, "count": 0},

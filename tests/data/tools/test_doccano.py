@@ -8,15 +8,13 @@ from feathertune.data.tools.recognizing import recognize
 from feathertune.errors import UserError
 
 
-def test_labels_are_lists_and_texts_without_one_are_left_out() -> None:
+def test_labels_are_lists_and_an_empty_one_is_no_label() -> None:
     rows = json_lines("""
         {"id": 1, "text": "warm soup", "label": ["yes"], "Comments": []}
         {"id": 2, "text": "cold soup", "label": ["bad", "no"], "Comments": ["really?"]}
         {"id": 3, "text": "a lamp", "label": [], "Comments": []}
     """)
-    tool = recognized(rows)
-    assert labels(tool, rows) == [("warm soup", "yes"), ("cold soup", ["bad", "no"])]
-    assert tool.notes() == ("doccano: 1 text left out (without a label)",)
+    assert read(rows) == [("warm soup", "yes"), ("cold soup", ["bad", "no"]), ("a lamp", None)]
 
 
 @pytest.mark.parametrize(("text", "label"), [("text", "labels"), ("data", "label"), ("text", "cats")])
@@ -30,7 +28,7 @@ def test_csv_joins_labels_by_a_number_sign() -> None:
         {"id": "2", "text": "b", "label": "C#", "Comments": ""},
         {"id": "3", "text": "c", "label": "", "Comments": ""},
     ]
-    assert read(rows) == [("a", ["bad", "no"]), ("b", "C#")]
+    assert read(rows) == [("a", ["bad", "no"]), ("b", "C#"), ("c", None)]
 
 
 def test_a_text_and_a_label_alone_are_enough_where_number_signs_join_labels() -> None:
@@ -52,9 +50,8 @@ def test_before_version_1_labels_are_numbers_given_by_users() -> None:
 
     rows = [row(0, (15, 1)), row(1, (15, 1), (16, 2)), row(2)]
     tool = recognized(rows)
-    assert labels(tool, rows) == [("a", "15"), ("b", Votes(("15", "16")))]
+    assert labels(tool, rows) == [("a", "15"), ("b", Votes(("15", "16"))), ("c", None)]
     assert tool.notes() == (
-        "doccano before 1.0: 1 text left out (without a label)",
         "doccano before 1.0: labels are doccano's numbers for them, as names are not in the file; label.map names them",
     )
 
@@ -79,3 +76,4 @@ def test_spans_are_refused_by_that_name() -> None:
 
 def test_a_list_of_one_label_without_doccanos_columns_is_a_plain_file() -> None:
     assert recognize([{"text": "a", "label": ["yes"]}], None, "jsonl", "a.jsonl") is None
+    assert recognize([{"id": "x", "text": "a", "labels": [27]}], None, "jsonl", "a.jsonl") is None

@@ -1,7 +1,7 @@
 """fastText's lines, and doccano's form of them."""
 
-from exports import line_tool, read_lines
-from feathertune.data.rows import BadRow, Row
+from exports import read_lines
+from feathertune.data.rows import BadRow, Row, Votes
 from feathertune.data.tools.recognizing import recognize
 
 
@@ -36,13 +36,8 @@ def test_a_quote_that_is_never_closed_is_a_bad_row() -> None:
     assert isinstance(read_lines('__label__yes a\n"__label__no b')[1], BadRow)
 
 
-def test_lines_without_a_label_are_left_out_and_counted() -> None:
-    tool = line_tool("__label__yes a\n__label__no b\nc")
-    rows = [Row(f"x:{n}", n, {"text": line}) for n, line in enumerate(["__label__yes a", "c", "", "d"])]
-    assert len(list(tool.rows(iter(rows)))) == 1
-    assert tool.notes() == ("fastText: 2 lines left out (without a label)",)
-    assert len(list(tool.rows(iter(rows[:2])))) == 1
-    assert tool.notes() == ("fastText: 1 line left out (without a label)",)  # of the latest reading
+def test_lines_without_a_label_are_texts_without_one() -> None:
+    assert pairs("__label__yes a\n\nc") == [("a", "yes"), ("c", Votes())]
 
 
 def test_a_text_about_labels_is_no_fasttext_file() -> None:

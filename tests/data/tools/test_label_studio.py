@@ -32,11 +32,8 @@ def test_before_version_1_annotations_were_completions_and_skipped() -> None:
         task("b", annotation(choice("no"), skipped=True), key="completions"),
     ]
     tool = recognized(tasks)
-    assert labels(tool, tasks) == [("a", "yes")]
-    assert tool.notes() == (
-        "Label Studio: 1 annotation left out (cancelled)",
-        "Label Studio: 1 task left out (without a label)",
-    )
+    assert labels(tool, tasks) == [("a", "yes"), ("b", None)]
+    assert tool.notes() == ("Label Studio: 1 annotation left out (cancelled)",)
 
 
 def test_several_annotators_are_votes_with_the_newest_first_and_one_of_each() -> None:
@@ -69,9 +66,7 @@ def test_predictions_tasks_without_annotations_and_parts_of_a_text_are_no_labels
         task("b", predictions=[annotation(choice("no"))]),
         task("c", annotation(part)),
     ]
-    tool = recognized(tasks)
-    assert labels(tool, tasks) == [("a", "yes")]
-    assert tool.notes() == ("Label Studio: 2 tasks left out (without a label)",)
+    assert read(tasks) == [("a", "yes"), ("b", None), ("c", None)]
 
 
 def test_several_questions_are_columns_of_which_the_user_names_one() -> None:
@@ -89,7 +84,7 @@ def test_a_question_named_like_the_text_leaves_the_text_readable() -> None:
 
 def test_first_tasks_may_be_without_annotations() -> None:
     tool = recognized([task("a"), task("b")])
-    assert labels(tool, [task("a"), task("b", annotation(choice("yes")))]) == [("b", "yes")]
+    assert labels(tool, [task("a"), task("b", annotation(choice("yes")))]) == [("a", None), ("b", "yes")]
 
 
 def test_ratings_are_labels_where_there_are_no_choices() -> None:
@@ -115,8 +110,7 @@ def test_json_min_has_its_answers_between_id_and_annotator() -> None:
     ]
     tool = recognized(rows)
     assert tool.roles == ("text", "mood", ())
-    assert [label for _, label in labels(tool, rows)] == ["yes", ["no", "warm"], "yes"]
-    assert tool.notes() == ("Label Studio: 1 task left out (without a label)",)
+    assert [label for _, label in labels(tool, rows)] == ["yes", ["no", "warm"], "yes", None]
 
 
 def test_rows_of_one_task_are_its_annotators_newest_first() -> None:

@@ -25,11 +25,17 @@ def test_rows_of_one_input_are_merged() -> None:
         answer("e", "FOOD", "reject", _input_hash=5),
     ]
     tool = recognized(rows)
-    assert labels(tool, rows) == [("a", "HOME"), ("d", ["BOAT", "FOOD"])]
+    assert labels(tool, rows) == [
+        ("a", "HOME"),
+        ("b", None),
+        ("c", None),
+        ("d", ["BOAT", "FOOD"]),
+        ("e", None),
+    ]
     assert tool.notes() == (
         "Prodigy: 2 answers left out (ignored)",
-        "Prodigy: 1 text left out (only rejected)",
-        "Prodigy: 1 text left out (accepted and rejected)",
+        "Prodigy: 1 text without a label (only rejected)",
+        "Prodigy: 1 text without a label (accepted and rejected)",
     )
 
 
@@ -41,16 +47,16 @@ def test_inputs_without_a_hash_are_merged_by_their_text() -> None:
 def test_a_single_label_makes_a_class_of_what_it_was_rejected_for() -> None:
     rows = [answer("a", "INSULT", "accept"), answer("b", "INSULT", "reject"), answer("c", "INSULT", "ignore")]
     tool = recognized(rows)
-    assert labels(tool, rows) == [("a", "INSULT"), ("b", "not INSULT")]
+    assert labels(tool, rows) == [("a", "INSULT"), ("b", "not INSULT"), ("c", None)]
     assert "'INSULT' is the only label, so what was rejected is the class 'not INSULT'" in tool.notes()[-1]
 
 
 def test_of_two_labels_a_rejected_one_does_not_make_the_other_true() -> None:
     rows = [answer("a", "X", "accept"), answer("b", "Y", "accept"), answer("c", "Y", "reject")]
     tool = recognized(rows)
-    assert labels(tool, rows) == [("a", "X"), ("b", "Y")]
+    assert labels(tool, rows) == [("a", "X"), ("b", "Y"), ("c", None)]
     assert tool.notes() == (
-        "Prodigy: 1 text left out (only rejected)",
+        "Prodigy: 1 text without a label (only rejected)",
         "Prodigy: rejecting one of the two labels is not taken to mean the other",
     )
 
@@ -73,10 +79,17 @@ def test_options_are_labels_where_the_answer_is_accept() -> None:
         {"text": "f", "options": [{"id": 1}, {"id": 2}], "accept": [2], "answer": "accept"}
     """)
     tool = recognized(rows)
-    assert labels(tool, rows) == [("a", "yes"), ("b", ["yes", "no"]), ("f", "2")]
+    assert labels(tool, rows) == [
+        ("a", "yes"),
+        ("b", ["yes", "no"]),
+        ("c", None),
+        ("d", None),
+        ("e", None),
+        ("f", "2"),
+    ]
     assert tool.notes() == (
         "Prodigy: 1 answer left out (ignored)",
-        "Prodigy: 2 texts left out (no option accepted)",
+        "Prodigy: 2 texts without a label (no option accepted)",
     )
 
 

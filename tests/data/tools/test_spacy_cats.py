@@ -12,8 +12,8 @@ def test_the_class_that_holds_is_the_label_and_several_are_a_list() -> None:
         {"text": "d", "cats": {"YES": false, "NO": true}}
     """)
     tool = recognized(rows)
-    assert labels(tool, rows) == [("a", "YES"), ("b", ["YES", "NO"]), ("d", "NO")]
-    assert tool.notes() == ("spaCy: 1 text left out (no class is 1)",)
+    assert labels(tool, rows) == [("a", "YES"), ("b", ["YES", "NO"]), ("c", None), ("d", "NO")]
+    assert tool.notes() == ("spaCy: 1 text without a label (no class is 1)",)
 
 
 def test_an_object_of_texts_is_something_else() -> None:

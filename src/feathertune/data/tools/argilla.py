@@ -13,7 +13,17 @@ from collections.abc import Callable, Iterator, Sequence
 
 from feathertune.data.formats.format import Roles
 from feathertune.data.rows import BadRow, Row
-from feathertune.data.tools.tool import Record, Records, Tool, label_of, scalars, strings, text_key, written
+from feathertune.data.tools.tool import (
+    Record,
+    Records,
+    Tool,
+    is_unlabelled,
+    label_of,
+    scalars,
+    strings,
+    text_key,
+    written,
+)
 
 _RESPONSES = ".responses"
 _OLD_STATUS = ("Validated", "Default", "Discarded")
@@ -60,10 +70,9 @@ class Argilla(Tool):
                 column: label_of([_labels(value) for value in answers.get(name, [])])
                 for name, column in self._columns.items()
             }
-            if all(label is None for label in labels.values()):
-                why = _WITHOUT_LABEL.get(str(record.fields.get("status")), "without a submitted label")
-                self._leave_out("record", why)
-                continue
+            if all(is_unlabelled(label) for label in labels.values()):
+                why = _WITHOUT_LABEL.get(str(record.fields.get("status")), "nothing submitted")
+                self._unlabelled("record", why)
             yield Row(record.place, record.row, {"id": record.fields.get("id")} | scalars(fields) | labels)
 
 

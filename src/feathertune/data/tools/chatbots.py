@@ -92,6 +92,9 @@ def read_document(value: Record, place: str) -> Document | None:
 
 def _intents(value: Record, place: str) -> Document | None:
     records = value.get("intents")
+    if isinstance(records, dict):  # {"intents": {"greeting": ["hi", ...], ...}}, or objects with the patterns
+        named = records.items()
+        records = [{"tag": tag, **(one if isinstance(one, dict) else {"patterns": one})} for tag, one in named]
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
         return None
     keys = _intent_keys(records)

@@ -1,6 +1,6 @@
 """doccano's exports: jsonl, json and csv (its fastText lines are read with fastText's).
 
-The label is a list, also where a text has one. csv joins several labels by `#`. Rows without a label are left out.
+The label is a list, also where a text has one. csv joins several labels by `#`. An empty list is no label.
 Before 1.0 an export has `annotations` with labels' ids and users, in csv as a row for each annotation; names of labels
 are nowhere in such a file.
 """
@@ -55,9 +55,6 @@ class Doccano(Tool):
                 yield record
                 continue
             label = label_of([_labels(record.fields.get(label_column))])
-            if label is None:
-                self._leave_out("text", "without a label")
-                continue
             yield Row(record.place, record.row, scalars(record.fields) | {label_column: label})
 
 
@@ -85,9 +82,6 @@ class OldDoccano(Tool):
                     labels += [written(label)] if written(label) not in labels else []
         for row, of_users in texts.values():
             label_value = label_of(list(of_users.values()))
-            if label_value is None:
-                self._leave_out("text", "without a label")
-                continue
             yield Row(row.place, row.row, scalars(row.fields) | {"label": label_value})
         self._say("labels are doccano's numbers for them, as names are not in the file; label.map names them")
 
@@ -111,7 +105,9 @@ def _are_doccano(records: Sequence[Record], text: str, label: str) -> bool:
     if all("Comments" in record for record in records):
         return True
     if all(isinstance(record[label], list) for record in records):
-        return all("id" in record or "entities" in record for record in records)
+        names = [one for record in records for one in _listed(record[label])]
+        known = all("id" in record or "entities" in record for record in records)
+        return known and all(isinstance(one, str | list) for one in names)
     return all(record.keys() <= {"id", text, label} for record in records) and _joined_by_separator(
         [record[label] for record in records]
     )

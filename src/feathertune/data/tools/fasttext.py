@@ -27,7 +27,7 @@ def recognize(lines: Sequence[str]) -> Tool | None:
 
 
 class FastText(Tool):
-    """Lines of labels and a text; several labels are a list. Lines without a label are left out."""
+    """Lines of labels and a text; several labels are a list. Lines may be without a label."""
 
     name = "fastText"
 
@@ -42,9 +42,6 @@ class FastText(Tool):
             line = str(row.fields["text"])
             labels = _LABEL.findall(line)
             if not line.strip():
-                continue
-            if not labels:
-                self._leave_out("line", "without a label")
                 continue
             yield Row(row.place, row.row, {"text": _LABEL.sub("", line).strip(), "label": label_of([labels])})
 

@@ -69,9 +69,6 @@ class LabelStudio(Tool):
                 continue
             newest = self._counted(annotations)
             answers = {name: label_of([self._answers(one, name) for one in newest]) for name in self._columns}
-            if all(answer is None for answer in answers.values()):
-                self._leave_out("task", "without a label")
-                continue
             values = {f"{_ANSWERED}{key}" if key in answers else key: value for key, value in scalars(data).items()}
             yield Row(record.place, record.row, {"id": record.fields.get("id")} | values | answers)
 

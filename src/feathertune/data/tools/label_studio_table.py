@@ -32,6 +32,8 @@ def recognize(records: Sequence[Record], name: str = "") -> Tool | None:  # noqa
     text = text_key(own_data, [f"_data_{column}" for column in renamed])
     questions = tuple(column for column in columns if column not in _OWN and column != text)
     answers = tuple(column for column in questions if column in renamed or _is_answer(records, column))
+    if len(questions) == 1:
+        answers = questions
     if text is None or not answers:
         return None
     by_order = _between(records, columns) if "id" in columns else ()
@@ -65,9 +67,6 @@ class LabelStudioTable(Tool):
             latest = [row for row in newest if of_annotators[_annotator(row)] is row]
             self._leave_out("annotation", "the same annotator's is newer", len(rows) - len(latest))
             answers = {name: label_of([_answers(row.fields.get(name)) for row in latest]) for name in self._questions}
-            if all(answer is None for answer in answers.values()):
-                self._leave_out("task", "without a label")
-                continue
             yield Row(first.place, first.row, scalars(first.fields) | answers)
 
 

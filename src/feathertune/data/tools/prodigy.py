@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from feathertune.data.formats.format import Roles
 from feathertune.data.rows import BadRow, Row
-from feathertune.data.tools.tool import Record, Records, Tool, label_of, scalars, strings
+from feathertune.data.tools.tool import Record, Records, Tool, is_unlabelled, label_of, scalars, strings
 from feathertune.errors import UserError
 
 _ANSWERS = ("accept", "reject", "ignore")
@@ -77,10 +77,8 @@ class Prodigy(Tool):
         if only is not None:
             self._say(f"{only!r} is the only label, so what was rejected is the class {f'not {only}'!r}")
         for one in inputs.values():
-            label = self._label(one, only)
-            if label is not None:
-                yield Row(one.row.place, one.row.row, scalars(one.row.fields) | {"label": label})
-        if len(asked) == 2 and self._left_out["text", _ONLY_REJECTED]:
+            yield Row(one.row.place, one.row.row, scalars(one.row.fields) | {"label": self._label(one, only)})
+        if len(asked) == 2 and self._left_out["text", f"without a label ({_ONLY_REJECTED})"]:
             self._say("rejecting one of the two labels is not taken to mean the other")
 
     def _add(self, one: _Input, fields: Record) -> set[str]:
@@ -104,20 +102,20 @@ class Prodigy(Tool):
         return {str(label)}
 
     def _label(self, one: _Input, only: str | None) -> object:
-        """The label of an input, or None (counted) where none was accepted by more annotators than rejected it."""
+        """The label of an input; none (counted) where none was accepted by more annotators than rejected it."""
         for_it = Counter(label for labels in one.accepted.values() for label in labels)
         against = Counter(label for labels in one.rejected.values() for label in labels)
         if not one.answered:
-            return None
+            return label_of(())
         if only is not None and for_it[only] != against[only]:
             votes = [*([[only]] * for_it[only]), *([[f"not {only}"]] * against[only])]
             return label_of(votes)
         kept = [[label for label in labels if for_it[label] > against[label]] for labels in one.accepted.values()]
         label = label_of(kept)
-        if label is None:
+        if is_unlabelled(label):
             contested = any(against[name] for name in for_it)
             reason = "accepted and rejected" if contested else _ONLY_REJECTED if against else "no option accepted"
-            self._leave_out("text", reason)
+            self._unlabelled("text", reason)
         return label
 
 

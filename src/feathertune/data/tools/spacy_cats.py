@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from feathertune.data.formats.format import Roles
 from feathertune.data.rows import BadRow, Row
-from feathertune.data.tools.tool import Record, Records, Tool, label_of, scalars
+from feathertune.data.tools.tool import Record, Records, Tool, is_unlabelled, label_of, scalars
 
 _TRUE = 0.5  # above it a class holds, as spaCy's scorer has it by default
 
@@ -18,7 +18,7 @@ def recognize(records: Sequence[Record], name: str = "") -> Tool | None:  # noqa
 
 
 class SpacyCats(Tool):
-    """Rows with the class that is 1.0 as the label; those without one are left out."""
+    """Rows with the class that is 1.0 as the label."""
 
     name = "spaCy"
 
@@ -35,9 +35,8 @@ class SpacyCats(Tool):
                 yield BadRow(record.place, "`cats` is no object of numbers")
                 continue
             label = label_of([[name for name, value in cats.items() if value > _TRUE]])
-            if label is None:
-                self._leave_out("text", "no class is 1")
-                continue
+            if is_unlabelled(label):
+                self._unlabelled("text", "no class is 1")
             yield Row(record.place, record.row, scalars(record.fields) | {"label": label})
 
 

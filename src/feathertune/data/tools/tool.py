@@ -41,9 +41,7 @@ class Tool(ABC):
 
     def notes(self) -> tuple[str, ...]:
         """What the latest `rows` left out, and how it took what may be taken in two ways; one sentence each."""
-        counted = (
-            f"{self.name}: {count(number, noun)} left out ({why})" for (noun, why), number in self._left_out.items()
-        )
+        counted = (f"{self.name}: {count(number, noun)} {what}" for (noun, what), number in self._left_out.items())
         return (*counted, *(f"{self.name}: {sentence}" for sentence in self._said))
 
     @abstractmethod
@@ -52,7 +50,11 @@ class Tool(ABC):
     def _leave_out(self, noun: str, why: str, number: int = 1) -> None:
         """Count what is left out: `noun` is one ('annotation'), `why` the reason."""
         if number:
-            self._left_out[noun, why] += number
+            self._left_out[noun, f"left out ({why})"] += number
+
+    def _unlabelled(self, noun: str, why: str) -> None:
+        """Count a text without a label, whose row has no `Votes`: training leaves it out, prediction does not."""
+        self._left_out[noun, f"without a label ({why})"] += 1
 
     def _say(self, sentence: str) -> None:
         self._said[sentence] = None
@@ -75,18 +77,23 @@ class Document:
     notes: tuple[str, ...] = ()
 
 
-def label_of(answers: Sequence[Sequence[str]]) -> str | list[str] | Votes | None:
+def label_of(answers: Sequence[Sequence[str]]) -> str | list[str] | Votes:
     """What several annotators, newest first, each with the labels they gave, make the value of a row's label.
 
     One label of one annotator is that label, and one label of each of several are `Votes`. Where an annotator gave
-    several, texts have several labels each, and the newest annotation counts. None if nobody gave a label.
+    several, texts have several labels each, and the newest annotation counts. No `Votes` where nobody gave a label.
     """
     given = [labels for labels in answers if labels]
     if not given:
-        return None
+        return Votes()
     if any(len(labels) > 1 for labels in given):
         return list(given[0])
     return given[0][0] if len(given) == 1 else Votes(labels[0] for labels in given)
+
+
+def is_unlabelled(label: object) -> bool:
+    """Whether nobody gave a label, as `label_of` writes it."""
+    return isinstance(label, Votes) and not label
 
 
 def scalars(values: Record) -> Record:
