@@ -15,14 +15,18 @@ USUAL_NAMES = frozenset(f"{_OF_TEXTS} {_OF_LABELS} {_OF_OTHERS}".split())
 def first_row_names(rows: Sequence[Sequence[object]]) -> bool:
     """Whether the first of `rows` names the columns of the others. Empty cells are '' or None.
 
-    It does where it holds a usual name; not where a cell recurs below or is a number. Else it does where a column of
-    numbers, or one of much longer texts, lies under a cell of neither.
+    It does where all its names are usual; not where a cell recurs below or is a number. Else it does where one name
+    is usual, or where a column of numbers, or of much longer texts, lies under a cell that is neither.
     """
     first = [_written(cell) for cell in rows[0]] if rows else []
     filled = [cell for cell in first if cell]
-    if not filled or len(set(filled)) < len(filled) or any(is_number(cell) for cell in filled):
+    if not filled or any(is_number(cell) for cell in filled):
         return False
     usual = sum(cell.casefold().replace(" ", "_").split(".")[0] in USUAL_NAMES for cell in filled)
+    if usual == len(filled):
+        return True
+    if len(set(filled)) < len(filled):
+        return False
     below = [[_written(row[index]) for row in rows[1:] if index < len(row)] for index in range(len(first))]
     below = [[cell for cell in column if cell] for column in below]
     if not any(below):

@@ -12,9 +12,11 @@ from feathertune.data.formats.json_rows import (
     line_form,
     line_rows,
 )
-from feathertune.data.formats.json_shapes import Plan, outline, plans
+from feathertune.data.formats.json_shapes import Outline, Plan, outline, plans
 from feathertune.data.formats.json_stream import JsonStream
 from feathertune.data.formats.opened import OpenedFile, Sniffed
+from feathertune.data.rows import BadRow, Row
+from feathertune.data.tools.recognizing import DOCUMENT_KEYS, recognize_document
 from feathertune.errors import UserError
 
 
@@ -42,8 +44,29 @@ def open_document(file: Sniffed, kind: str, start: str) -> OpenedFile:
         document = outline(stream)
         if stream.peek():
             raise stream.error("not valid JSON: there is more after the end of the document")
+    of_tool = _of_tool(file, document) if file.settings.field is None else None
+    if of_tool is not None:
+        return of_tool
     by_split = plans(document, file.settings.field, file.place)
     return OpenedFile({split: _table(file, plan) for split, plan in by_split.items()})
+
+
+def _of_tool(file: Sniffed, document: Outline) -> OpenedFile | None:
+    """The tables of a chatbot's document; None if it is none."""
+    keys = DOCUMENT_KEYS & set(document.children)
+    if not keys or (keys == {"train"} and not document.children["train"].holds(list)):
+        return None
+    with file.content.characters() as text:
+        read = recognize_document(JsonStream(text.read, file.place).value(), file.place)
+    if read is None:
+        return None
+    found = replace(file.format, kind="json", tool=read.name)
+
+    def table(split: str, rows: list[Row | BadRow]) -> Table:
+        notes = read.notes if split == "train" else ()
+        return Table(file.place, file.content.path.name, lambda _: iter(rows), True, found, None, read.roles, notes)
+
+    return OpenedFile({split: table(split, rows) for split, rows in read.splits.items()})
 
 
 def _table(file: Sniffed, plan: Plan) -> Table:

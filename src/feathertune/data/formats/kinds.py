@@ -57,7 +57,7 @@ _PICKLE = re.compile(rb"\x80[\x02-\x05](?:\x95.{8})?[\]}(\x8cc]", re.DOTALL)
 _LFS = b"version https://git-lfs.github.com/spec/"
 _MEMBERS = {  # of a zip file -> what it is
     "xl/workbook.xml": "xlsx",
-    "xl/workbook.bin": "xlsx",
+    "xl/workbook.bin": "xlsb",
     "word/document.xml": "a Word document",
     "ppt/presentation.xml": "a presentation",
 }
@@ -71,7 +71,7 @@ _LINES = 50  # of JSON that are tried
 
 
 def binary_kind(head: bytes, file: Callable[[], Path | BinaryIO], place: str) -> str | None:
-    """The kind of a binary file: parquet, arrow, xlsx, ods or xls; None for text.
+    """The kind of a binary file: parquet, arrow, xlsx, xlsb, ods or xls; None for text.
 
     Args:
         head: its beginning, of at most SNIFFED bytes.
@@ -154,7 +154,7 @@ def _zip_kind(file: Path | BinaryIO, place: str) -> str | None:
         kind = "an OpenDocument file without a table"
     if mime == "application/epub+zip":
         kind = "a book (EPUB)"
-    if kind == "xlsx":
+    if kind in ("xlsx", "xlsb"):
         return kind
     if kind is None:
         fix = "Unpack it, and give the folder or one of its files."

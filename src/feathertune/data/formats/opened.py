@@ -10,6 +10,8 @@ from feathertune.data.formats.content import Content
 from feathertune.data.formats.format import FileFormat, FileSettings, Roles, Table
 from feathertune.data.formats.json_rows import flat_rows
 from feathertune.data.rows import BadRow, Row
+from feathertune.data.tools.recognizing import recognize
+from feathertune.data.tools.tool import Tool
 
 HEAD_ROWS = 200  # by which a label tool is recognised
 
@@ -55,11 +57,26 @@ class Sniffed:
     ) -> Table:
         """The table of the rows that `read` yields. `columns` are those of all rows; None where rows may differ.
 
-        Objects within rows are replaced by their fields.
+        The export of a label tool has the tool's rows; in others, objects are replaced by their fields.
         """
         head = [row.fields for row in islice(read(None), HEAD_ROWS) if isinstance(row, Row)]
         table = Table(self.place, self.content.path.name, read, columns is not None, found, columns, roles, notes)
+        tool = recognize(head, columns, found.kind, self.name) if roles is None else None
+        if tool is not None:
+            return self.of_tool(table, tool)
         if not any(isinstance(value, dict) for fields in head for value in fields.values()):
             return table
         flat = next((tuple(row.fields) for row in flat_rows(read(None)) if isinstance(row, Row)), columns)
         return replace(table, read=lambda names: flat_rows(read(names)), columns=None if columns is None else flat)
+
+    def of_tool(self, table: Table, tool: Tool) -> Table:
+        """The table of a label tool's export: the rows that the tool means."""
+        return replace(
+            table,
+            read=lambda names: tool.rows(table.read(names)),
+            fixed_columns=False,
+            columns=None,
+            roles=tool.roles,
+            notes_after=tool.notes,
+            format=None if table.format is None else replace(table.format, tool=tool.name),
+        )

@@ -15,15 +15,18 @@ from feathertune.data.formats.format import FileFormat, FileSettings
 from feathertune.data.formats.json_tables import open_document, open_lines
 from feathertune.data.formats.kinds import SNIFFED, binary_kind, text_kind
 from feathertune.data.formats.opened import OpenedFile, Sniffed
-from feathertune.data.formats.plain import read_txt
+from feathertune.data.formats.plain import plain_table
 from feathertune.data.formats.sheet_tables import open_workbook
 from feathertune.data.rows import BadRow, Row
+from feathertune.data.tools.fasttext import FastText
+from feathertune.data.tools.recognizing import recognize
 from feathertune.errors import UserError
 
 DATA_SUFFIXES = frozenset(  # the types that can contain labelled data; what a file is shows in its content
     {".tsv", ".csv", ".jsonl", ".ndjson", ".json", ".parquet", ".arrow", ".feather", ".xlsx", ".xlsb", ".xls", ".ods"}
 )
-_WORKBOOKS = ("xlsx", "ods", "xls")
+_WORKBOOKS = ("xlsx", "xlsb", "ods", "xls")
+_TOOL_LINES = 2000  # by which the tool that wrote them is recognised
 _BINARY = ("parquet", "arrow", *_WORKBOOKS)
 
 
@@ -76,16 +79,26 @@ def _open_text(file: Sniffed, kind: str, head: bytes, *, whole: bool) -> OpenedF
         return open_lines(file)
     if kind in ("json", "values"):
         return open_document(file, kind, text.lstrip()[:1])
+    if kind in ("text", "fasttext"):
+        tool = FastText() if kind == "fasttext" else recognize(_lines(text, whole=whole), ("text",), "txt", file.name)
+        if tool is not None:
+            return OpenedFile({"train": file.of_tool(plain_table(file), tool)})
     return _open_delimited(file, suffix)
+
+
+def _lines(text: str, *, whole: bool) -> list[dict[str, object]]:
+    """The first lines as records, without one that is cut."""
+    lines = text.split("\n")
+    return [
+        {"text": line.removesuffix("\r")} for line in (lines if whole or len(lines) == 1 else lines[:-1])[:_TOOL_LINES]
+    ]
 
 
 def _open_delimited(file: Sniffed, suffix: str) -> OpenedFile:
     """Open a text file of fields between separators, or of a text a line."""
     path = file.content.path
     if file.settings.format == "txt" or (file.settings.format is None and suffix == ".txt"):
-        return OpenedFile(
-            {"train": file.table(lambda _: read_txt(path), replace(file.format, kind="txt"), columns=("text",))}
-        )
+        return OpenedFile({"train": plain_table(file)})
     tabs = suffix == ".tsv"
     found = replace(file.format, kind="csv", separator="\t" if tabs else ",", header=True)
     return OpenedFile(

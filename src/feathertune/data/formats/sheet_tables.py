@@ -17,7 +17,7 @@ def open_workbook(file: Sniffed, kind: str) -> OpenedFile:
     Raises:
         UserError: it is unreadable or empty, has no such sheet, or several sheets may be meant.
     """
-    book = Workbook(file.content)
+    book = Workbook(file.content, kind)
     names = book.names()
     chosen = file.settings.sheet
     if chosen is not None and chosen not in names:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -57,8 +57,9 @@ class SheetTable(NamedTuple):
 class Workbook:
     """The sheets of a file. The last one opened stays in memory until its rows were read to the end."""
 
-    def __init__(self, content: Content) -> None:
+    def __init__(self, content: Content, kind: str) -> None:
         self._file, self._place = content.file(), str(content.path)
+        self._named = content.path.suffix.lower() == f".{kind}"
         self._kept: CalamineSheet | None = None
 
     def names(self) -> list[str]:
@@ -105,8 +106,12 @@ class Workbook:
     @contextmanager
     def _book(self) -> Iterator[CalamineWorkbook]:
         try:
-            with load_workbook(self._source()) as book:
-                yield book
+            # Of a path calamine goes by the suffix, of a file by the content, which it copies into memory.
+            with ExitStack() as stack:
+                file = self._source()
+                if isinstance(file, Path) and not self._named:
+                    file = stack.enter_context(file.open("rb"))
+                yield stack.enter_context(load_workbook(file))
         except PasswordError:
             raise UserError(
                 "the workbook is protected by a password", where=self._place, fix="Save it without one."
@@ -163,7 +168,7 @@ def _table(
     if header:
         checked_columns(found, place)
         if len(empty) > 0:
-            notes = (*notes, f"{_columns(len(empty))} without a name or a value left out")
+            notes = (*notes, f"{_columns(len(empty))} left out")
         if counting:
             notes = (*notes, "the first column has no name and counts the rows: it is left out")
     if names is not None:
@@ -174,7 +179,9 @@ def _table(
 
 
 def _columns(count: int) -> str:
-    return "1 column is" if count == 1 else f"{count} columns are"
+    if count == 1:
+        return "a column without a name or a value is"
+    return f"{count} columns without a name or a value are"
 
 
 def _left_out(sheet: CalamineSheet, begin: int, unnamed: list[int], *, counts: bool) -> tuple[set[int], set[int]]:
