@@ -155,8 +155,9 @@ class _Part:
         self, split: str, table: Table, text_column: str | None, trained: DataSection, *, several: bool
     ) -> None:
         self.split, self.table, self._several = split, table, several
+        self._by_record = any(isinstance(row, Row) for row in islice(self._records(), _SAMPLED))
         head = list(islice(self._rows(None), _SAMPLED))
-        listed = table.columns if table.records is None else None
+        listed = None if self._by_record else table.columns
         columns = listed or tuple(dict.fromkeys(name for row in _good(head) for name in row.fields))
         self._names = _names_of_headerless(table, columns, text_column, trained, _good(head))
         if self._names is not None:
@@ -170,11 +171,15 @@ class _Part:
         kept = [name for name in columns if (name,) != self._text]
         if several and SPLIT not in kept:
             kept.insert(0, SPLIT)
-        self.columns = tuple(kept) if table.fixed_columns and table.records is None and columns else None
+        self.columns = tuple(kept) if table.fixed_columns and not self._by_record and columns else None
 
     def _rows(self, names: tuple[str, ...] | None) -> Iterator[Row | BadRow]:
+        return self._records() if self._by_record else self.table.read(names)
+
+    def _records(self) -> Iterator[Row | BadRow]:
+        """The text of each record of a label tool; none of other files."""
         if self.table.records is None or self.table.roles is None:
-            return self.table.read(names)
+            return iter(())
         return texts_of_records(self.table.records(), self.table.roles.text)
 
     def read(self) -> Iterator[Example]:
@@ -191,7 +196,7 @@ class _Part:
 
     def notes_after(self) -> Sequence[str]:
         """What is known once all rows are read, such as what a label tool left out."""
-        return self.table.notes_after() if self.table.records is None else ()
+        return () if self._by_record else self.table.notes_after()
 
     def _extra(self, fields: dict[str, object]) -> dict[str, object]:
         return {SPLIT: self.split} | fields if self._several else fields
