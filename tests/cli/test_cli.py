@@ -234,7 +234,7 @@ def test_a_base_with_other_weights_is_refused(place: Path, tmp_path: Path) -> No
         (["predict", "run", "--input", "data/none.csv"], "no such file"),
         (["predict", "run", "a cat", "--read", "format=csv"], "--read goes with --input"),
         (["predict", "run", "a cat", "--on-bad-row", "skip"], "--on-bad-row goes with --input"),
-        (["predict", "run", "--input", "data/test.jsonl", "--read", "seperator=;"], "did you mean 'separator'"),
+        (["predict", "run", "--input", "data/test.jsonl", "--read", "shet=A"], "did you mean 'sheet'"),
         (["predict", "run", "--input", "data/test.jsonl", "--format", "parquet"], "Give --output"),
         (["predict", "run", "a cat", "--text-column", "text"], "--text-column names a column of --input, which is not"),
         (["predict", "run", "--input", "data/test.jsonl", "--text", "txet"], "did you mean 'text'"),

@@ -263,4 +263,16 @@ def test_a_folder_s_splits_are_predicted_one_after_the_other(predict: Predict, p
         lines = (place / "data" / f"{split}.jsonl").read_text("utf-8").splitlines()
         wanted += [(split, json.loads(line)["text"]) for line in lines]
     assert found == wanted
-    assert "all splits are predicted" in done.stderr.replace("\n", " ")
+    assert "all of it is predicted" in done.stderr.replace("\n", " ")
+
+
+def test_a_folder_without_labels_is_read_file_by_file(predict: Predict, tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "may.csv").write_text("text\nthe cat\n", encoding="utf-8")
+    (tmp_path / "new" / "june.jsonl").write_text('{"text": "a red moon"}\n', encoding="utf-8")
+    done = predict("--input", "new")
+    found = [(row["split"], row["text"], row["label"]) for row in rows_of(done.stdout)]
+    cat, moon = labels(predict, "the cat", "a red moon")
+    assert found == [("june.jsonl", "a red moon", moon), ("may.csv", "the cat", cat)], done.stderr
+    (tmp_path / "empty").mkdir()
+    assert (predict("--input", "empty").returncode, predict("--input", "none").returncode) == (2, 2)

@@ -1,5 +1,6 @@
 """What `predict --input` reads: which column is the text, tables of label tools, several splits, and what is noted."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,41 @@ def test_all_texts_of_a_label_tool_are_predicted_labelled_or_not() -> None:
         (None, {}),
     ]
     assert [one.problem is None for one in found] == [True, True, True, False]
+
+
+def test_a_tool_whose_records_are_no_texts_has_the_texts_of_its_rows() -> None:
+    """Dialogflow's are parts to be joined."""
+    records = [Row("x.json:1", 1, {"id": "7", "data": [{"text": "a "}, {"text": "b"}]})]
+    table = table_of([{"text": "a b"}], roles=Roles("text", "label"), records=lambda: iter(records))
+    assert [one.text for one in examples(table)] == ["a b"]
+
+
+LABEL_STUDIO = [
+    {"id": 1, "data": {"review": "the cat can sing"}, "annotations": []},
+    {"id": 2, "data": {"review": "a red moon"}, "annotations": [{"was_cancelled": True, "result": []}]},
+]
+PRODIGY = [
+    {"text": "the cat can sing", "answer": "ignore", "label": "A"},
+    {"text": "a red moon", "answer": "reject", "label": "A"},
+]
+DOCCANO = [{"id": 1, "text": "the cat can sing", "label": []}, {"id": 2, "text": "a red moon", "label": ["A"]}]
+ARGILLA = [
+    {"id": str(number), "status": "pending", "fields": {"text": text}, "metadata": {}, "responses": {}}
+    for number, text in enumerate(["the cat can sing", "a red moon"])
+]
+
+
+@pytest.mark.parametrize(
+    "export", [LABEL_STUDIO, PRODIGY, DOCCANO, ARGILLA], ids=["ls", "prodigy", "doccano", "argilla"]
+)
+@pytest.mark.parametrize("name", ["x.json", "x.jsonl"])
+def test_exports_without_labels_are_predicted_whole(tmp_path: Path, export: list[dict[str, Any]], name: str) -> None:
+    lines = name.endswith("l")
+    content = "\n".join(map(json.dumps, export)) if lines else json.dumps(export)
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    found = list(open_input(tmp_path / name, FileSettings(), None, TRAINED).read())
+    assert [(one.text, one.problem) for one in found] == [("the cat can sing", None), ("a red moon", None)]
+    assert [one.fields.get("id") for one in found] == [one.get("id") for one in export]
 
 
 def test_several_splits_are_one_input_with_a_column_that_names_them() -> None:

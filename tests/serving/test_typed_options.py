@@ -36,7 +36,7 @@ def test_values_are_as_they_stand(option: str, settings: FileSettings) -> None:
     ("option", "message"),
     [
         ("separator", "not of the form KEY=VALUE"),
-        ("seperator=;", "did you mean 'separator'"),
+        ("shet=A", "did you mean 'sheet'"),
         ("source=x", "The keys: format, separator"),
         ("separator=;;", "--read: separator"),
         ("format=word", "--read: format"),

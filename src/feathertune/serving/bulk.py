@@ -187,7 +187,7 @@ def _refusal(example: Example, problem: Problem, good: int, rest: Iterator[Examp
     elif bad * 2 > looked_at and bad > 1:
         kind = f", which is {source.kind}," if source.kind else ""
         what += f"; so it is with {bad:,} of the first {looked_at:,} rows"
-        lines.append(f"Check how the file{kind} is read (--read KEY=VALUE), and which column is the text.")
+        lines = [f"Check how the input{kind} is read (--read KEY=VALUE), and which column is the text (--text-column)."]
     return UserError(what, where=example.place, fix="\n  ".join(lines) or None)
 
 

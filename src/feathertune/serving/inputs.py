@@ -15,9 +15,10 @@ from typing import NamedTuple
 
 from feathertune.data.columns import text_columns
 from feathertune.data.formats.format import FileSettings, Table
-from feathertune.data.formats.opening import open_file
+from feathertune.data.formats.opening import DATA_SUFFIXES, open_file
 from feathertune.data.rows import BadRow, Row
 from feathertune.data.sources import open_source
+from feathertune.errors import UserError
 from feathertune.recipe.schema import DataSection
 from feathertune.serving.text_column import choose_text, joined_text, texts_of_records
 from feathertune.serving.typed_options import reworded, rewording
@@ -109,7 +110,7 @@ def input_of(
         parts = [_Part(split, table, text_column, trained, several=several) for split, table in tables.items()]
     if several:
         listed = ", ".join(repr(part.split) for part in parts)
-        notes.append(f"{place}: all splits are predicted, one after the other ({listed}); see the column `{SPLIT}`")
+        notes.append(f"{place}: all of it is predicted, one part after the other ({listed}); see the column `{SPLIT}`")
     notes += dict.fromkeys(note for part in parts for note in part.notes)
     described = [part.table.format for part in parts]
 
@@ -124,11 +125,18 @@ def input_of(
 
 
 def _tables(path: Path, settings: FileSettings) -> tuple[dict[str, Table], list[str]]:
-    """Split -> table, and notes."""
-    if path.is_dir():
+    """Split -> table, and notes. Of a folder without a train split: the name of each data file -> table."""
+    if not path.is_dir():
+        return open_file(path, settings).tables, []
+    try:
         source = open_source(str(path), settings=settings)
-        return source.splits, list(source.notes)
-    return open_file(path, settings).tables, []
+    except UserError:
+        files = [file for file in sorted(path.iterdir()) if file.suffix.lower() in DATA_SUFFIXES and file.is_file()]
+        if not files:
+            raise
+        opened = ((file.name, split, table) for file in files for split, table in _tables(file, settings)[0].items())
+        return {name if split == "train" else f"{name}, {split}": table for name, split, table in opened}, []
+    return source.splits, list(source.notes)
 
 
 def _all_columns(parts: Sequence[_Part]) -> tuple[str, ...] | None:
@@ -147,8 +155,9 @@ class _Part:
         self, split: str, table: Table, text_column: str | None, trained: DataSection, *, several: bool
     ) -> None:
         self.split, self.table, self._several = split, table, several
+        self._by_record = any(isinstance(row, Row) for row in islice(self._records(), _SAMPLED))
         head = list(islice(self._rows(None), _SAMPLED))
-        listed = table.columns if table.records is None else None
+        listed = None if self._by_record else table.columns
         columns = listed or tuple(dict.fromkeys(name for row in _good(head) for name in row.fields))
         self._names = _names_of_headerless(table, columns, text_column, trained, _good(head))
         if self._names is not None:
@@ -162,11 +171,15 @@ class _Part:
         kept = [name for name in columns if (name,) != self._text]
         if several and SPLIT not in kept:
             kept.insert(0, SPLIT)
-        self.columns = tuple(kept) if table.fixed_columns and table.records is None and columns else None
+        self.columns = tuple(kept) if table.fixed_columns and not self._by_record and columns else None
 
     def _rows(self, names: tuple[str, ...] | None) -> Iterator[Row | BadRow]:
+        return self._records() if self._by_record else self.table.read(names)
+
+    def _records(self) -> Iterator[Row | BadRow]:
+        """The text of each record of a label tool; none of other files."""
         if self.table.records is None or self.table.roles is None:
-            return self.table.read(names)
+            return iter(())
         return texts_of_records(self.table.records(), self.table.roles.text)
 
     def read(self) -> Iterator[Example]:
@@ -183,7 +196,7 @@ class _Part:
 
     def notes_after(self) -> Sequence[str]:
         """What is known once all rows are read, such as what a label tool left out."""
-        return self.table.notes_after() if self.table.records is None else ()
+        return () if self._by_record else self.table.notes_after()
 
     def _extra(self, fields: dict[str, object]) -> dict[str, object]:
         return {SPLIT: self.split} | fields if self._several else fields

@@ -63,7 +63,7 @@ class Sniffed:
         table = Table(self.place, self.content.path.name, read, columns is not None, found, columns, roles, notes)
         tool = recognize(head, columns, found.kind, self.name) if roles is None else None
         if tool is not None:
-            return self.of_tool(table, tool)
+            return replace(self.of_tool(table, tool), records=lambda: read(None))
         if not any(isinstance(value, dict) for fields in head for value in fields.values()):
             return table
         flat = next((tuple(row.fields) for row in flat_rows(read(None)) if isinstance(row, Row)), columns)
