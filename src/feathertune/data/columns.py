@@ -13,7 +13,7 @@ from feathertune.data.rows import BadRow, missing_column
 from feathertune.data.sources import Source, file_settings, open_source
 from feathertune.data.tools.recognizing import unclear_label as unclear_question
 from feathertune.errors import UserError
-from feathertune.recipe.schema import DataSection, LabelSection
+from feathertune.recipe.schema import DataSection, LabelSection, Recipe
 
 TEXT_NAMES = (
     "text", "content", "sentence", "query", "question", "review", "tweet", "message", "comment", "body", "utterance",
@@ -50,6 +50,11 @@ def resolve(section: DataSection) -> DataSection:
     if section.text is not None and _names_label(section.label) and section.own_columns is True:
         return section
     return resolve_for(section, open_source(section.source, section.revision, file_settings(section))).section
+
+
+def with_columns(recipe: Recipe) -> Recipe:
+    """The recipe with its columns of text and label named, as a run stores it. Raises a UserError as `resolve`."""
+    return recipe.model_copy(update={"data": resolve(recipe.data)})
 
 
 def resolve_for(section: DataSection, source: Source) -> Resolved:
@@ -119,7 +124,7 @@ def _names_label(label: LabelSection) -> bool:
 def _find(section: DataSection, table: Table, head: Sequence[Column]) -> Resolved:
     """The columns, from those that are given and the first rows."""
     names = [column.name for column in head]
-    section = _without_foreign(section, names, headerless=table.headerless)
+    section = _without_foreign(section, head, headerless=table.headerless)
     roles = table.roles if table.roles is not None and set(table.roles) <= set(names) else None
     if table.headerless:
         return _find_without_header(section, table, head)
@@ -138,15 +143,27 @@ def _find(section: DataSection, table: Table, head: Sequence[Column]) -> Resolve
     return Resolved(chosen, None, _choice_notes(section, chosen, head))
 
 
-def _without_foreign(section: DataSection, names: Sequence[str], *, headerless: bool) -> DataSection:
-    """The section without the columns of another source, which this one lacks."""
-    if section.own_columns is True or headerless:
+def _without_foreign(section: DataSection, head: Sequence[Column], *, headerless: bool) -> DataSection:
+    """The section without the columns of another source, which this one lacks.
+
+    A rating also needs numbers that are no classes: its threshold and names were chosen for others.
+    """
+    if section.own_columns is True:
         return section
+    rated = {column.name for column in head if column.holds_numbers and not column.looks_like_label}
+    names = {column.name for column in head}
+    if headerless:
+        lost = section.own_columns != "label" and section.label.rating is not None and not rated
+        return section.model_copy(update={"label": LabelSection()}) if lost else section
     update: dict[str, object] = {}
     if section.own_columns != "text" and section.text is not None and not set(text_columns(section)) <= set(names):
         update["text"] = None
     label = section.label
-    if section.own_columns != "label" and _names_label(label) and (label.column or label.rating) not in names:
+    if (
+        section.own_columns != "label"
+        and _names_label(label)
+        and (label.column or label.rating) not in (names if label.rating is None else rated)
+    ):
         update["label"] = LabelSection(annotators=label.annotators)  # names and thresholds belong to that column
     return section.model_copy(update=update)
 
