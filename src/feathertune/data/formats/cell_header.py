@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 from feathertune.data.rows import is_number
 
-_OF_TEXTS = "text content sentence sentence1 sentence2 query question answer review tweet message comment title body"
+_OF_TEXTS = "text content sentence sentence1 sentence2 query question review tweet message comment title body headline"
 _OF_LABELS = "label labels class category target intent sentiment emotion tag topic rating score stars"
-_OF_OTHERS = "description document utterance headline id idx index date language split source name"
-USUAL_NAMES = frozenset(f"{_OF_TEXTS} {_OF_LABELS} {_OF_OTHERS}".split())
+_OTHERS = "answer description document utterance id idx index date language split source name"
+TEXT_NAMES = frozenset(_OF_TEXTS.split())
+LABEL_NAMES = frozenset(_OF_LABELS.split())
+USUAL_NAMES = TEXT_NAMES | LABEL_NAMES | frozenset(_OTHERS.split())
 
 
 def first_row_names(rows: Sequence[Sequence[object]]) -> bool:
