@@ -227,7 +227,7 @@ def _label_of(
 def _text_of(table: Table, head: Sequence[Column], label: LabelSection) -> str:
     """The column of texts that nobody named."""
     others = [column for column in head if column.name not in (label.column, label.rating)]
-    _refuse_pair(table, others, label)
+    _refuse_pair(table, head, others, label)
     texts = [column for column in others if column.looks_like_text]
     for candidates in (texts, [column for column in others if column.holds_texts]):
         named = by_name(candidates, TEXT_NAMES)
@@ -253,14 +253,25 @@ def _text_of(table: Table, head: Sequence[Column], label: LabelSection) -> str:
     )
 
 
-def _refuse_pair(table: Table, columns: Sequence[Column], label: LabelSection) -> None:
+def _middle(head: Sequence[Column], name: str | None) -> str | None:
+    """The median of a column of more than two different numbers; None for any other."""
+    found = next((column for column in head if column.name == name), None)
+    if found is None or not found.holds_numbers or len(found.counts) < 3:
+        return None
+    values = sorted(float(str(value)) for value in found.present)
+    return f"{values[len(values) // 2]:g}"
+
+
+def _refuse_pair(table: Table, head: Sequence[Column], columns: Sequence[Column], label: LabelSection) -> None:
     """Two columns that belong together are no single text."""
     by_name = {column.name.casefold(): column for column in columns if column.holds_texts}
     for first, second in PAIRS:
         if first in by_name and second in by_name:
             one, two = by_name[first].name, by_name[second].name
-            number = f" and {label.rating!r} a number (regression)" if label.rating is not None else ""
-            level = f" data.label.rating={label.rating} data.label.at_least=NUMBER" if label.rating is not None else ""
+            middle = _middle(head, label.rating or label.column)
+            number = "" if middle is None else f", and {label.rating or label.column!r} a number (regression)"
+            rated = f" data.label.rating={label.rating or label.column} data.label.at_least={middle}"
+            level = "" if middle is None else rated
             raise UserError(
                 f"each row has a pair of texts, {one!r} and {two!r}{number}",
                 where=table.place,

@@ -218,4 +218,10 @@ def _class_notes(train: Split, names: tuple[str, ...], source: str) -> list[str]
             where=source,
             fix="Check data.label and its threshold.",
         )
+    if len(names) == len(train) > 2:
+        raise UserError(
+            f"there are as many labels as texts in train ({len(names):,}): is this a label?",
+            where=source,
+            fix="Name the column of labels: data.label.column=COLUMN",
+        )
     return [f"train has no example of the label {names[index]!r}" for index in np.flatnonzero(~seen)]
