@@ -26,6 +26,7 @@ from feathertune.recipe.schema import DataSection
 from feathertune.wording.numbers import count
 
 _SKIP_IN_RECIPE = "data.on_bad_row=skip"
+FEW_ROWS = 9  # so few texts may well have a label each
 
 
 def load_dataset(section: DataSection, seed: int) -> Dataset:
@@ -218,7 +219,7 @@ def _class_notes(train: Split, names: tuple[str, ...], source: str) -> list[str]
             where=source,
             fix="Check data.label and its threshold.",
         )
-    if len(names) == len(train) > 2:
+    if len(names) == len(train) > FEW_ROWS:
         raise UserError(
             f"there are as many labels as texts in train ({len(names):,}): is this a label?",
             where=source,
