@@ -17,7 +17,6 @@ from feathertune.data.columns import Resolved, resolve_for, text_columns
 from feathertune.data.example import Dataset, Split
 from feathertune.data.formats.format import Table
 from feathertune.data.labels import LabelReader
-from feathertune.data.overlap import text_keys
 from feathertune.data.rows import Row
 from feathertune.data.sources import Source, file_settings, open_source
 from feathertune.data.split_reader import SplitReader
@@ -138,9 +137,7 @@ def split_validation(train: Split, fraction: float, seed: int) -> tuple[Split, S
     Raises:
         UserError: there are too few examples.
     """
-    keys, first, group_of_row, sizes = np.unique(
-        text_keys(train.texts), return_index=True, return_inverse=True, return_counts=True
-    )
+    keys, first, group_of_row, sizes = np.unique(train.keys, return_index=True, return_inverse=True, return_counts=True)
     order = np.argsort(_mixed(keys ^ _mixed(np.array([seed], dtype=np.uint64))), kind="stable")
     group_labels = train.labels[first]  # copies with different labels count as the first one
     chosen = np.zeros(len(keys), dtype=bool)
