@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from feathertune.data.overlap import normalized
+from feathertune.data.text_keys import normalized
 from feathertune.data.sources import SAMPLE_FOLDER
 
 ERRORS = {"auxiliary", "agreement", "order", "keywords", "fragment", "typo", "word"}
