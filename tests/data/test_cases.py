@@ -39,8 +39,8 @@ def said(record: DataRecord) -> str:
         ("semicolon.csv", YES_NO, ["`;`"]),
         ("semicolon2.csv", YES_NO, ["`;`"]),
         ("pipe.csv", YES_NO, ["`|`"]),
-        ("quoted.tsv", {"yes": 17, "no": 16}, ["tab"]),
-        ("backslash.csv", {"yes": 17, "no": 16}, ["backslash"]),
+        ("quoted.tsv", {"yes": 16, "no": 17}, ["tab"]),
+        ("backslash.csv", {"yes": 16, "no": 17}, ["backslash"]),
         ("cr.csv", YES_NO, []),
         ("utf16.tsv", YES_NO, ["UTF-16"]),
         ("latin1.csv", YES_NO, ["Windows-1252"]),
@@ -77,7 +77,6 @@ def said(record: DataRecord) -> str:
         ("one_member.csv", {"yes": 16, "no": 16, "rare": 1}, ["'rare'"]),
         ("allunique.csv", None, ["is this a label?"]),
         ("multicat.csv", None, ["several labels", "data.label.has="]),
-        ("hash.csv", None, ["several labels", "data.label.has="]),
     ],
 )
 def test_it_is_read_as_it_lies(name: str, labels: dict[str, int] | None, words: list[str]) -> None:
@@ -96,6 +95,7 @@ def test_it_is_read_as_it_lies(name: str, labels: dict[str, int] | None, words: 
         ("missing.csv", [":34", ":35", "label", "text", "data.on_bad_row=skip"]),
         ("unseen", ["test.csv", "'maybe'", "data.on_bad_row=skip"]),
         ("inttext.parquet", ["numbers"]),
+        ("hash.csv", ["several labels", "data.label.has=warm"]),
         ("multi.csv", ["several labels", "data.label.column=rude"]),
         ("qnli.tsv", ["pair", "data.text=[question,sentence]"]),
         ("sts.tsv", ["pair", "regression", "data.text=[a,b]"]),
@@ -121,7 +121,7 @@ def test_it_is_refused_with_a_line_to_type(name: str, words: list[str]) -> None:
         ("titlebody.csv", "data.text=[title,body]", YES_NO),
         ("multi.csv", "data.label.column=rude", None),
         ("hash.csv", "data.label.has=warm", None),
-        ("multicat.csv", "data.label.has=yes", {"yes": 16, "not yes": 16}),
+        ("multicat.csv", "data.label.has='yes'", {"yes": 16, "not yes": 16}),
         ("qnli.tsv", "data.text=[question,sentence]", None),
     ],
 )

@@ -38,6 +38,7 @@ class Split:
         shares: [N, C] float64, the shares of a text's annotators that gave each class, to train on (`label.annotators:
             soft`); None if labels are trained on.
         file: the name of the file (or of the Hub's split) that `rows` refers to; empty if unknown.
+        keys: [N] uint64, hashes of the texts (see `overlap.text_keys`), where they are known already.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Split:
     ratings: npt.NDArray[np.float64] | None
     file: str = ""
     shares: npt.NDArray[np.float64] | None = None
+    keys: npt.NDArray[np.uint64] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -72,6 +74,7 @@ class Split:
             ratings=None if self.ratings is None else self.ratings[indices],
             file=self.file,
             shares=None if self.shares is None else self.shares[indices],
+            keys=None if self.keys is None else self.keys[indices],
         )
 
 

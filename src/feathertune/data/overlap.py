@@ -61,7 +61,9 @@ class Overlap:
 
 def find_overlap(dataset: Dataset) -> Overlap:
     """Find the duplicates of each split, and the leaks between each pair that shares a text."""
-    keys = {name: text_keys(split.texts) for name, split in dataset.splits.items()}
+    keys = {
+        name: text_keys(split.texts) if split.keys is None else split.keys for name, split in dataset.splits.items()
+    }
     duplicates = {
         name: _find_duplicates(split, keys[name], dataset.label_names) for name, split in dataset.splits.items()
     }
@@ -82,7 +84,7 @@ def text_keys(texts: pa.ChunkedArray) -> npt.NDArray[np.uint64]:
     digests = bytearray()
     for text in iterate(texts):
         digests += hashlib.blake2b(normalized(text).encode(), digest_size=8).digest()
-    return np.frombuffer(bytes(digests), dtype="<u8").astype(np.uint64)
+    return np.frombuffer(digests, dtype="<u8").astype(np.uint64, copy=False)
 
 
 def _find_duplicates(split: Split, keys: npt.NDArray[np.uint64], names: tuple[str, ...]) -> Duplicates:
