@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from feathertune.data.columns import Resolved, resolve_for, text_columns
+from feathertune.data.columns import FIRST_ROWS, Resolved, read_head, resolve_for, text_columns
 from feathertune.data.example import Dataset, Split
 from feathertune.data.formats.format import Table
 from feathertune.data.labels import LabelReader
@@ -184,6 +184,9 @@ def _mixed(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
 
 def _resolved_for_file(section: DataSection, table: Table) -> Resolved:
     """The run's columns in another file; where it has no such columns, they are found."""
+    wanted = {*text_columns(section), section.label.column or section.label.rating}
+    if not table.headerless and wanted <= {column.name for column in read_head(table, FIRST_ROWS)}:
+        return Resolved(section, None)
     return resolve_for(section.model_copy(update={"own_columns": False}), Source({"train": table}, {}))
 
 
