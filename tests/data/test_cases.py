@@ -75,7 +75,6 @@ def said(record: DataRecord) -> str:
         ("titlebody.csv", YES_NO, ["data.text=[title,body]"]),
         ("ordinal.csv", {"1": 7, "2": 7, "3": 6, "4": 6, "5": 6}, ["order"]),
         ("one_member.csv", {"yes": 16, "no": 16, "rare": 1}, ["'rare'"]),
-        ("allunique.csv", None, ["is this a label?"]),
         ("multicat.csv", None, ["several labels", "data.label.has="]),
     ],
 )
@@ -95,6 +94,7 @@ def test_it_is_read_as_it_lies(name: str, labels: dict[str, int] | None, words: 
         ("missing.csv", [":34", ":35", "label", "text", "data.on_bad_row=skip"]),
         ("unseen", ["test.csv", "'maybe'", "data.on_bad_row=skip"]),
         ("inttext.parquet", ["numbers"]),
+        ("allunique.csv", ["is this a label?", "data.label.column="]),
         ("hash.csv", ["several labels", "data.label.has=warm"]),
         ("multi.csv", ["several labels", "data.label.column=rude"]),
         ("qnli.tsv", ["pair", "data.text=[question,sentence]"]),

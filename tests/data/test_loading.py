@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from feathertune.data.example import Split
 from feathertune.data.loading import load_dataset, load_split, split_validation
-from feathertune.data.overlap import find_overlap, text_keys
+from feathertune.data.overlap import find_overlap
+from feathertune.data.text_keys import text_keys
 from feathertune.errors import UserError
 from feathertune.recipe.schema import DataSection, LabelSection
 from tiny import write_tiny_data

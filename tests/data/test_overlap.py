@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feathertune.data.example import Dataset, Split
-from feathertune.data.overlap import find_overlap, normalized, text_keys
+from feathertune.data.overlap import find_overlap
+from feathertune.data.text_keys import normalized, text_keys
 
 
 def make_dataset(**splits: list[tuple[str, int]]) -> Dataset:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from feathertune.comparison.collecting import collect
 from feathertune.comparison.making import make_runs
 from feathertune.comparison.plan import check_comparison, plan_runs
+from feathertune.data.columns import with_columns
 from feathertune.errors import UserError
 from feathertune.folders.comparison import Comparison, ComparisonFolder
 from feathertune.folders.output import take_back
@@ -60,7 +61,7 @@ def run_comparison(
     """
     require_one_process("compare")
     folder = ComparisonFolder(Path(output))
-    recipe = _with_section(recipe, methods, seeds)
+    recipe = _with_section(with_columns(recipe), methods, seeds)
     runs = plan_runs(recipe, folder)
     check_comparison(folder, recipe)
     remove_left_in(folder.path)

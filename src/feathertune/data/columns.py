@@ -13,7 +13,7 @@ from feathertune.data.rows import BadRow, missing_column
 from feathertune.data.sources import Source, file_settings, open_source
 from feathertune.data.tools.recognizing import unclear_label as unclear_question
 from feathertune.errors import UserError
-from feathertune.recipe.schema import DataSection, LabelSection
+from feathertune.recipe.schema import DataSection, LabelSection, Recipe
 
 TEXT_NAMES = (
     "text", "content", "sentence", "query", "question", "review", "tweet", "message", "comment", "body", "utterance",
@@ -50,6 +50,11 @@ def resolve(section: DataSection) -> DataSection:
     if section.text is not None and _names_label(section.label) and section.own_columns is True:
         return section
     return resolve_for(section, open_source(section.source, section.revision, file_settings(section))).section
+
+
+def with_columns(recipe: Recipe) -> Recipe:
+    """The recipe with its columns of text and label named, as a run stores it. Raises a UserError as `resolve`."""
+    return recipe.model_copy(update={"data": resolve(recipe.data)})
 
 
 def resolve_for(section: DataSection, source: Source) -> Resolved:
@@ -119,7 +124,7 @@ def _names_label(label: LabelSection) -> bool:
 def _find(section: DataSection, table: Table, head: Sequence[Column]) -> Resolved:
     """The columns, from those that are given and the first rows."""
     names = [column.name for column in head]
-    section = _without_foreign(section, names, headerless=table.headerless)
+    section = _without_foreign(section, head, headerless=table.headerless)
     roles = table.roles if table.roles is not None and set(table.roles) <= set(names) else None
     if table.headerless:
         return _find_without_header(section, table, head)
@@ -138,15 +143,29 @@ def _find(section: DataSection, table: Table, head: Sequence[Column]) -> Resolve
     return Resolved(chosen, None, _choice_notes(section, chosen, head))
 
 
-def _without_foreign(section: DataSection, names: Sequence[str], *, headerless: bool) -> DataSection:
-    """The section without the columns of another source, which this one lacks."""
-    if section.own_columns is True or headerless:
+def _without_foreign(section: DataSection, head: Sequence[Column], *, headerless: bool) -> DataSection:
+    """The section without the columns of another source, which this one lacks.
+
+    A rating also needs numbers from 0 to 1: its threshold and names were chosen for such.
+    """
+    if section.own_columns is True:
         return section
+    shares = [column for column in head if column.holds_shares]
+    rated = {column.name for column in shares}
+    names = {column.name for column in head}
+    if headerless:  # where no name tells, classes 0 and 1 are no ratings
+        unsure = all(column.looks_like_label for column in shares)
+        lost = section.own_columns != "label" and section.label.rating is not None and unsure
+        return section.model_copy(update={"label": LabelSection()}) if lost else section
     update: dict[str, object] = {}
     if section.own_columns != "text" and section.text is not None and not set(text_columns(section)) <= set(names):
         update["text"] = None
     label = section.label
-    if section.own_columns != "label" and _names_label(label) and (label.column or label.rating) not in names:
+    if (
+        section.own_columns != "label"
+        and _names_label(label)
+        and (label.column or label.rating) not in (names if label.rating is None else rated)
+    ):
         update["label"] = LabelSection(annotators=label.annotators)  # names and thresholds belong to that column
     return section.model_copy(update=update)
 
@@ -210,7 +229,7 @@ def _label_of(
 def _text_of(table: Table, head: Sequence[Column], label: LabelSection) -> str:
     """The column of texts that nobody named."""
     others = [column for column in head if column.name not in (label.column, label.rating)]
-    _refuse_pair(table, others, label)
+    _refuse_pair(table, head, others, label)
     texts = [column for column in others if column.looks_like_text]
     for candidates in (texts, [column for column in others if column.holds_texts]):
         named = by_name(candidates, TEXT_NAMES)
@@ -236,14 +255,25 @@ def _text_of(table: Table, head: Sequence[Column], label: LabelSection) -> str:
     )
 
 
-def _refuse_pair(table: Table, columns: Sequence[Column], label: LabelSection) -> None:
+def _middle(head: Sequence[Column], name: str | None) -> str | None:
+    """The median of a column of more than two different numbers; None for any other."""
+    found = next((column for column in head if column.name == name), None)
+    if found is None or not found.holds_numbers or len(found.counts) < 3:
+        return None
+    values = sorted(float(str(value)) for value in found.present)
+    return f"{values[len(values) // 2]:g}"
+
+
+def _refuse_pair(table: Table, head: Sequence[Column], columns: Sequence[Column], label: LabelSection) -> None:
     """Two columns that belong together are no single text."""
     by_name = {column.name.casefold(): column for column in columns if column.holds_texts}
     for first, second in PAIRS:
         if first in by_name and second in by_name:
             one, two = by_name[first].name, by_name[second].name
-            number = f" and {label.rating!r} a number (regression)" if label.rating is not None else ""
-            level = f" data.label.rating={label.rating} data.label.at_least=NUMBER" if label.rating is not None else ""
+            middle = _middle(head, label.rating or label.column)
+            number = "" if middle is None else f", and {label.rating or label.column!r} a number (regression)"
+            rated = f" data.label.rating={label.rating or label.column} data.label.at_least={middle}"
+            level = "" if middle is None else rated
             raise UserError(
                 f"each row has a pair of texts, {one!r} and {two!r}{number}",
                 where=table.place,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,7 @@ import pyarrow as pa
 
 from feathertune.data.formats.format import FileFormat
 from feathertune.data.rows import BadRow
+from feathertune.data.text_keys import text_keys
 from feathertune.data.texts import take as take_texts
 from feathertune.recipe.schema import DataSection
 
@@ -38,7 +40,6 @@ class Split:
         shares: [N, C] float64, the shares of a text's annotators that gave each class, to train on (`label.annotators:
             soft`); None if labels are trained on.
         file: the name of the file (or of the Hub's split) that `rows` refers to; empty if unknown.
-        keys: [N] uint64, hashes of the texts (see `overlap.text_keys`), where they are known already.
     """
 
     name: str
@@ -48,7 +49,6 @@ class Split:
     ratings: npt.NDArray[np.float64] | None
     file: str = ""
     shares: npt.NDArray[np.float64] | None = None
-    keys: npt.NDArray[np.uint64] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -60,13 +60,18 @@ class Split:
     def __iter__(self) -> Iterator[Example]:
         return (self[index] for index in range(len(self)))
 
+    @cached_property
+    def keys(self) -> npt.NDArray[np.uint64]:
+        """[N] uint64: equal for texts that count as the same (see `text_keys`)."""
+        return text_keys(self.texts)
+
     def place(self, index: int) -> str:
         """The place of an example in the source, for messages: `train.tsv:12`."""
         return f"{self.file or self.name}:{self.rows[index]}"
 
     def take(self, indices: npt.NDArray[np.int64], name: str | None = None) -> Split:
         """A split of the examples at `indices`, in that order, optionally with another name."""
-        return Split(
+        taken = Split(
             name=self.name if name is None else name,
             rows=self.rows[indices],
             texts=take_texts(self.texts, indices),
@@ -74,8 +79,10 @@ class Split:
             ratings=None if self.ratings is None else self.ratings[indices],
             file=self.file,
             shares=None if self.shares is None else self.shares[indices],
-            keys=None if self.keys is None else self.keys[indices],
         )
+        if "keys" in self.__dict__:
+            taken.__dict__["keys"] = self.keys[indices]
+        return taken
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ def open_layout(folder: Path, settings: FileSettings) -> Layout:
             return found
     if len(files) > 1 and len({_shards(path) for path in files} - {None}) == 1 and all(map(_shards, files)):
         return {"train": joined([_one_table(path, settings) for path in files], folder.name)}, files, []
-    if len(files) == 1:
+    if len(files) == 1 and split_in(stem_of(files[0].name)) in (None, "train"):
         tables = open_file(files[0], settings).tables
         return tables, files, [f"{files[0].name} is the only file of data: it is the train split"]
     raise _no_train(folder, files)
@@ -110,9 +110,7 @@ def _split_files(folder: Path, files: Sequence[Path], settings: FileSettings) ->
         split = split_in(stem_of(path.name))
         if split is not None:
             by_split.setdefault(split, []).append(path)
-    tables: dict[str, Table] = {}
-    for split in SPLITS:
-        paths = by_split.get(split, [])
+    for split, paths in by_split.items():
         if len(paths) > 1 and not all(_shards(path) for path in paths):
             ways = " or ".join(f"data.source={path}" for path in paths[:3])
             raise UserError(
@@ -120,6 +118,9 @@ def _split_files(folder: Path, files: Sequence[Path], settings: FileSettings) ->
                 where=str(folder),
                 fix=f"Keep one, or name one: {ways}",
             )
+    tables: dict[str, Table] = {}
+    for split in SPLITS:
+        paths = by_split.get(split, [])
         if paths:
             opened = [_one_table(path, settings) for path in paths]
             tables[split] = opened[0] if len(opened) == 1 else joined(opened, f"{split} ({len(opened)} files)")

@@ -6,31 +6,26 @@ million Python objects and need no more memory than their numbers.
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from feathertune.data.annotators import TiedVotesError, VoteLog, share_matrix
-from feathertune.data.bad_rows import BadRowError, empty_split, missing_note
-from feathertune.data.columns import Resolved, joined_text, resolve_for, text_columns
+from feathertune.data.columns import FIRST_ROWS, Resolved, read_head, resolve_for, text_columns
 from feathertune.data.example import Dataset, Split
 from feathertune.data.formats.format import Table
 from feathertune.data.labels import LabelReader
-from feathertune.data.overlap import text_keys
-from feathertune.data.rows import BadRow, Row, Votes, missing_column
+from feathertune.data.rows import Row
 from feathertune.data.sources import Source, file_settings, open_source
-from feathertune.data.spelling import MissingLabelError, SeveralLabelsError
-from feathertune.data.texts import TextWriter
+from feathertune.data.split_reader import SplitReader
 from feathertune.errors import UserError
 from feathertune.recipe.schema import DataSection
 from feathertune.wording.numbers import count
 
 _SKIP_IN_RECIPE = "data.on_bad_row=skip"
+FEW_ROWS = 9  # so few texts may well have a label each
 
 
 def load_dataset(section: DataSection, seed: int) -> Dataset:
@@ -43,7 +38,7 @@ def load_dataset(section: DataSection, seed: int) -> Dataset:
     source = open_source(section.source, section.revision, file_settings(section))
     resolved = resolve_for(section, source)
     section, labels = resolved.section, LabelReader(resolved.section.label)
-    reader = _SplitReader(section, labels, resolved.names, _SKIP_IN_RECIPE)
+    reader = SplitReader(section, labels, resolved.names, _SKIP_IN_RECIPE)
     splits: dict[str, Split] = {}
     notes = [*source.notes, *_file_notes(source), *resolved.notes]
     for name, table in source.splits.items():  # train comes first: it determines the labels
@@ -95,7 +90,7 @@ def load_split(path: Path, section: DataSection, label_names: tuple[str, ...]) -
     table, name = _labelled_split(path)
     resolved = _resolved_for_file(section, table)
     section = resolved.section.model_copy(update={"on_bad_row": "error"})
-    reader = _SplitReader(section, LabelReader(section.label, label_names), resolved.names, None)
+    reader = SplitReader(section, LabelReader(section.label, label_names), resolved.names, None)
     split = reader.read(name, table)
     if reader.votes.tied and reader.votes.how == "majority":
         raise UserError(
@@ -142,9 +137,7 @@ def split_validation(train: Split, fraction: float, seed: int) -> tuple[Split, S
     Raises:
         UserError: there are too few examples.
     """
-    keys_N = text_keys(train.texts)
-    train = replace(train, keys=keys_N)
-    in_validation_N = _chosen(keys_N, train.labels, fraction, seed)
+    in_validation_N = _chosen(train.keys, train.labels, fraction, seed)
     if not in_validation_N.any():
         raise UserError(
             f"train's {len(train)} examples are too few to make a validation split",
@@ -165,8 +158,6 @@ def _chosen(
     for label in np.unique(group_labels):
         groups = order[group_labels[order] == label]
         chosen[_fill(groups, sizes[groups], fraction)] = True
-    if not chosen.any():  # each label has a single text: is it a label? `inspect data` shows them all the same
-        chosen[order[: round(len(keys) * fraction)]] = True
     return chosen[group_of_row]
 
 
@@ -191,56 +182,10 @@ def _mixed(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
 
 def _resolved_for_file(section: DataSection, table: Table) -> Resolved:
     """The run's columns in another file; where it has no such columns, they are found."""
+    wanted = {*text_columns(section), section.label.column or section.label.rating}
+    if not table.headerless and wanted <= {column.name for column in read_head(table, FIRST_ROWS)}:
+        return Resolved(section, None)
     return resolve_for(section.model_copy(update={"own_columns": False}), Source({"train": table}, {}))
-
-
-class _SplitReader:
-    """Reads the splits of a source one after another, and keeps what was left out."""
-
-    def __init__(
-        self, section: DataSection, labels: LabelReader, names: tuple[str, ...] | None, skip: str | None
-    ) -> None:
-        """`names`: for the columns of files without a header. `skip`: how to skip bad rows, for the error."""
-        self.bad_rows: list[BadRow] = []
-        self.notes: list[str] = []
-        self.votes = VoteLog(section.label.annotators)
-        self._section, self._labels, self._names, self._skip = section, labels, names, skip
-
-    def read(self, name: str, table: Table) -> Split:
-        """Read one split. Raises a `BadRowError` if it has bad rows and these are not to be skipped."""
-        section, labels = self._section, self._labels
-        columns, bad, rows = _Columns(section, labels, self.votes), [], 0
-        for row in self._rows(table):
-            rows += 1
-            problem = row if isinstance(row, BadRow) else columns.add(row)
-            if problem is not None:
-                bad.append(problem)
-        if bad and section.on_bad_row == "error":
-            raise BadRowError(bad, rows, self._skip, table)
-        self.bad_rows += bad
-        self.notes += [*table.notes_after(), *missing_note(name, columns.missing)]
-        if not columns.rows:
-            raise empty_split(name, table, bad, self.votes.unlabelled)
-        renumbered = labels.finalize() if name == "train" else None
-        return columns.split(name, table.name, renumbered, len(labels.names))
-
-    def _rows(self, table: Table) -> Iterator[Row | BadRow]:
-        """The rows of a split. The columns of the first row are checked."""
-        names = self._names if table.headerless and self._names is not None else None
-        if names is not None and table.columns is not None and len(table.columns) != len(names):
-            names = None
-        checked = not table.fixed_columns
-        for row in table.read(names):
-            if not checked and isinstance(row, Row):
-                checked = True
-                self._check_columns(table, list(row.fields))
-            yield row
-
-    def _check_columns(self, table: Table, existing: list[str]) -> None:
-        section, label = self._section, self._labels.column
-        for column, key in (*((text, "data.text") for text in text_columns(section)), (label, "data.label.column")):
-            if column not in existing:
-                raise UserError(missing_column(column, existing), where=table.place, fix=f"Set {key}.")
 
 
 def _is_unlabelled(table: Table, section: DataSection) -> bool:
@@ -272,87 +217,6 @@ def _unlabelled_note(name: str, table: Table) -> str:
     )
 
 
-class _Columns:
-    """Collects the examples of a split: texts in a file of Arrow chunks, numbers in flat arrays."""
-
-    def __init__(self, section: DataSection, labels: LabelReader, votes: VoteLog) -> None:
-        self.rows, self._labels, self._ratings = array("q"), array("q"), array("d")
-        self.missing = 0
-        self._votes = votes
-        self._shares: dict[int, dict[int, float]] = {}  # index of an example -> shares of its classes, for `soft`
-        self._texts = TextWriter()
-        self._columns, self._reader, self._label = text_columns(section), labels, labels.column
-        self._strict = section.on_bad_row == "error"
-
-    def add(self, row: Row) -> BadRow | None:
-        """Add one row, or return it as a bad row. One whose label stands for none, or has no majority, is left out."""
-        try:
-            text = _text(row.fields, self._columns)
-            if self._label not in row.fields:
-                raise ValueError(missing_column(self._label, list(row.fields)))
-            value = row.fields[self._label]
-            if isinstance(value, Votes):
-                if not self._votes.add(self._reader.vote_names(value), row.place):
-                    return None
-                if self._votes.how == "soft":
-                    self._shares[len(self.rows)] = self._reader.shares(value)
-            label, rating = self._reader.read(value)
-        except TiedVotesError:
-            return None
-        except SeveralLabelsError as error:
-            if self._strict:
-                raise error.at(row.place) from None
-            return BadRow(row.place, str(error))
-        except MissingLabelError:
-            self.missing += 1
-            return None
-        except ValueError as error:
-            return BadRow(row.place, str(error))
-        self._texts.add(text)
-        self.rows.append(row.row)
-        self._labels.append(label)
-        if rating is not None:
-            self._ratings.append(rating)
-        return None
-
-    def split(self, name: str, file: str, renumbered: npt.NDArray[np.int64] | None, classes: int) -> Split:
-        """The split; `renumbered` [K] are the final indices of the provisional ones, `classes` is their number."""
-        labels = np.array(self._labels, dtype=np.int64)
-        if renumbered is None:
-            renumbered = np.arange(classes)
-        shares_NC = None
-        if self._shares:
-            shares_NC = np.zeros((len(labels), classes))
-            for old, share_N in enumerate(share_matrix(labels, self._shares, len(renumbered)).T):
-                shares_NC[:, renumbered[old]] += share_N
-        return Split(
-            name=name,
-            rows=np.array(self.rows, dtype=np.int64),
-            texts=self._texts.finish(),
-            labels=renumbered[labels],
-            ratings=np.array(self._ratings, dtype=np.float64) if self._ratings else None,
-            file=file,
-            shares=shares_NC,
-        )
-
-
-def _text(fields: dict[str, object], columns: tuple[str, ...]) -> str:
-    """The unchanged text of a row. Raises ValueError with the reason if there is none."""
-    for column in columns:
-        if column not in fields:
-            raise ValueError(missing_column(column, list(fields)))
-    text = fields[columns[0]] if len(columns) == 1 else joined_text(fields, columns)
-    if text is None:
-        raise ValueError("the text is missing")
-    if not isinstance(text, str):
-        raise ValueError(f"the text {text!r} is not text but {type(text).__name__}")
-    if not text.strip():
-        raise ValueError("the text is empty")
-    if "\0" in text:
-        raise ValueError("the text contains a NUL character")
-    return text
-
-
 def _class_notes(train: Split, names: tuple[str, ...], source: str) -> list[str]:
     """Notes about classes without examples in train. Raises UserError if train has only one class."""
     seen = np.bincount(train.labels, minlength=len(names)) > 0
@@ -361,5 +225,11 @@ def _class_notes(train: Split, names: tuple[str, ...], source: str) -> list[str]
             f"every example in train is labelled {names[int(np.argmax(seen))]!r}: there is nothing to learn",
             where=source,
             fix="Check data.label and its threshold.",
+        )
+    if len(names) == len(train) > FEW_ROWS:
+        raise UserError(
+            f"there are as many labels as texts in train ({len(names):,}): is this a label?",
+            where=source,
+            fix="Name the column of labels: data.label.column=COLUMN",
         )
     return [f"train has no example of the label {names[index]!r}" for index in np.flatnonzero(~seen)]

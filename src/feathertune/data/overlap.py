@@ -1,23 +1,18 @@
 """Texts that occur more than once: within a split (duplicates, conflicting labels) and across splits (leaks).
 
-Two texts are the same if they are equal after Unicode NFC, case folding and collapsing white space. They are compared
-by a 64-bit hash: among a million texts, the probability of any collision is about 3 in 10^8.
+Two texts are the same if their keys are (see `text_keys`).
 """
 
 from __future__ import annotations
 
-import hashlib
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from feathertune.data.example import Dataset, Split
-from feathertune.data.texts import iterate
 
 MAX_EXAMPLES = 5
 MAX_PLACES = 5
@@ -61,30 +56,12 @@ class Overlap:
 
 def find_overlap(dataset: Dataset) -> Overlap:
     """Find the duplicates of each split, and the leaks between each pair that shares a text."""
-    keys = {
-        name: text_keys(split.texts) if split.keys is None else split.keys for name, split in dataset.splits.items()
-    }
+    keys = {name: split.keys for name, split in dataset.splits.items()}
     duplicates = {
         name: _find_duplicates(split, keys[name], dataset.label_names) for name, split in dataset.splits.items()
     }
     leaks = (_find_leak(dataset.splits, keys, pair, dataset.label_names) for pair in combinations(dataset.splits, 2))
     return Overlap(duplicates, tuple(leak for leak in leaks if leak.rows))
-
-
-def normalized(text: str) -> str:
-    """The form in which texts are compared: NFC, case folded, with single spaces."""
-    if not text.isascii():
-        # Case folding may decompose a character, hence the second NFC.
-        text = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
-    return " ".join(text.casefold().split())
-
-
-def text_keys(texts: pa.ChunkedArray) -> npt.NDArray[np.uint64]:
-    """[N] uint64: a hash of each text's normalized form."""
-    digests = bytearray()
-    for text in iterate(texts):
-        digests += hashlib.blake2b(normalized(text).encode(), digest_size=8).digest()
-    return np.frombuffer(digests, dtype="<u8").astype(np.uint64, copy=False)
 
 
 def _find_duplicates(split: Split, keys: npt.NDArray[np.uint64], names: tuple[str, ...]) -> Duplicates:

@@ -48,8 +48,11 @@ def class_folders(folder: Path) -> Layout | None:
     tables: dict[str, Table] = {}
     for split in SPLITS:
         classes = by_split.get(split, {})
-        for name in [name for name in classes if name.casefold() in _UNLABELLED]:
-            notes.append(f"{split}/{name} is left out: {len(classes.pop(name)):,} texts without a label")
+        notes += [
+            f"{split}/{name} is left out: {len(classes.pop(name)):,} texts without a label"
+            for name in list(classes)
+            if name.casefold() in _UNLABELLED
+        ]
         if classes:
             texts = [(path, label) for label, paths in classes.items() for path in paths]
             tables[split] = _table_of_texts(folder if split == "train" else folder / split, split, texts)

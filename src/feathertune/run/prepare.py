@@ -143,7 +143,7 @@ def prepare_baseline(recipe: Recipe) -> PreparedBaseline:
     """Load and check the data of a baseline. Raises UserError for anything wrong with data or recipe."""
     dataset = load_dataset(recipe.data, recipe.training.seed)
     _check_choices(recipe, dataset)
-    return PreparedBaseline(recipe, dataset)
+    return PreparedBaseline(_with_columns(recipe, dataset), dataset)
 
 
 def prepare(recipe: Recipe, device: torch.device, started: RunFolder | None = None) -> PreparedRun:
@@ -159,6 +159,7 @@ def prepare(recipe: Recipe, device: torch.device, started: RunFolder | None = No
     """
     data, revision = (recipe.data, recipe.model.revision) if started is None else _pinned(recipe, started)
     dataset = load_dataset(data, recipe.training.seed)
+    recipe = _with_columns(recipe, dataset)
     _check_choices(recipe, dataset)
     base = find_base(recipe.model.source, revision)
     model = recipe.model
@@ -247,6 +248,15 @@ def _pinned(recipe: Recipe, started: RunFolder) -> tuple[DataSection, str | None
         return data, revision
     commit = DataRecord.read(started.data).origin.get("revision", data.revision)
     return data.model_copy(update={"revision": commit}), BaseRecord.read(started.base).revision or revision
+
+
+def _with_columns(recipe: Recipe, dataset: Dataset) -> Recipe:
+    """The recipe with the columns that were found."""
+    section = dataset.section
+    if section is None:
+        return recipe
+    found = {"text": section.text, "label": section.label, "own_columns": True}
+    return recipe.model_copy(update={"data": recipe.data.model_copy(update=found)})
 
 
 def _check_choices(recipe: Recipe, dataset: Dataset) -> None:

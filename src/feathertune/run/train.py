@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from feathertune.data.columns import with_columns
 from feathertune.data.remarks import refuse
 from feathertune.errors import UserError
 from feathertune.evaluation.error_analysis import analyze_errors
@@ -109,7 +110,7 @@ def check_output(output: Path, recipe: Recipe, *, resume: bool) -> None:
     if stored is None:
         return
     if resume:
-        if stored != recipe:
+        if stored != with_columns(recipe):
             raise UserError(
                 "the run in this folder was made with another recipe",
                 where=str(output),

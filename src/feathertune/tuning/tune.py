@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from feathertune.data.columns import with_columns
 from feathertune.errors import UserError
 from feathertune.folders.inputs import DataRecord
 from feathertune.folders.output import stored_recipe, take_back
@@ -52,6 +53,7 @@ def run_search(recipe: Recipe, output: Path | str, *, trials: int = 20, reporter
     require_optuna()
     require_one_process("tune")
     space, folder = check_space(recipe), SearchFolder(Path(output))
+    recipe = with_columns(recipe)
     reporter = reporter or SilentReporter()
     _check_folder(folder, recipe)
     remove_left_in(folder.path)

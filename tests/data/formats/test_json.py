@@ -95,12 +95,24 @@ def test_texts_by_class_have_the_class_as_their_label(tmp_path: Path) -> None:
     assert fields(table) == [ROWS[0], ROWS[2], ROWS[1]]
 
 
+@pytest.mark.parametrize("other", [{"id": 0, "name": "yes"}, {"name": "Ann"}])
+def test_of_several_parts_the_one_with_usual_names_is_meant(tmp_path: Path, other: dict[str, object]) -> None:
+    table = opened(tmp_path / "a.json", {"info": {"others": [other]}, "examples": ROWS})["train"]
+    assert fields(table) == ROWS
+    assert table.notes == ("the rows are those of 'examples' (3); not read: 'info.others'",)
+
+
+def test_as_many_texts_in_each_class_are_no_columns(tmp_path: Path) -> None:
+    table = opened(tmp_path / "a.json", {"positive": ["good", "fine"], "negative": ["bad", "poor"]})["train"]
+    assert fields(table)[2] == {"text": "bad", "label": "negative"}
+
+
 def test_several_parts_that_may_be_meant_are_shown_with_the_line_to_type(tmp_path: Path) -> None:
-    content = {"reviews": {"items": ROWS}, "shops": [{"name": "Ann's"}]}
+    content = {"reviews": {"items": ROWS}, "shops": [{"title": "Ann's", "tag": 1}]}
     with pytest.raises(UserError, match="several parts of the file may be its rows") as caught:
         opened(tmp_path / "a.json", content)
     assert "data.field=reviews.items: 3 rows, the first {'text': 'a fine day', 'label': 'yes'}" in str(caught.value)
-    assert "data.field=shops: 1 rows" in str(caught.value)
+    assert "data.field=shops: 1 row, the first" in str(caught.value)
     assert fields(opened(tmp_path / "a.json", content, field="reviews.items")["train"]) == ROWS
     with pytest.raises(UserError, match="the file has no 'review'") as caught:
         opened(tmp_path / "a.json", content, field="review")

@@ -150,8 +150,8 @@ def test_several_sheets_are_shown_with_the_line_to_type(tmp_path: Path) -> None:
     assert fields(opened(tmp_path / "a.xlsx", content, sheet="February 2")["train"]) == [
         {"text": "rain", "label": "no"}
     ]
-    with pytest.raises(UserError, match=r"no sheet 'Januar'; did you mean 'January'\?"):
-        opened(tmp_path / "a.xlsx", content, sheet="Januar")
+    with pytest.raises(UserError, match=r"no sheet 'january'; did you mean 'January'\?"):
+        opened(tmp_path / "a.xlsx", content, sheet="january")
 
 
 def test_a_value_far_away_does_not_fill_the_memory(tmp_path: Path) -> None:

@@ -7,11 +7,19 @@ from collections.abc import Sequence
 from feathertune.data.rows import is_number
 
 SAMPLED_ROWS = 1000
-USUAL_NAMES = frozenset(
-    {"text", "label", "labels", "class", "category", "target", "sentence", "query", "question", "review", "sentiment"}
-    | {"tweet", "message", "comment", "title", "body", "id", "content", "rating", "score", "stars", "emotion", "intent"}
-    | {"topic", "tag", "index", "split", "description", "headline", "name", "date", "v1", "v2", "a", "b", "y", "x"}
+TEXT_NAMES = frozenset(
+    {"text", "content", "sentence", "sentence1", "sentence2", "query", "question", "review", "tweet", "message"}
+    | {"comment", "title", "body", "headline"}
 )
+LABEL_NAMES = frozenset(
+    {"label", "labels", "class", "category", "target", "intent", "sentiment", "emotion", "tag", "topic"}
+    | {"rating", "score", "stars"}
+)
+_OTHERS = frozenset(
+    {"id", "index", "idx", "split", "description", "document", "utterance", "answer", "name", "date", "language"}
+    | {"source", "v1", "v2", "a", "b"}
+)
+USUAL_NAMES = TEXT_NAMES | LABEL_NAMES | _OTHERS
 _NAME_WORDS, _NAME_LENGTH = 4, 40  # the longest name of a column
 
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from feathertune.data.formats.header import USUAL_NAMES
+from feathertune.data.formats.header import LABEL_NAMES, TEXT_NAMES, USUAL_NAMES
 from feathertune.data.formats.json_stream import JsonStream
 from feathertune.data.formats.split_names import split_of
 from feathertune.errors import UserError
+from feathertune.wording.numbers import count
 
 _DEPTH = 4  # how deep below the top rows are looked for
 _SAMPLED = 50
@@ -145,11 +146,23 @@ def _table(part: Outline, place: str) -> Plan:
         arrays = [one for one in _arrays(part) if one.holds(kind)]
         if len(arrays) == 1:
             return Plan(arrays[0].path, "rows", (f"the rows are those of {arrays[0].name!r} ({arrays[0].size:,})",))
+        usual = [one for one in arrays if _has_usual_names(one)]
+        if len(usual) == 1:
+            left = ", ".join(repr(one.name) for one in arrays if one is not usual[0])
+            notes = (f"the rows are those of {usual[0].name!r} ({usual[0].size:,}); not read: {left}",)
+            return Plan(usual[0].path, "rows", notes)
         if arrays:
             raise UserError(
                 f"several parts of the file may be its rows{_lines(arrays)}", where=place, fix="Choose one."
             )
     return Plan(part.path, _unnamed_layout(part, place))
+
+
+def _has_usual_names(array: Outline) -> bool:
+    """Whether the first element has a key that is usual for a text and one that is for a label."""
+    first = array.elements[0]
+    names = {key.casefold() for key in first} if isinstance(first, dict) else set()
+    return bool(names & TEXT_NAMES and names & LABEL_NAMES)
 
 
 def _layout(part: Outline) -> str | None:
@@ -161,11 +174,25 @@ def _layout(part: Outline) -> str | None:
     if not parts:
         return None
     if all(one.kind == "array" and not one.holds(dict) for one in parts) and len({one.size for one in parts}) == 1:
-        return "columns" if parts[0].size > 0 else None
+        if parts[0].size == 0:
+            return None
+        return "classes" if _is_by_class(part) else "columns"
     if all(one.kind == "object" for one in parts):
         single = len(parts) == 1 and any(child.holds(dict) for child in parts[0].children.values())
         return None if single else _rows_or_columns(part, parts)
     return None
+
+
+def _is_by_class(part: Outline) -> bool:
+    """Whether an object of arrays of one length has texts under their classes: no usual name, and no text twice."""
+    parts = list(part.children.values())
+    unique = all(one.holds(str) and len({str(text) for text in one.elements}) == len(one.elements) for one in parts)
+    return (
+        len(parts) > 1
+        and parts[0].size > 1
+        and unique
+        and not {key.casefold() for key in part.children} & _COLUMN_NAMES
+    )
 
 
 def _rows_or_columns(part: Outline, parts: list[Outline]) -> str | None:
@@ -215,7 +242,9 @@ def _arrays(part: Outline) -> list[Outline]:
 
 def _lines(arrays: list[Outline]) -> str:
     """The arrays, each with the line to type."""
-    return "".join(f"\n  data.field={one.name}: {one.size:,} rows, the first {_short(one)}" for one in arrays[:10])
+    return "".join(
+        f"\n  data.field={one.name}: {count(one.size, 'row')}, the first {_short(one)}" for one in arrays[:10]
+    )
 
 
 def _short(array: Outline) -> str:
