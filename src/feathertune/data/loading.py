@@ -163,8 +163,6 @@ def _chosen(
     for label in np.unique(group_labels):
         groups = order[group_labels[order] == label]
         chosen[_fill(groups, sizes[groups], fraction)] = True
-    if not chosen.any():  # each label has a single text: is it a label? `inspect data` shows them all the same
-        chosen[order[: round(len(keys) * fraction)]] = True
     in_validation_N = np.empty(len(keys_N), dtype=bool)
     in_validation_N[by_key_N] = np.repeat(chosen, sizes)
     return in_validation_N
