@@ -1,196 +1,288 @@
 """Folders of labelled texts as people have them: which of their files make which split.
 
+* files named after splits (`train.csv`, `Test.csv`, `my_train.csv`, `data/train-00000-of-00002.parquet`), or folders
+  (`train/part-1.csv`);
 * `split/class/*.txt` and `class/*.txt`: a file is a text;
-* `pos.txt`, `neg.txt`: a file is a class, a line is a text;
+* `pos.txt`, `neg.txt`, and `train_pos.txt`, `train_neg.txt`: a file is a class, a line is a text;
 * `train_text.txt` and `train_labels.txt` (with `mapping.txt`): texts, labels and names in files of their own;
-* files named after splits (`train.csv`, `Test.csv`, `my_train.csv`, `data/train-00000-of-00002.parquet`);
-* a single file of data, whatever its name; and label tools' folders (Rasa's `nlu/*.yml`, Dialogflow's `intents`).
+* label tools' folders (Rasa's `data/nlu/*.yml`, Dialogflow's `intents`);
+* a single file of data, whatever its name.
+
+Files are chosen by their names; only where names leave it open are they opened to see.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from feathertune.data.formats.format import FileSettings, Table
-from feathertune.data.formats.opening import DATA_SUFFIXES, open_file
-from feathertune.data.formats.split_names import SPLITS, split_in, split_of
-from feathertune.data.rows import BadRow, Row
-from feathertune.data.text_folders import (
-    PACKED,
-    TEXT_SUFFIXES,
-    Layout,
-    class_files,
-    class_folders,
-    paired_files,
+from feathertune.data.file_names import (
+    holds_labels,
+    holds_names,
+    in_parts,
+    in_shards,
+    is_eval_name,
+    is_no_data,
+    is_submission,
+    is_table_name,
+    is_yaml,
+    may_be_split,
     stem_of,
+    visible,
+)
+from feathertune.data.formats.format import FileSettings, Table
+from feathertune.data.formats.opening import open_file
+from feathertune.data.formats.split_names import SPLITS, split_in, split_of
+from feathertune.data.joined import joined
+from feathertune.data.missing_split import no_train, two_for_one
+from feathertune.data.split_column import by_split_column
+from feathertune.data.text_folders import (
+    UNLABELLED,
+    Pair,
+    are_tables,
+    find_class_files,
+    find_pair,
+    names_of_labels,
+    table_of_class_files,
+    table_of_pair,
+    table_of_texts,
+    texts_by_class,
 )
 from feathertune.errors import UserError
 
-_ANY = DATA_SUFFIXES | TEXT_SUFFIXES
-_NO_DATA = re.compile(r"^(readme|license|licence|dataset_infos?|state|changelog|requirements|.*submission)\b", re.I)
-_SHARD = re.compile(r"^(.*?)[-_](\d{4,5})-of-(\d{4,5})$")
+
+@dataclass
+class Layout:
+    """What a folder holds: a table for each split, the files that they come from, notes for the user."""
+
+    tables: dict[str, Table] = field(default_factory=dict)
+    files: list[Path] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, split: str, table: Table, files: Sequence[Path]) -> None:
+        """Add the table of a split, which comes from these files."""
+        self.tables[split] = table
+        self.files += [path for path in files if path not in self.files]
+
+    def leave_out(self, files: Sequence[Path], reason: str) -> None:
+        """Note that files are not read."""
+        if files:
+            verb = "is" if len(files) == 1 else "are"
+            listed = ", ".join(path.name for path in files[:5]) + (", ..." if len(files) > 5 else "")
+            self.notes.append(f"{listed} {verb} not read: {reason}")
 
 
 def open_layout(folder: Path, settings: FileSettings) -> Layout:
-    """The tables of a folder by split, the files they come from, and notes.
+    """The splits of a folder.
 
     Raises:
-        UserError: the folder has no train split; what it has is listed.
+        UserError: it has no train split (what it has is listed, with lines to type), two files for one split, or a
+            file that cannot be read.
     """
-    for find in (class_folders, paired_files):
-        found = find(folder)
-        if found is not None:
-            return found
-    files = sorted(path for path in folder.iterdir() if path.is_file() and _may_be_data(path))
-    inner = folder / "data"
-    if not any(split_in(stem_of(path.name)) for path in files) and inner.is_dir():
-        files = sorted(path for path in inner.rglob("*") if path.is_file() and _may_be_data(path)) or files
-    by_folder = _split_folders(folder, settings)
-    if by_folder is not None:
-        return by_folder
-    named = [path for path in files if split_in(stem_of(path.name)) is not None]
-    if any(split_in(stem_of(path.name)) == "train" for path in named):
-        return _split_files(folder, files, settings)
-    for other in (_tool_files, class_files):
-        found = other(folder, files, settings)
-        if found is not None:
-            return found
-    if len(files) > 1 and len({_shards(path) for path in files} - {None}) == 1 and all(map(_shards, files)):
-        return {"train": joined([_one_table(path, settings) for path in files], folder.name)}, files, []
-    if len(files) == 1:
-        tables = open_file(files[0], settings).tables
-        return tables, files, [f"{files[0].name} is the only file of data: it is the train split"]
-    raise _no_train(folder, files)
+    for find in (_splits, _classes, _tool, _class_files, _pair, _alone, _inner):
+        layout = find(folder, settings)
+        if layout is not None:
+            return layout
+    raise no_train(folder)
 
 
-def joined(tables: Sequence[Table], name: str) -> Table:
-    """Several files of the same columns as one table; a row keeps its file's place."""
-    first = tables[0]
-
-    def read(names: tuple[str, ...] | None) -> Iterator[Row | BadRow]:
-        return chain.from_iterable(table.read(names) for table in tables)
-
-    return Table(
-        first.place,
-        name,
-        read,
-        all(table.fixed_columns and table.columns == first.columns for table in tables),
-        first.format,
-        first.columns if all(table.columns == first.columns for table in tables) else None,
-        first.roles,
-        tuple(dict.fromkeys(note for table in tables for note in table.notes)),
-        lambda: tuple(note for table in tables for note in table.notes_after()),
-    )
-
-
-def _may_be_data(path: Path) -> bool:
-    if path.name.startswith((".", "_")) or _NO_DATA.match(path.name):
-        return False
-    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in PACKED]
-    last = suffixes[-1] if suffixes else ""
-    return (
-        last in _ANY
-        or last in (".yml", ".yaml")
-        or (split_in(stem_of(path.name)) is not None and last in ("", ".label"))
-    )
-
-
-def _split_files(folder: Path, files: Sequence[Path], settings: FileSettings) -> Layout:
-    """Files named after splits; shards of a split are joined."""
+def _splits(folder: Path, settings: FileSettings) -> Layout | None:
+    """Files and folders named after splits."""
+    entries = [path for path in visible(folder) if path.is_dir() or (may_be_split(path) and not is_submission(path))]
     by_split: dict[str, list[Path]] = {}
-    notes = [
-        f"{path.name} is not read: it is not named after a split"
-        for path in files
-        if split_in(stem_of(path.name)) is None
-    ]
-    for path in files:
-        split = split_in(stem_of(path.name))
-        if split is not None:
+    for path in entries:
+        split = split_in(stem_of(path) if path.is_file() else path.name)
+        if split is not None and not (path.is_dir() and not visible(path)):
             by_split.setdefault(split, []).append(path)
-    tables: dict[str, Table] = {}
-    for split in SPLITS:
-        paths = by_split.get(split, [])
-        if len(paths) > 1 and not all(_shards(path) for path in paths):
-            ways = " or ".join(f"data.source={path}" for path in paths[:3])
-            raise UserError(
-                f"{paths[0].name} and {paths[1].name} are both the {split} split",
-                where=str(folder),
-                fix=f"Keep one, or name one: {ways}",
-            )
-        if paths:
-            opened = [_one_table(path, settings) for path in paths]
-            tables[split] = opened[0] if len(opened) == 1 else joined(opened, f"{split} ({len(opened)} files)")
-    return tables, [path for split in SPLITS for path in by_split.get(split, [])], notes
-
-
-def _split_folders(folder: Path, settings: FileSettings) -> Layout | None:
-    """`train/data-00000-of-00001.arrow`, as `datasets` saves: folders named after splits, with files of data."""
-    tables: dict[str, Table] = {}
-    used: list[Path] = []
-    for inner in sorted(path for path in folder.iterdir() if path.is_dir()):
-        split = split_of(inner.name)
-        files = sorted(path for path in inner.iterdir() if path.is_file() and _may_be_data(path))
-        if split is not None and split not in tables and files:
-            opened = [_one_table(path, settings) for path in files]
-            tables[split] = opened[0] if len(opened) == 1 else joined(opened, f"{split} ({len(opened)} files)")
-            used += files
-    if "train" not in tables:
+    if "train" not in by_split:
         return None
-    return {split: tables[split] for split in SPLITS if split in tables}, used, []
+    layout = Layout()
+    for split in SPLITS:
+        files = [path for path in by_split.get(split, []) if path.is_file()]
+        folders = [path for path in by_split.get(split, []) if path.is_dir()]
+        if files:
+            _add_files(layout, split, files, folder, settings)
+        elif folders:
+            plain = [path for path in folders if split_of(path.name)]
+            if len(plain or folders) > 1:
+                raise two_for_one(split, plain or folders)
+            _add_folder(layout, split, (plain or folders)[0], settings)
+        for path in files or folders:
+            if split == "validation" and path in layout.files and is_eval_name(path):
+                layout.notes.append(f"{path.name} is taken for the validation split, not for a test")
+    others = [path for path in visible(folder) if path.is_file() and (is_table_name(path) or is_submission(path))]
+    left = [path for path in others if path not in layout.files and split_in(stem_of(path)) is None]
+    layout.leave_out([path for path in left if not is_submission(path)], "it has no word for a split in its name")
+    layout.leave_out([path for path in left if is_submission(path)], "a submission is no data")
+    return layout
 
 
-def _shards(path: Path) -> str | None:
-    """What a shard is a part of: `data` of data-00000-of-00002.arrow."""
-    match = _SHARD.match(stem_of(path.name))
-    return match and match[1]
+def _add_files(layout: Layout, split: str, files: list[Path], folder: Path, settings: FileSettings) -> None:
+    """Add a split from the files in `folder` that are named after it."""
+    pair = find_pair(files) if len(files) > 1 else None
+    if pair is not None:
+        _add_pair(layout, split, pair, (folder,), settings)
+        layout.leave_out([path for path in files if path not in layout.files], "texts and labels are in other files")
+        return
+    classes = find_class_files(files) if len(files) > 1 else None
+    if classes is not None:
+        _add_classes(layout, split, folder, classes, settings)
+        return
+    parts = in_shards(files) or (files if len(files) == 1 else None)
+    if parts is None and (parts := in_parts(files)) is not None:
+        layout.notes.append(f"{', '.join(path.name for path in parts)} are read together as the {split} split")
+    if parts is None:
+        plain = [path for path in files if split_of(stem_of(path)) == split]
+        if len(plain) != 1:
+            raise two_for_one(split, plain or files)
+        layout.leave_out([path for path in files if path not in plain], f"{plain[0].name} is the {split} split")
+        parts = plain
+    _add_tables(layout, split, parts, settings)
 
 
-def _one_table(path: Path, settings: FileSettings) -> Table:
-    return open_file(path, settings).tables["train"]
+def _add_folder(layout: Layout, split: str, inner: Path, settings: FileSettings) -> None:
+    """Add a split from the folder that is named after it."""
+    classes = texts_by_class(inner)
+    files = [path for path in visible(inner) if path.is_file() and not is_no_data(path)]
+    if classes:
+        for name in [name for name in classes if name.casefold() in UNLABELLED]:
+            layout.notes.append(f"{inner.name}/{name} is left out: {len(classes.pop(name)):,} texts without a label")
+        layout.add(split, table_of_texts(inner, inner.name, classes, settings), _all_files(classes))
+        layout.leave_out(files, "the texts of the classes are in folders")
+        return
+    pair = find_pair(files)
+    if pair is not None:
+        _add_pair(layout, split, pair, (inner, inner.parent), settings)
+        return
+    by_class = find_class_files(files)
+    if by_class is not None:
+        _add_classes(layout, split, inner, by_class, settings)
+        return
+    tables = [path for path in files if is_table_name(path)] or [path for path in files if may_be_split(path)]
+    parts = (in_shards(tables) or (tables if len(tables) == 1 else in_parts(tables))) if tables else None
+    if not parts:
+        raise no_train(inner) if not tables else two_for_one(split, tables)
+    _add_tables(layout, split, parts, settings)
 
 
-def _tool_files(folder: Path, files: Sequence[Path], settings: FileSettings) -> Layout | None:
-    """Label tools' folders: all files of one tool together."""
-    found = sorted(
-        {
-            *(path for path in files if path.suffix in (".yml", ".yaml")),
-            *folder.glob("nlu/*.y*ml"),
-            *folder.glob("data/nlu/*.y*ml"),
-        }
-    )
-    found = found or sorted(
-        path for path in (*folder.glob("*_usersays_*.json"), *folder.glob("intents/*_usersays_*.json"))
-    )
-    tables = [table for table in map(_quietly(settings), found) if table is not None and table.roles is not None]
+def _classes(folder: Path, settings: FileSettings) -> Layout | None:
+    """`class/*.txt`."""
+    classes = texts_by_class(folder)
+    layout = Layout()
+    for name in [name for name in classes if name.casefold() in UNLABELLED]:
+        layout.notes.append(f"{name} is left out: {len(classes.pop(name)):,} texts without a label")
+    if len(classes) < 2:
+        return None
+    layout.add("train", table_of_texts(folder, folder.name, classes, settings), _all_files(classes))
+    others = [path for path in visible(folder) if path.is_file() and is_table_name(path)]
+    layout.leave_out(others, "the texts of the classes are in folders")
+    return layout
+
+
+def _tool(folder: Path, settings: FileSettings) -> Layout | None:
+    """Label tools' folders: Rasa's and Dialogflow's files of examples, read together."""
+    places = [folder, *(folder / inner for inner in ("data", "data/nlu", "nlu", "intents"))]
+    there = [path for place in places if place.is_dir() for path in visible(place) if path.is_file()]
+    found = [path for path in there if is_yaml(path) or path.suffix == ".md"]
+    found = found or [path for path in there if "_usersays_" in path.name and path.suffix == ".json"]
+    layout, tables = Layout(), []
+    for path in found:
+        try:
+            table = open_file(path, settings).tables["train"]
+        except UserError:  # a tool's folder has files of other things, too, such as its stories
+            continue
+        if table.roles is not None:
+            tables.append(table)
+            layout.files.append(path)
     if not tables:
         return None
-    names = {table.format.tool for table in tables if table.format is not None}
-    used = [path for path in found if str(path) in {table.place for table in tables}]
-    note = f"{len(used)} files of {', '.join(sorted(filter(None, names)))} are read together"
-    return {"train": joined(tables, folder.name)}, used, [note]
+    layout.tables["train"] = tables[0] if len(tables) == 1 else joined(tables, folder.name)
+    tools = sorted({table.format.tool for table in tables if table.format is not None and table.format.tool})
+    if len(tables) > 1:
+        layout.notes.append(f"{len(tables)} files of {', '.join(tools)} are read together")
+    return layout
 
 
-def _quietly(settings: FileSettings) -> Callable[[Path], Table | None]:
-    def open_one(path: Path) -> Table | None:
-        try:
-            return _one_table(path, settings)
-        except UserError:  # a tool's folder has files of other things, too, such as its stories
-            return None
+def _class_files(folder: Path, settings: FileSettings) -> Layout | None:
+    """`pos.txt` and `neg.txt`, or `rt-polarity.pos` and `rt-polarity.neg`."""
+    files = [path for path in visible(folder) if path.is_file() and not is_no_data(path) and not holds_names(path)]
+    classes = None if any(map(is_table_name, files)) else find_class_files(files)
+    if classes is None or are_tables(list(classes.values()), settings):
+        return None
+    layout = Layout()
+    _add_classes(layout, "train", folder, classes, settings)
+    return layout
 
-    return open_one
+
+def _pair(folder: Path, settings: FileSettings) -> Layout | None:
+    """`texts.txt` and `labels.txt`."""
+    pair = find_pair([path for path in visible(folder) if path.is_file() and not is_no_data(path)])
+    names = [path for path in visible(folder) if path.is_file() and holds_names(path) and not holds_labels(path)]
+    if pair is None or pair.texts in names:
+        files = [path for path in visible(folder) if path.is_file() and path not in names and not is_no_data(path)]
+        pair = find_pair(files)
+    if pair is None:
+        return None
+    layout = Layout()
+    _add_pair(layout, "train", pair, (folder,), settings)
+    return layout
 
 
-def _no_train(folder: Path, files: Sequence[Path]) -> UserError:
-    there = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    listed = ", ".join(f"{path.name}/" if path.is_dir() else path.name for path in there[:20]) or "nothing"
-    more = f" and {len(there) - 20} more" if len(there) > 20 else ""
-    way = f" Name one: data.source={files[0]}" if files else ""
-    return UserError(
-        f"the folder has no train file; it has {listed}{more}",
-        where=str(folder),
-        fix="It needs `train`, and may have `dev` or `validation`, and `test`, in files or folders named after them."
-        + way,
-    )
+def _alone(folder: Path, settings: FileSettings) -> Layout | None:
+    """A single file of data, unless a folder beside it has more."""
+    files = [path for path in visible(folder) if path.is_file() and not is_no_data(path) and not is_submission(path)]
+    tables = [path for path in files if is_table_name(path)] or [path for path in files if path.suffix == ".txt"]
+    tables = [path for path in tables if split_in(stem_of(path)) in (None, "train")]
+    inner = any(is_table_name(path) for one in visible(folder) if one.is_dir() for path in visible(one))
+    if len(tables) != 1 or inner:
+        return None
+    layout = Layout(files=tables, notes=[f"{tables[0].name} is the only file of data: it is the train split"])
+    opened = open_file(tables[0], settings).tables
+    layout.tables = by_split_column(opened["train"]) if set(opened) == {"train"} else opened
+    if "train" not in layout.tables:
+        raise UserError(f"the file has no train split, only {', '.join(opened)}", where=str(tables[0]))
+    return layout
+
+
+def _inner(folder: Path, settings: FileSettings) -> Layout | None:
+    """The only folder in a folder, or its folder `data`, as in a dataset of the Hub."""
+    folders = [path for path in visible(folder) if path.is_dir()]
+    inner = next((path for path in folders if path.name == "data"), folders[0] if len(folders) == 1 else None)
+    if inner is None or any(is_table_name(path) for path in visible(folder) if path.is_file()):
+        return None
+    return open_layout(inner, settings)
+
+
+def _add_tables(layout: Layout, split: str, paths: Sequence[Path], settings: FileSettings) -> None:
+    tables = []
+    for path in paths:
+        opened = open_file(path, settings).tables
+        if split not in opened and len(opened) > 1:
+            raise UserError(
+                f"the {split} split has splits of its own: {', '.join(opened)}",
+                where=str(path),
+                fix="Keep the rows of one split in it.",
+            )
+        tables.append(opened[split] if split in opened else next(iter(opened.values())))
+    whole = tables[0] if len(tables) == 1 else joined(tables, f"{split} ({len(tables)} files)")
+    layout.add(split, whole, paths)
+
+
+def _add_pair(layout: Layout, split: str, pair: Pair, places: Sequence[Path], settings: FileSettings) -> None:
+    """Add a split of texts and labels in two files; names of labels are looked for in `places`."""
+    named = (names_of_labels(place, pair.labels, settings) for place in places)
+    names, file = next((found for found in named if found[1] is not None), ({}, None))
+    layout.add(split, table_of_pair(pair, names, settings), [pair.texts, pair.labels, *([file] if file else [])])
+    if split == "train" and file is not None:
+        layout.notes.append(f"the labels' names are those of {file.name}")
+
+
+def _add_classes(layout: Layout, split: str, folder: Path, classes: dict[str, Path], settings: FileSettings) -> None:
+    layout.add(split, table_of_class_files(folder, split, classes, settings), list(classes.values()))
+    listed = ", ".join(f"{path.name} ({label})" for label, path in classes.items())
+    layout.notes.append(f"each file is a class, and each line a text: {listed}")
+
+
+def _all_files(classes: dict[str, list[Path]]) -> list[Path]:
+    return [path for paths in classes.values() for path in paths]
