@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 
 from feathertune.model.base import build_random
@@ -96,6 +98,11 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "modernbert": ("ModernBertConfig", _MODERN),
     "modernbert-mean": ("ModernBertConfig", {**_MODERN, "classifier_pooling": "mean"}),
 }
+
+
+def column(texts: Sequence[str]) -> pa.ChunkedArray:
+    """Texts as a split has them."""
+    return pa.chunked_array([pa.array(list(texts), pa.string())])
 
 
 def tiny_config(name: str) -> Any:

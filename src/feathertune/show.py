@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 DPI = 100  # of a picture in a notebook
 
 
-def data(source: str, overrides: list[str] | None = None, **columns: Any) -> RenderableType:
-    """Counts, lengths, labels, duplicates, leaks and examples of a recipe's data, or of a bare source.
+def data(source: str, overrides: list[str] | None = None, **arguments: Any) -> RenderableType:
+    """Counts, lengths, labels, duplicates, leaks, examples and remarks of a recipe's data, or of a bare source.
 
     Arguments and errors are those of `feathertune.inspect_data`.
     """
     from feathertune.run.inspect import inspect_source
     from feathertune.terminal.data_tables import render
 
-    return render(inspect_source(source, overrides, **columns))
+    return render(inspect_source(source, overrides, **arguments))
 
 
 def model(source: str, overrides: list[str] | None = None) -> RenderableType:

@@ -271,13 +271,14 @@ def test_a_bad_row_comes_with_advice_that_the_command_can_follow(place: Path, tm
     rows = [{"text": f"text {n}" if n % 4 != 1 else "", "label": ("no", "yes")[n % 2]} for n in range(40)]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     advice = {
-        ("inspect", "data", str(path)): "  Fix it, or skip such rows: --on-bad-row skip\n",
-        ("train", "recipe.yaml", f"data.source={path}"): "  Fix it, or skip such rows: data.on_bad_row=skip\n",
-        ("evaluate", "run", "--data", str(path)): "  Fix or remove it.\n",
+        ("inspect", "data", str(path)): "  Fix them, or skip such rows: --on-bad-row skip\n",
+        ("train", "recipe.yaml", f"data.source={path}"): "  Fix them, or skip such rows: data.on_bad_row=skip\n",
+        ("evaluate", "run", "--data", str(path)): "  Fix or remove them.\n",
     }
     for command, fix in advice.items():
         result = feathertune(*command, cwd=place)
-        assert (result.returncode, result.stderr.endswith(f"bad.jsonl:2: the text is empty\n{fix}")) == (2, True)
+        assert (result.returncode, result.stderr.endswith(f"and 5 more of 40 rows\n{fix}")) == (2, True)
+        assert "bad.jsonl:2: the text is empty\n" in result.stderr
     followed = feathertune("inspect", "data", str(path), "--on-bad-row", "skip", cwd=place)
     assert (followed.returncode, "10 bad rows left out" in followed.stdout) == (0, True)
 

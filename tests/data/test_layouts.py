@@ -1,9 +1,11 @@
 """Folders of labelled texts as people have them: which files make which split, what is left out, what is refused."""
 
+import bz2
+import gzip
+import json
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import datasets
@@ -18,9 +20,9 @@ from feathertune.errors import UserError
 from feathertune.recipe.files import parse_recipe
 from feathertune.recipe.schema import DataSection
 
-YES = ["the soup was warm", "a fine loud day", "kind people here", "what a good tale", "bright and clear", "so well made"]
-NO = ["the soup was cold", "a dull grey day", "rude people here", "what a bad tale", "dark and muddy", "so badly made"]
-FRENCH = ["un café très bon", "déjà goûté à l'été", "la crème brûlée", "où est le thé glacé"]
+YES = ["the soup was warm", "a fine loud day", "kind people here", "what a good tale", "bright and clear", "well made"]
+NO = ["the soup was cold", "a dull grey day", "rude people here", "what a bad tale", "dark and muddy", "badly made"]
+FRENCH = ["un café très bon pour commencer", "on dit que le repas a été bon", "la soupe était froide", "le thé glacé"]
 BOTH = [*((text, "yes") for text in YES), *((text, "no") for text in NO)]
 CSV = "text,label\n" + "".join(f"{text},{label}\n" for text, label in BOTH)
 MORE_CSV = "text,label\nanother warm soup,yes\nanother cold soup,no\n"
@@ -120,9 +122,6 @@ def test_one_file_alone_is_train(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("suffix", [".gz", ".bz2"])
 def test_compressed_files(tmp_path: Path, suffix: str) -> None:
-    import bz2
-    import gzip
-
     pack = gzip.compress if suffix == ".gz" else bz2.compress
     write(tmp_path, {f"train.csv{suffix}": pack(CSV.encode()), f"test.csv{suffix}": pack(MORE_CSV.encode())})
     assert rows_of(load(tmp_path)) == {"train": TRAIN, "test": SOME}
@@ -158,9 +157,7 @@ def test_numbered_parts_are_one_split(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("whole", [True, False])
 def test_what_datasets_saves(tmp_path: Path, whole: bool) -> None:
-    features = datasets.Features(
-        {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["no", "yes"])}
-    )
+    features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["no", "yes"])})
 
     def saved(rows: list[tuple[str, str]]) -> datasets.Dataset:
         columns = {"text": [text for text, _ in rows], "label": [int(label == "yes") for _, label in rows]}
@@ -305,7 +302,8 @@ def test_names_are_counted_from_one_where_the_labels_are(tmp_path: Path) -> None
 def test_every_split_in_three_files_as_tweeteval(tmp_path: Path) -> None:
     write(tmp_path, {"train_text.txt": lines([text for text, _ in BOTH]), "train_labels.txt": NUMBERS})
     for split in ("val", "test"):
-        write(tmp_path, {f"{split}_text.txt": "another warm soup\nanother cold soup\n", f"{split}_labels.txt": "1\n0\n"})
+        texts = "another warm soup\nanother cold soup\n"
+        write(tmp_path, {f"{split}_text.txt": texts, f"{split}_labels.txt": "1\n0\n"})
     write(tmp_path, {"mapping.txt": "0\tno\n1\tyes\n"})
     assert rows_of(load(tmp_path)) == {"train": TRAIN, "validation": SOME, "test": SOME}
 
@@ -348,8 +346,6 @@ def test_rasas_project(tmp_path: Path) -> None:
 
 
 def test_dialogflows_agent(tmp_path: Path) -> None:
-    import json
-
     for label, texts in (("yes", YES), ("no", NO)):
         said = [{"id": "i", "data": [{"text": text, "userDefined": False}], "isTemplate": False} for text in texts]
         write(tmp_path, {f"intents/{label}_usersays_en.json": json.dumps(said), f"intents/{label}.json": '{"id": "i"}'})
@@ -409,8 +405,10 @@ def test_a_column_of_splits(tmp_path: Path, column: str, name: str) -> None:
 
 
 def test_a_column_of_other_values_is_no_column_of_splits(tmp_path: Path) -> None:
-    text = "text,label,set\n" + "".join(f"{text},{label},{'train' if n else 'lego'}\n" for n, (text, label) in enumerate(BOTH))
-    assert rows_of(load(write(tmp_path, {"data.csv": text}) / "data.csv")) == {"train": TRAIN}
+    sets = ["lego", *["train"] * (len(BOTH) - 1)]
+    rows = "".join(f"{text},{label},{value}\n" for (text, label), value in zip(BOTH, sets, strict=True))
+    path = write(tmp_path, {"data.csv": f"text,label,set\n{rows}"}) / "data.csv"
+    assert rows_of(load(path)) == {"train": TRAIN}
 
 
 def test_two_files_for_a_split_are_refused_with_lines_that_work(tmp_path: Path) -> None:
@@ -455,9 +453,9 @@ def test_a_name_with_spaces_is_proposed_in_quotes(tmp_path: Path) -> None:
 
 
 @pytest.fixture(params=["zip", "gztar"])
-def archive(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+def archive(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     folder = write(tmp_path / "reviews", {"train.csv": CSV, "test.csv": MORE_CSV})
-    yield Path(shutil.make_archive(str(tmp_path / "packed" / "reviews"), request.param, folder))
+    return Path(shutil.make_archive(str(tmp_path / "packed" / "reviews"), request.param, folder))
 
 
 def test_an_archive_of_a_folder_is_refused_with_what_to_do(archive: Path) -> None:

@@ -7,8 +7,8 @@ from collections import Counter
 
 import pytest
 
-from feathertune.data.overlap import normalized
 from feathertune.data.sources import SAMPLE_FOLDER
+from feathertune.data.text_keys import normalized
 
 ERRORS = {"auxiliary", "agreement", "order", "keywords", "fragment", "typo", "word"}
 

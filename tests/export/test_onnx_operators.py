@@ -51,10 +51,8 @@ ROWS = {name: rows_TI.astype(np.float32) for name, rows_TI in _rows().items()}
 
 
 @cache
-def _model(bits: Any, activations: Any, plain: bool = False) -> tuple[IntegerLinear, Any]:
-    """A layer, and a session that computes it and the integers of its activations."""
-    import onnxruntime
-
+def _proto(bits: Any, activations: Any, plain: bool = False) -> tuple[IntegerLinear, Any]:
+    """A layer, and a model that computes it and the integers of its activations."""
     generator = torch.Generator().manual_seed(0)
     weight_OI, bias_O = torch.randn(24, INPUTS, generator=generator), torch.randn(24, generator=generator)
     linear = IntegerLinear.of(weight_OI, bias_O, bits, activations)
@@ -62,19 +60,54 @@ def _model(bits: Any, activations: Any, plain: bool = False) -> tuple[IntegerLin
     proto = layer_proto(kind(linear), torch.randn(3, INPUTS))
     (product,) = (node for node in proto.graph.node if node.op_type in ("MatMulInteger", "MatMul", "MatMulNBits"))
     kind = onnx.TensorProto.UINT8 if bits == 8 else onnx.TensorProto.FLOAT
-    proto.graph.output.append(onnx.helper.make_tensor_value_info(product.input[0], kind, ["rows", INPUTS]))
+    proto.graph.output.append(onnx.helper.make_tensor_value_info(product.input[0], kind, ["rows", "factors"]))
+    return linear, proto
+
+
+@cache
+def _model(bits: Any, activations: Any, plain: bool = False) -> tuple[IntegerLinear, Any]:
+    """The layer, and a session that computes the model."""
+    import onnxruntime
+
+    linear, proto = _proto(bits, activations, plain)
     return linear, onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
 
 
 @pytest.mark.parametrize("name", ROWS)
 @pytest.mark.parametrize("activations", ["asymmetric", "symmetric"])
 def test_int8_layers_are_the_specification_bit_for_bit(activations: Any, name: str) -> None:
+    """But for the order of the two scales if the activations are asymmetric: the weights' come first."""
     linear, session = _model(8, activations)
     x_TI = torch.from_numpy(ROWS[name])
-    y_TO, q_TI = session.run(None, {"x": ROWS[name]})
-    expected = numerics.quantize_rows(x_TI, activations).q_TI.to(torch.int32) + 128
-    np.testing.assert_array_equal(q_TI, expected.numpy())
-    np.testing.assert_array_equal(y_TO, linear(x_TI).numpy())
+    y_TO, q_TK = session.run(None, {"x": ROWS[name]})
+    rows = numerics.quantize_rows(x_TI, activations)
+    np.testing.assert_array_equal(q_TK[:, :INPUTS], rows.q_TI.numpy().astype(np.int32) + 128)
+    n_TO = numerics.integer_matmul(rows, linear.weight_OI, linear.sums_O)
+    np.testing.assert_array_equal(y_TO, (n_TO * linear.scale_O * rows.scale_T1 + linear.bias_O).numpy())
+    if rows.zero_T1 is None:
+        assert q_TK.shape[1] == INPUTS
+        np.testing.assert_array_equal(y_TO, linear(x_TI).numpy())
+    else:
+        zeros_T1 = rows.zero_T1.numpy() + 128
+        np.testing.assert_array_equal(q_TK[:, INPUTS:], zeros_T1.repeat(q_TK.shape[1] - INPUTS, axis=1))
+        spec_TO = linear(x_TI).numpy()
+        finite_TO = np.isfinite(spec_TO)  # n * s_a of "huge" rows is infinite, before s_w brings it down
+        np.testing.assert_allclose(y_TO[finite_TO], spec_TO[finite_TO], rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("activations", ["asymmetric", "symmetric"])
+def test_openvino_computes_the_same_integers(activations: Any) -> None:
+    """It takes QuantizeLinear for a FakeQuantize, which is exact because its numbers are whole."""
+    openvino = pytest.importorskip("openvino", reason="openvino is not installed")
+    linear, proto = _proto(8, activations)
+    options = {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"}
+    model = openvino.Core().read_model(proto.SerializeToString())
+    x_TI = np.concatenate(list(ROWS.values()))
+    y_TO, q_TK = openvino.Core().compile_model(model, "CPU", options)({"x": x_TI}).values()
+    rows = numerics.quantize_rows(torch.from_numpy(x_TI), activations)
+    np.testing.assert_array_equal(q_TK[:, :INPUTS], rows.q_TI.numpy().astype(np.int32) + 128)
+    n_TO = numerics.integer_matmul(rows, linear.weight_OI, linear.sums_O)
+    np.testing.assert_allclose(y_TO, (n_TO * linear.scale_O * rows.scale_T1 + linear.bias_O).numpy(), 1e-6, 1e-6)
 
 
 @pytest.mark.parametrize("name", ROWS)

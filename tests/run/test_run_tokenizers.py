@@ -172,7 +172,7 @@ def test_texts_with_special_tokens_are_counted(place: Path) -> None:
 def test_inspect_counts_with_the_tokenizer_of_training(place: Path, changes: tuple[str, ...]) -> None:
     (place / "recipe.yaml").write_text((place / "lora" / "recipe.yaml").read_text("utf-8"), encoding="utf-8")
     inspected = inspect_source(str(place / "recipe.yaml"), list(changes))
-    trained = prepare(recipe_of(place, *changes), default_device()).data_record()
+    trained = prepare(recipe_of(place, *changes), default_device()).data_record
     assert {n: split.tokens for n, split in inspected.splits.items()} == {
         n: split.tokens for n, split in trained.splits.items()
     }
@@ -184,7 +184,7 @@ def test_inspect_counts_with_the_tokenizer_of_the_adapter_to_start_from(place: P
     save_tokenizer(own, adapter)
     changes = (f"init_from={adapter}", "method=qat", "quantize={weights: int8}", "model.max_length=40")
     recipe = place / "lora" / "recipe.yaml"
-    trained = prepare(recipe_of(place, *changes), default_device()).data_record()
+    trained = prepare(recipe_of(place, *changes), default_device()).data_record
     for inspected, same in ((inspect_source(str(recipe), list(changes)), True), (inspect_source(str(recipe)), False)):
         assert (inspected.splits["train"].tokens == trained.splits["train"].tokens) == same
 

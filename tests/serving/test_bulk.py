@@ -87,7 +87,7 @@ def test_predictions_never_replace_their_own_input(
     ("content", "error"),
     [
         (b'text\na cat\n" "\n', "bad.csv:3: the text is empty\n  Fix or remove the row.\n"),
-        (b"text\na cat\ncaf\xe9\n", "data.encoding=windows-1252"),
+        (b"text\na cat\ncaf\xe9\n", "--read encoding=windows-1252"),
     ],
 )
 def test_a_bad_row_in_the_input_leaves_no_output_file(place: Path, tmp_path: Path, content: bytes, error: str) -> None:

@@ -9,10 +9,11 @@ import pytest
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
+from feathertune.tokens.counting import count_tokens
 from feathertune.tokens.run_tokenizer import load_run_tokenizer, run_tokenizer, save_tokenizer
 from feathertune.tokens.special_tokens import as_text, count_texts_with, special_tokens
-from feathertune.tokens.tokenized import count_tokens, tokenize
-from tiny import tiny_tokenizer
+from feathertune.tokens.tokenized import tokenize
+from tiny import column, tiny_tokenizer
 from trained_tokenizers import trained_tokenizer
 
 LETTERS = list("abcdefghijklmnopqrstuvwxyz<>/|[]")
@@ -105,7 +106,7 @@ def test_every_saved_copy_gives_the_same_ids(kind: str, special: Any, tmp_path: 
         assert [tokenizer(text)["input_ids"] for text in TEXTS] == expected
         plain = Tokenizer.from_file(str(folder / "tokenizer.json"))
         assert [plain.encode(text).ids for text in TEXTS] == expected
-        assert count_tokens(plain, TEXTS).tolist() == [len(ids) for ids in expected]
+        assert count_tokens(plain, column(TEXTS), None).lengths.tolist() == [len(ids) for ids in expected]
 
 
 def test_the_ids_are_the_right_ones() -> None:

@@ -10,9 +10,10 @@ import pytest
 
 from feathertune.errors import UserError
 from feathertune.tokens import tokenized
+from feathertune.tokens.counting import count_tokens
 from feathertune.tokens.loading import load_counter, load_tokenizer
-from feathertune.tokens.tokenized import count_tokens, tokenize
-from tiny import SHARED, WORDS, save_tiny_base, tiny_tokenizer, tiny_unigram_tokenizer
+from feathertune.tokens.tokenized import tokenize
+from tiny import SHARED, WORDS, column, save_tiny_base, tiny_tokenizer, tiny_unigram_tokenizer
 
 CLS, SEP = 1, 2
 
@@ -37,7 +38,7 @@ def test_a_long_text_is_cut_keeps_its_last_sep_and_is_counted(tokenizer: Any) ->
     assert found.lengths.tolist() == [6, 4, 6, 6]
     assert found.truncated == 2  # the third fits exactly
     assert all((found[index][0], found[index][-1]) == (CLS, SEP) for index in range(4))
-    assert count_tokens(tokenizer.backend_tokenizer, texts).tolist() == [32, 4, 6, 8]
+    assert count_tokens(tokenizer.backend_tokenizer, column(texts), None).lengths.tolist() == [32, 4, 6, 8]
     assert tokenize(tokenizer, texts, max_length=40).truncated == 0  # truncation did not change the tokenizer
 
 
@@ -72,13 +73,13 @@ def test_counting_needs_only_tokenizer_json(tmp_path: Path) -> None:
         folders.append(Path(minilm.submodule_search_locations[0]) / "model")
     for folder in filter(Path.is_dir, folders):
         whole = tokenize(load_tokenizer(folder), texts, max_length=1000)
-        assert count_tokens(load_counter(folder), texts).tolist() == whole.lengths.tolist()
+        assert count_tokens(load_counter(folder), column(texts), None).lengths.tolist() == whole.lengths.tolist()
 
 
 def test_no_texts_are_no_tokens(tokenizer: Any) -> None:
     found = tokenize(tokenizer, [], max_length=5)
     assert (len(found), found.ids.tolist(), found.lengths.tolist()) == (0, [], [])
-    assert count_tokens(tokenizer.backend_tokenizer, []).tolist() == []
+    assert count_tokens(tokenizer.backend_tokenizer, column([]), None).lengths.tolist() == []
 
 
 @pytest.mark.parametrize("count", [1023, 1024, 1025])
@@ -87,7 +88,7 @@ def test_more_texts_than_a_chunk_holds(tokenizer: Any, count: int) -> None:
     found = tokenize(tokenizer, iter(words), max_length=3)
     assert len(found) == count
     assert found.ids.reshape(count, 3)[:, 1].tolist() == tokenizer.convert_tokens_to_ids(words)
-    assert len(count_tokens(tokenizer.backend_tokenizer, words)) == count
+    assert len(count_tokens(tokenizer.backend_tokenizer, column(words), None).lengths) == count
 
 
 @pytest.mark.parametrize("limit", ["CHUNK_TEXTS", "CHUNK_CHARACTERS"])

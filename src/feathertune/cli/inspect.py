@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shlex
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,8 +14,12 @@ from feathertune.cli.options import (
     FormatOption,
     OldTextOption,
     OverridesArgument,
+    QuietOption,
+    StrictOption,
     TableOrJson,
     TextColumnOption,
+    check_strictness,
+    print_note,
     stdout,
     text_column,
 )
@@ -40,9 +46,25 @@ def inspect_data(
     at_least: Annotated[float | None, typer.Option(help="Label a row POSITIVE if its rating is at least this.")] = None,
     model: Annotated[str | None, typer.Option(help="The model whose tokenizer counts tokens.")] = None,
     on_bad_row: Annotated[OnBadRow | None, typer.Option(help="Stop at a bad row, or skip and list it.")] = None,
+    strict: StrictOption = False,
+    quiet: QuietOption = False,
+    write_recipe: Annotated[
+        Path | None, typer.Option(help="Write a recipe to train on this data: a new YAML file.", metavar="FILE")
+    ] = None,
+    convert: Annotated[
+        Path | None,
+        typer.Option(help="Write what was understood to a new .parquet, .csv or .jsonl file.", metavar="FILE"),
+    ] = None,
+    figures: Annotated[
+        Path | None, typer.Option(help="Draw lengths and labels of each split in this folder.", metavar="DIR")
+    ] = None,
     format_: FormatOption = TableOrJson.TABLE,
 ) -> None:
-    """Print counts, lengths, labels, duplicates, leaks and examples of each split."""
+    """Print counts, lengths, labels, examples, and what may be wrong with the data.
+
+    Of a file that is no recipe, key=value sets keys of data and model, such as data.separator=';'.
+    """
+    check_strictness(strict=strict, quiet=quiet)
     from feathertune.data.bad_rows import BadRowError
     from feathertune.run.inspect import inspect_source
     from feathertune.terminal.data_tables import render
@@ -50,13 +72,30 @@ def inspect_data(
     text = text_column(column, old_column)
     columns = {"text": text, "label": label, "rating": rating, "above": above, "at_least": at_least}
     try:
-        description = inspect_source(source, overrides, model=model, on_bad_row=on_bad_row, **columns)
+        description = inspect_source(
+            source,
+            overrides,
+            model=model,
+            on_bad_row=on_bad_row,
+            strict=strict,
+            quiet=quiet,
+            write_recipe=write_recipe,
+            convert=convert,
+            figures=figures,
+            **columns,
+        )
     except BadRowError as error:
         raise error.with_skip("--on-bad-row skip") from None  # a bare source has no recipe to write a key in
     if format_ is TableOrJson.JSON:
         typer.echo(json.dumps(description.to_json(), indent=2, ensure_ascii=False, allow_nan=False))
     else:
         stdout().print(render(description))
+    if write_recipe is not None:
+        print_note(f"recipe: {write_recipe} (to train: {shlex.join(['feathertune', 'train', str(write_recipe)])})")
+    if convert is not None:
+        print_note(f"data: {convert}")
+    if figures is not None:
+        print_note(f"figures: {figures}")
 
 
 @app.command("model")

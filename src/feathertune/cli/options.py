@@ -47,6 +47,14 @@ FormatOption = Annotated[TableOrJson, typer.Option("--format", help="A table, or
 BaseOption = Annotated[str | None, typer.Option(help="Where the base model is now, if the run cannot find it.")]
 TextColumnOption = Annotated[str | None, typer.Option("--text-column", help="The column of texts.")]
 OldTextOption = Annotated[str | None, typer.Option("--text", hidden=True)]  # of earlier versions
+StrictOption = Annotated[bool, typer.Option("--strict", help="Make remarks on the data (warnings) errors.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", help="Leave out remarks on the data (warnings).")]
+
+
+def check_strictness(*, strict: bool, quiet: bool) -> None:
+    """Raise a UserError for options that contradict each other."""
+    if strict and quiet:
+        raise UserError("--strict and --quiet contradict each other", fix="Give one of them.")
 
 
 def stdout() -> Console:

@@ -13,7 +13,10 @@ import typer
 
 from feathertune.cli.options import (
     OverridesArgument,
+    QuietOption,
     RecipeArgument,
+    StrictOption,
+    check_strictness,
     stderr,
     stdout,
 )
@@ -28,6 +31,8 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Continue the unfinished run in --output.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Load and check everything, but train nothing.")] = False,
     print_recipe: Annotated[bool, typer.Option("--print-recipe", help="Print the complete recipe and exit.")] = False,
+    strict: StrictOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Run a recipe: evaluate, train, evaluate again.
 
@@ -35,6 +40,7 @@ def train(
     """
     from feathertune.recipe.files import dump_recipe, find_recipe, load_recipe
 
+    check_strictness(strict=strict, quiet=quiet)
     path = find_recipe(recipe)
     loaded = load_recipe(path, overrides)
     if print_recipe:
@@ -53,7 +59,7 @@ def train(
 
         if output is not None:
             check_output(output, loaded, resume=resume)
-        planned = outline(loaded)
+        planned = outline(loaded, strict=strict, quiet=quiet)
         if process_rank() == 0:
             typer.echo(json.dumps(planned, indent=2, ensure_ascii=False))
         return
@@ -63,9 +69,20 @@ def train(
 
     command = shlex.join(["feathertune", *sys.argv[1:]])
     try:
-        summary = train_run(loaded, folder, resume=resume, reporter=ConsoleReporter(stderr()), command=command)
+        summary = train_run(
+            loaded,
+            folder,
+            resume=resume,
+            reporter=ConsoleReporter(stderr()),
+            command=command,
+            strict=strict,
+            quiet=quiet,
+        )
     except KeyboardInterrupt:
-        again = shlex.join(["feathertune", "train", recipe, *(overrides or []), "--output", str(folder), "--resume"])
+        options = [*(["--strict"] if strict else []), *(["--quiet"] if quiet else [])]
+        again = shlex.join(
+            ["feathertune", "train", recipe, *(overrides or []), *options, "--output", str(folder), "--resume"]
+        )
         if process_rank() == 0:
             typer.echo(f"interrupted; to continue: {launched(again, process_count())}", err=True)
         raise typer.Exit(130) from None

@@ -146,14 +146,16 @@ def _find(section: DataSection, table: Table, head: Sequence[Column]) -> Resolve
 def _without_foreign(section: DataSection, head: Sequence[Column], *, headerless: bool) -> DataSection:
     """The section without the columns of another source, which this one lacks.
 
-    A rating also needs numbers that are no classes: its threshold and names were chosen for others.
+    A rating also needs numbers from 0 to 1: its threshold and names were chosen for such.
     """
     if section.own_columns is True:
         return section
-    rated = {column.name for column in head if column.holds_numbers and not column.looks_like_label}
+    shares = [column for column in head if column.holds_shares]
+    rated = {column.name for column in shares}
     names = {column.name for column in head}
-    if headerless:
-        lost = section.own_columns != "label" and section.label.rating is not None and not rated
+    if headerless:  # where no name tells, classes 0 and 1 are no ratings
+        unsure = all(column.looks_like_label for column in shares)
+        lost = section.own_columns != "label" and section.label.rating is not None and unsure
         return section.model_copy(update={"label": LabelSection()}) if lost else section
     update: dict[str, object] = {}
     if section.own_columns != "text" and section.text is not None and not set(text_columns(section)) <= set(names):

@@ -97,20 +97,19 @@ def _splits(folder: Path, settings: FileSettings) -> Layout | None:
             by_split.setdefault(split, []).append(path)
     if "train" not in by_split:
         return None
+    # Chosen before any is opened: two files for one split are a mistake whatever is in them.
+    chosen = {split: _choose(split, by_split[split]) for split in SPLITS if split in by_split}
     layout = Layout()
-    for split in SPLITS:
-        files = [path for path in by_split.get(split, []) if path.is_file()]
-        folders = [path for path in by_split.get(split, []) if path.is_dir()]
-        if files:
-            _add_files(layout, split, files, folder, settings)
-        elif folders:
-            plain = [path for path in folders if split_of(path.name)]
-            if len(plain or folders) > 1:
-                raise two_for_one(split, plain or folders)
-            _add_folder(layout, split, (plain or folders)[0], settings)
-        for path in files or folders:
-            if split == "validation" and path in layout.files and is_eval_name(path):
-                layout.notes.append(f"{path.name} is taken for the validation split, not for a test")
+    for split, choice in chosen.items():
+        if isinstance(choice, Path):
+            _add_folder(layout, split, choice, settings)
+        else:
+            _add_choice(layout, split, choice, folder, settings)
+            named = [path for path in by_split[split] if path.is_file()]
+            layout.leave_out([path for path in named if path not in layout.files], f"the {split} split is in others")
+        used = [path for path in by_split[split] if path == choice or path in layout.files]
+        if split == "validation" and any(map(is_eval_name, used)):
+            layout.notes.append(f"{used[0].name} is taken for the validation split, not for a test")
     others = [path for path in visible(folder) if path.is_file() and (is_table_name(path) or is_submission(path))]
     left = [path for path in others if path not in layout.files and split_in(stem_of(path)) is None]
     layout.leave_out([path for path in left if not is_submission(path)], "it has no word for a split in its name")
@@ -118,27 +117,34 @@ def _splits(folder: Path, settings: FileSettings) -> Layout | None:
     return layout
 
 
-def _add_files(layout: Layout, split: str, files: list[Path], folder: Path, settings: FileSettings) -> None:
-    """Add a split from the files in `folder` that are named after it."""
-    pair = find_pair(files) if len(files) > 1 else None
-    if pair is not None:
-        _add_pair(layout, split, pair, (folder,), settings)
-        layout.leave_out([path for path in files if path not in layout.files], "texts and labels are in other files")
-        return
-    classes = find_class_files(files) if len(files) > 1 else None
-    if classes is not None:
-        _add_classes(layout, split, folder, classes, settings)
-        return
-    parts = in_shards(files) or (files if len(files) == 1 else None)
-    if parts is None and (parts := in_parts(files)) is not None:
-        layout.notes.append(f"{', '.join(path.name for path in parts)} are read together as the {split} split")
-    if parts is None:
-        plain = [path for path in files if split_of(stem_of(path)) == split]
-        if len(plain) != 1:
-            raise two_for_one(split, plain or files)
-        layout.leave_out([path for path in files if path not in plain], f"{plain[0].name} is the {split} split")
-        parts = plain
-    _add_tables(layout, split, parts, settings)
+_Choice = Pair | dict[str, Path] | list[Path]  # texts and labels; label -> file of lines; files of one table
+
+
+def _choose(split: str, paths: Sequence[Path]) -> _Choice | Path:
+    """Which of the files and folders named after a split are it, by their names. Raises a UserError if it is unclear.
+
+    The result is a folder if there are no files.
+    """
+    files = [path for path in paths if path.is_file()]
+    if not files:
+        folders = [path for path in paths if split_of(path.name)] or list(paths)
+        if len(folders) > 1:
+            raise two_for_one(split, folders)
+        return folders[0]
+    choice = _together(files)
+    if choice is None:
+        choice = [path for path in files if split_of(stem_of(path)) == split]
+        if len(choice) != 1:
+            raise two_for_one(split, choice or files)
+    return choice
+
+
+def _together(files: list[Path]) -> _Choice | None:
+    """How the files of a split belong together; None if they do not."""
+    shards = in_shards(files)
+    if shards is not None or len(files) == 1:
+        return shards or files
+    return find_pair(files) or find_class_files(files) or in_parts(files)
 
 
 def _add_folder(layout: Layout, split: str, inner: Path, settings: FileSettings) -> None:
@@ -151,19 +157,11 @@ def _add_folder(layout: Layout, split: str, inner: Path, settings: FileSettings)
         layout.add(split, table_of_texts(inner, inner.name, classes, settings), _all_files(classes))
         layout.leave_out(files, "the texts of the classes are in folders")
         return
-    pair = find_pair(files)
-    if pair is not None:
-        _add_pair(layout, split, pair, (inner, inner.parent), settings)
-        return
-    by_class = find_class_files(files)
-    if by_class is not None:
-        _add_classes(layout, split, inner, by_class, settings)
-        return
     tables = [path for path in files if is_table_name(path)] or [path for path in files if may_be_split(path)]
-    parts = (in_shards(tables) or (tables if len(tables) == 1 else in_parts(tables))) if tables else None
-    if not parts:
-        raise no_train(inner) if not tables else two_for_one(split, tables)
-    _add_tables(layout, split, parts, settings)
+    choice = find_pair(files) or find_class_files(files) or (_together(tables) if tables else None)
+    if choice is None:
+        raise two_for_one(split, tables) if tables else no_train(inner)
+    _add_choice(layout, split, choice, inner, settings)
 
 
 def _classes(folder: Path, settings: FileSettings) -> Layout | None:
@@ -252,6 +250,19 @@ def _inner(folder: Path, settings: FileSettings) -> Layout | None:
     if inner is None or any(is_table_name(path) for path in visible(folder) if path.is_file()):
         return None
     return open_layout(inner, settings)
+
+
+def _add_choice(layout: Layout, split: str, choice: _Choice, folder: Path, settings: FileSettings) -> None:
+    """Add a split whose files in `folder` are chosen."""
+    if isinstance(choice, Pair):
+        _add_pair(layout, split, choice, (folder, folder.parent), settings)
+    elif isinstance(choice, dict):
+        _add_classes(layout, split, folder, choice, settings)
+    else:
+        if len(choice) > 1:
+            listed = ", ".join(path.name for path in choice[:5]) + (", ..." if len(choice) > 5 else "")
+            layout.notes.append(f"{listed} are read together as the {split} split")
+        _add_tables(layout, split, choice, settings)
 
 
 def _add_tables(layout: Layout, split: str, paths: Sequence[Path], settings: FileSettings) -> None:

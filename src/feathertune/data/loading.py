@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from feathertune.data.columns import Resolved, resolve_for
+from feathertune.data.columns import FIRST_ROWS, Resolved, read_head, resolve_for, text_columns
 from feathertune.data.example import Dataset, Split
 from feathertune.data.formats.format import Table
 from feathertune.data.labels import LabelReader
@@ -138,21 +138,30 @@ def split_validation(train: Split, fraction: float, seed: int) -> tuple[Split, S
     Raises:
         UserError: there are too few examples.
     """
-    keys, first, group_of_row, sizes = np.unique(train.keys, return_index=True, return_inverse=True, return_counts=True)
-    order = np.argsort(_mixed(keys ^ _mixed(np.array([seed], dtype=np.uint64))), kind="stable")
-    group_labels = train.labels[first]  # copies with different labels count as the first one
-    chosen = np.zeros(len(keys), dtype=bool)
-    for label in np.unique(group_labels):
-        groups = order[group_labels[order] == label]
-        chosen[_fill(groups, sizes[groups], fraction)] = True
-    in_validation = chosen[group_of_row]
-    if not in_validation.any():
+    in_validation_N = _chosen(train.keys, train.labels, fraction, seed)
+    if not in_validation_N.any():
         raise UserError(
             f"train's {len(train)} examples are too few to make a validation split",
             where=train.file or train.name,
             fix="Add examples, or a validation file.",
         )
-    return train.take(np.flatnonzero(~in_validation)), train.take(np.flatnonzero(in_validation), "validation")
+    return train.take(np.flatnonzero(~in_validation_N)), train.take(np.flatnonzero(in_validation_N), "validation")
+
+
+def _chosen(
+    keys_N: npt.NDArray[np.uint64], labels_N: npt.NDArray[np.int64], fraction: float, seed: int
+) -> npt.NDArray[np.bool_]:
+    """[N]: which examples become validation's, from the keys of their texts and their labels."""
+    keys, first, group_of_row, sizes = np.unique(keys_N, return_index=True, return_inverse=True, return_counts=True)
+    order = np.argsort(_mixed(keys ^ _mixed(np.array([seed], dtype=np.uint64))), kind="stable")
+    group_labels = labels_N[first]  # copies with different labels count as the first one
+    chosen: npt.NDArray[np.bool_] = np.zeros(len(keys), dtype=bool)
+    for label in np.unique(group_labels):
+        groups = order[group_labels[order] == label]
+        chosen[_fill(groups, sizes[groups], fraction)] = True
+    if not chosen.any():  # each label has a single text: is it a label? `inspect data` shows them all the same
+        chosen[order[: round(len(keys) * fraction)]] = True
+    return chosen[group_of_row]
 
 
 def _fill(groups: npt.NDArray[np.intp], sizes: npt.NDArray[np.intp], fraction: float) -> npt.NDArray[np.intp]:
@@ -176,6 +185,9 @@ def _mixed(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
 
 def _resolved_for_file(section: DataSection, table: Table) -> Resolved:
     """The run's columns in another file; where it has no such columns, they are found."""
+    wanted = {*text_columns(section), section.label.column or section.label.rating}
+    if not table.headerless and wanted <= {column.name for column in read_head(table, FIRST_ROWS)}:
+        return Resolved(section, None)
     return resolve_for(section.model_copy(update={"own_columns": False}), Source({"train": table}, {}))
 
 

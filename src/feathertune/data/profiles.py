@@ -66,6 +66,11 @@ class Column:
         )
 
     @property
+    def holds_shares(self) -> bool:
+        """Whether all values are numbers from 0 to 1."""
+        return self.holds_numbers and all(0 <= float(str(value)) <= 1 for value in self.present)
+
+    @property
     def looks_like_text(self) -> bool:
         """Whether its values are sentences: of several words (or in a script without spaces), mostly different."""
         if not self.holds_texts or self._mostly(_LINK) or self._mostly(_DATE) or self._mostly(_IDENTIFIER):

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from decimal import Decimal
 
 from feathertune.errors import UserError, nearest
+from feathertune.recipe.parsing import typed
 from feathertune.recipe.schema import LabelSection
 
 SEPARATORS = re.compile(r"\s*[,;|#]\s*")  # of several labels in one cell
@@ -30,7 +31,7 @@ class SeveralLabelsError(ValueError):
         return UserError(
             f"the texts have several labels each (multi-label), such as {', '.join(map(str, self._labels[:5]))}",
             where=place,
-            fix=f"Train one model for each label: data.label.has={self._labels[-1]}",
+            fix=f"Train one model for each label: {typed('data.label.has', str(self._labels[-1]))}",
         )
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 
 from feathertune.data.example import Dataset, Split
+from feathertune.data.formats.format import FileFormat
 from feathertune.data.labels import RATING_DECIMALS
 from feathertune.data.overlap import Duplicates, Leak, Overlap, Repeated, find_overlap
+from feathertune.data.remarks import Reading, find_remarks
 from feathertune.data.rows import BadRow
 from feathertune.folders.inputs import (
     AgreementRecord,
@@ -19,12 +22,12 @@ from feathertune.folders.inputs import (
     LeakRecord,
     ListedBadRow,
     Ratings,
+    ReadAs,
     RepeatedText,
     ShownExample,
     SplitRecord,
     Spread,
 )
-from feathertune.stats.agreement import agreement
 
 EXAMPLES_PER_CLASS = 3
 MAX_BAD_ROWS = 100  # listed; all are counted
@@ -38,6 +41,7 @@ def describe(
     seed: int = 0,
     *,
     overlap: Overlap | None = None,
+    reading: Reading | None = None,
 ) -> DataRecord:
     """The statistics of a dataset.
 
@@ -46,6 +50,7 @@ def describe(
         tokens: split name -> [N] number of tokens of each text; None to leave tokens out.
         seed: determines which examples are shown.
         overlap: the result of `find_overlap` for this dataset, if it is known already.
+        reading: how the model reads the texts, for remarks on tokens; None to leave them out.
     """
     overlap = find_overlap(dataset) if overlap is None else overlap
     return DataRecord(
@@ -61,8 +66,14 @@ def describe(
         leaks=tuple(_leak(leak) for leak in overlap.leaks),
         bad_rows=_bad_rows(dataset.bad_rows),
         notes=dataset.notes,
+        read_as={name: _read_as(found) for name, found in dataset.formats.items()},
+        remarks=find_remarks(dataset, overlap, tokens, reading),
         agreement=None if dataset.votes is None else _agreement(dataset.votes),
     )
+
+
+def _read_as(found: FileFormat) -> ReadAs:
+    return ReadAs(sentence=found.sentence(), **asdict(found))
 
 
 def _describe_split(
@@ -83,6 +94,8 @@ def _describe_split(
 
 
 def _agreement(votes_MK: npt.NDArray[np.int64]) -> AgreementRecord | None:
+    from feathertune.stats.agreement import agreement  # scipy takes a second and 60 MiB
+
     found = agreement(votes_MK)
     if found is None:
         return None

@@ -28,4 +28,4 @@ def text_keys(texts: pa.ChunkedArray) -> npt.NDArray[np.uint64]:
     digests = bytearray()
     for text in iterate(texts):
         digests += hashlib.blake2b(normalized(text).encode(), digest_size=8).digest()
-    return np.frombuffer(bytes(digests), dtype="<u8").astype(np.uint64)
+    return np.frombuffer(digests, dtype="<u8").astype(np.uint64, copy=False)

@@ -6,6 +6,8 @@ from typing import Any
 
 from feathertune.folders.record import Part, Record
 
+MAX_FILES = 4  # named in a line about how files are read
+
 
 class BaseRecord(Record):
     """The base model, pinned by its checksums.
@@ -132,6 +134,41 @@ class BadRows(Part):
     listed: tuple[ListedBadRow, ...]
 
 
+class Remark(Part):
+    """Something that may be wrong with the data.
+
+    Attributes:
+        kind: a short name, for programs: docs/DATA.md has them all.
+        text: what was found, without a full stop.
+        fix: what to do about it, beginning with the key to set where there is one; None where there is nothing to set.
+    """
+
+    kind: str
+    text: str
+    fix: str | None = None
+
+    @property
+    def line(self) -> str:
+        """The remark in one line."""
+        return self.text if self.fix is None else f"{self.text}; {self.fix}"
+
+
+class ReadAs(Part):
+    """How a file is read: in a sentence, and by the keys of a recipe's `data`; None where a kind has no such thing."""
+
+    sentence: str
+    kind: str
+    separator: str | None = None
+    quote: str | None = None
+    escape: str | None = None
+    header: bool | None = None
+    encoding: str | None = None
+    compression: str | None = None
+    sheet: str | None = None
+    field: str | None = None
+    tool: str | None = None
+
+
 class DataRecord(Record):
     """The source of the data, and statistics of its splits.
 
@@ -141,6 +178,8 @@ class DataRecord(Record):
         splits: name -> statistics.
         leaks: texts that occur in two splits.
         notes: sentences for the reader.
+        read_as: name of a file -> how it is read; empty for the Hub, and in files of earlier versions.
+        remarks: what may be wrong with the data; empty in files of earlier versions.
         agreement: of several annotators; None where no text has two labels.
         truncated_texts: split -> how many texts were cut at the maximum length; None if nothing was tokenized.
         special_token_texts: split -> how many texts contain a special token; None if nothing was tokenized.
@@ -153,6 +192,20 @@ class DataRecord(Record):
     leaks: tuple[LeakRecord, ...]
     bad_rows: BadRows
     notes: tuple[str, ...]
+    read_as: dict[str, ReadAs] = {}
+    remarks: tuple[Remark, ...] = ()
     agreement: AgreementRecord | None = None
     truncated_texts: dict[str, int] | None = None
     special_token_texts: dict[str, int] | None = None
+
+    def read_as_lines(self) -> list[str]:
+        """How the files are read, in one line for all files that are read alike: 'a.csv, b.csv read as: csv, ...'."""
+        names: dict[str, list[str]] = {}
+        for name, found in self.read_as.items():
+            names.setdefault(found.sentence, []).append(name)
+        return [f"{_listed(files)} {sentence}" for sentence, files in names.items()]
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(names[:MAX_FILES])
+    return shown if len(names) <= MAX_FILES else f"{shown} and {len(names) - MAX_FILES:,} more"

@@ -52,6 +52,24 @@ def typed(key: str, value: str) -> str:
     return shlex.quote(f"{key}={value if plain else json.dumps(value, ensure_ascii=False)}")
 
 
+def typed_list(key: str, values: Sequence[str]) -> str:
+    """`key=[a, b]` as it is typed in a shell, every value read as the text that it is."""
+    return shlex.quote(f"{key}=[{','.join(map(_in_a_list, values))}]")
+
+
+def typed_rating(column: str, at_least: str) -> str:
+    """The override that makes labels of a rating, as it is typed in a shell: it replaces a column of labels."""
+    return shlex.quote(f"data.label={{rating: {_in_a_list(column)}, at_least: {at_least}}}")
+
+
+def _in_a_list(value: str) -> str:
+    try:
+        plain = load_yaml(f"[{value}]", "") == [value]
+    except UserError:
+        plain = False
+    return value if plain else json.dumps(value, ensure_ascii=False)
+
+
 def explain(error: ValidationError, whole: type[BaseModel], values: Any, overridden: Sequence[str]) -> str:
     """Every problem of a `whole` on a line of its own: key, line of the file if known, what is wrong.
 

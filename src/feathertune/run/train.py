@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from feathertune.data.columns import with_columns
+from feathertune.data.remarks import refuse
 from feathertune.errors import UserError
 from feathertune.evaluation.error_analysis import analyze_errors
 from feathertune.folders.output import stored_recipe
@@ -38,6 +39,8 @@ def train(
     resume: bool = False,
     reporter: Reporter | None = None,
     command: str | None = None,
+    strict: bool = False,
+    quiet: bool = False,
 ) -> dict[str, Any]:
     """Train by a recipe and leave a finished run folder at `output`. Returns the content of its summary.json.
 
@@ -47,11 +50,14 @@ def train(
         resume: continue an unfinished run in `output`. A finished run is left as it is.
         reporter: receives the progress; by default nothing is reported.
         command: the command line, for environment.json; null there if none is given, as from Python.
+        strict: refuse data about which there are remarks (see docs/DATA.md).
+        quiet: do not report the remarks; data.json has them all the same.
 
     Raises:
         UserError: anything the user can fix. Nothing is written unless training has started.
     """
-    return train_run(recipe, output, resume=resume, reporter=reporter, command=command).to_json()
+    summary = train_run(recipe, output, resume=resume, reporter=reporter, command=command, strict=strict, quiet=quiet)
+    return summary.to_json()
 
 
 def train_run(
@@ -61,6 +67,8 @@ def train_run(
     resume: bool = False,
     reporter: Reporter | None = None,
     command: str | None = None,
+    strict: bool = False,
+    quiet: bool = False,
 ) -> Summary:
     """`train`, with a typed result."""
     run, accelerator = RunFolder(Path(output)), open_accelerator()
@@ -76,9 +84,11 @@ def train_run(
         if recipe.method in BASELINES
         else prepare(recipe, accelerator.device, run if resume else None)
     )
+    if strict:
+        refuse(prepared.data_record.remarks, recipe.data.source)
     context = RunContext(run, accelerator, reporter, resume)
     begin(context, prepared, command)
-    for line in introduce(prepared):
+    for line in introduce(prepared, quiet=quiet):
         reporter.say(line)
     if isinstance(prepared, PreparedBaseline):
         result = run_baseline(context, prepared)

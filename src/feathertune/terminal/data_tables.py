@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -25,14 +26,18 @@ from feathertune.wording.visible import visible
 MAX_CHARACTERS = 160  # of a text in a table
 MAX_ROWS = 30
 MAX_BAD_ROWS = 10
+PLACE_WIDTH, LABEL_WIDTH = 26, 24  # cells of the terminal
+MANY_SPLITS = 3
 
 
 def render(data: DataRecord) -> Group:
     """The tables of a dataset. Texts are printed as they are, never as markup."""
     parts: list[RenderableType] = [Text(f"{visible(data.source)}  {_origin(data.origin)}", "bold")]
-    parts.append(_summary_table(data.splits))
+    parts += [Text(visible(line)) for line in data.read_as_lines()]
+    parts += [_summary_table(data.splits), _repeated_counts(data.splits)]
     parts.append(_count_table("label", {name: split.labels for name, split in data.splits.items()}))
     parts += _rating_tables(data.splits)
+    parts += [] if data.agreement is None else [Text(_agreement(data.agreement))]
     parts += [_examples_table(name, split.examples) for name, split in data.splits.items()]
     for name, split in data.splits.items():
         if split.duplicates:
@@ -46,10 +51,12 @@ def render(data: DataRecord) -> Group:
     if any(special.values()):
         counts = ", ".join(f"{number:,} of {name}" for name, number in special.items())
         parts.append(Text(f"Texts with special tokens written out, such as [SEP] or <|endoftext|>: {counts}"))
-    if data.agreement is not None:
-        parts.append(Text(_agreement(data.agreement)))
     parts += _bad_rows(data.bad_rows)
     parts += [Text(f"Note: {visible(note)}") for note in data.notes]
+    for remark in data.remarks:
+        parts.append(Text(f"Warning: {visible(remark.text)}", "bold"))
+        # A line to type stays in one piece.
+        parts += [] if remark.fix is None else [Text(f"  {visible(remark.fix)}", no_wrap=True, overflow="ignore")]
     return Group(*parts)
 
 
@@ -60,14 +67,22 @@ def _origin(origin: Mapping[str, Any]) -> str:
 
 
 def _summary_table(splits: Mapping[str, SplitRecord]) -> Table:
-    table = Table(title="Splits", title_justify="left", width=None)
-    for heading in ("split", "examples", "", "min", "median", "p95", "max", "duplicates", "conflicts"):
-        table.add_column(heading, justify="left" if heading in ("split", "") else "right")
+    table = Table(title="Splits", title_justify="left")
+    for heading in ("split", "examples", "length in", "min", "median", "p95", "max"):
+        table.add_column(heading, justify="left" if heading in ("split", "length in") else "right", no_wrap=True)
     for name, split in splits.items():
-        head, tail = [name, f"{split.count:,}"], [f"{split.duplicates:,}", f"{split.conflicts:,}"]
-        table.add_row(*head, "characters", *_spread_cells(split.characters), *tail)
+        table.add_row(name, f"{split.count:,}", "characters", *_spread_cells(split.characters))
         if split.tokens is not None:
-            table.add_row("", "", "tokens", *_spread_cells(split.tokens), "", "")
+            table.add_row("", "", "tokens", *_spread_cells(split.tokens))
+    return table
+
+
+def _repeated_counts(splits: Mapping[str, SplitRecord]) -> Table:
+    table = Table(title="Repeated texts", title_justify="left")
+    for heading in ("split", "duplicates", "conflicts"):
+        table.add_column(heading, justify="left" if heading == "split" else "right", no_wrap=True)
+    for name, split in splits.items():
+        table.add_row(name, f"{split.duplicates:,}", f"{split.conflicts:,}")
     return table
 
 
@@ -79,9 +94,9 @@ def _spread_cells(spread: Spread) -> list[str]:
 def _count_table(heading: str, counts: Mapping[str, Mapping[str, int]]) -> Table:
     """One row for each value, one column (count and share) for each split."""
     table = Table(title=f"{heading.capitalize()}s", title_justify="left")
-    table.add_column(heading)
+    table.add_column(heading, no_wrap=True)
     for name in counts:
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     values = dict.fromkeys(value for split in counts.values() for value in split)
     if heading == "rating":
         values = dict.fromkeys(sorted(values, key=float))
@@ -90,7 +105,7 @@ def _count_table(heading: str, counts: Mapping[str, Mapping[str, int]]) -> Table
         for split in counts.values():
             count = split.get(value, 0)
             cells.append(f"{count:,} ({count / max(sum(split.values()), 1):.1%})")
-        table.add_row(_cell(value), *cells)
+        table.add_row(_short(value, LABEL_WIDTH if len(counts) < MANY_SPLITS else PLACE_WIDTH), *cells)
     if len(values) > MAX_ROWS:
         table.caption = f"and {len(values) - MAX_ROWS:,} more"
     return table
@@ -116,14 +131,16 @@ def _examples_table(name: str, examples: Sequence[ShownExample]) -> Table:
     table = _wide_table(f"Examples of {name}")
     for example in examples[:MAX_ROWS]:
         rating = "" if example.rating is None else f" ({format_rating(example.rating)})"
-        table.add_row(_cell(example.place), _cell(example.label + rating), _cell(example.text))
+        label = _short(example.label, LABEL_WIDTH - len(rating)).append(rating)
+        table.add_row(_places([example.place]), label, _cell(example.text))
     return table
 
 
 def _repeated_table(title: str, repeated: Sequence[RepeatedText]) -> Table:
     table = _wide_table(title)
     for one in repeated:
-        table.add_row(_cell(", ".join(one.places)), _cell(", ".join(one.labels)), _cell(one.text))
+        labels = Text("\n").join(_short(label, LABEL_WIDTH) for label in dict.fromkeys(one.labels))
+        table.add_row(_places(one.places), labels, _cell(one.text))
     return table
 
 
@@ -138,11 +155,42 @@ def _agreement(found: AgreementRecord) -> str:
 
 
 def _wide_table(title: str) -> Table:
+    """A table of places, labels and texts. Only texts are wrapped: a place in two pieces cannot be read or copied."""
     table = Table(title=Text(title), title_justify="left", show_lines=False)
-    table.add_column("place", max_width=26, overflow="fold")
-    table.add_column("label", max_width=24, overflow="fold")
+    table.add_column("place", max_width=PLACE_WIDTH, no_wrap=True)
+    table.add_column("label", max_width=LABEL_WIDTH, no_wrap=True)
     table.add_column("text", max_width=42, overflow="fold")
     return table
+
+
+def _places(places: Sequence[str]) -> Text:
+    """Places, those of one file on one line where there is room: 'train.tsv:3, 4'. A long file name is cut inside."""
+    lines: list[str] = []
+    last = None
+    for place in places:
+        file, _, row = place.rpartition(":")
+        if lines and file == last and len(lines[-1]) + len(row) + 2 <= PLACE_WIDTH:
+            lines[-1] += f", {row}"
+        else:
+            lines.append(f"{_cut_inside(visible(file), PLACE_WIDTH - len(row) - 1)}:{row}" if file else row)
+        last = file
+    return Text("\n".join(lines))
+
+
+def _short(name: str, width: int) -> Text:
+    """A name on one line, cut inside where it is too wide, in quotes where spaces around it would not be seen."""
+    return Text(_cut_inside(visible(name) if name == name.strip() else repr(visible(name)), width))
+
+
+def _cut_inside(text: str, width: int) -> str:
+    """A text of at most `width` cells of the terminal, without its middle if it is wider."""
+    if cell_len(text) <= width:
+        return text
+    end = width // 2
+    tail = text[-end:]
+    while cell_len(tail) > end:
+        tail = tail[1:]
+    return set_cell_size(text, width - 1 - cell_len(tail)).rstrip() + "…" + tail
 
 
 def _bad_rows(bad_rows: BadRows) -> list[RenderableType]:

@@ -6,18 +6,21 @@ nothing, would train to the end.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from feathertune.data.remarks import another_base
+from feathertune.data.scripts import main_script
 from feathertune.errors import TextError, UserError
 from feathertune.tokens.tokenized import TokenizedTexts
 from feathertune.wording.visible import visible
 
 _SMALLEST_SHARE = 0.5  # of the model's vocabulary; real ones differ by a few percent, rounded up for the hardware
-_MOST_UNKNOWN = 0.5  # of the tokens of train
+MOST_UNKNOWN = 0.5  # of the tokens of train
 _SHOWN = 100  # characters
+_SAMPLED = 2000  # texts, to find their script
 
 
 def check_vocabulary(tokenizer: Any, rows: int, where: str) -> None:
@@ -78,22 +81,23 @@ def unknown_share(tokens: TokenizedTexts, tokenizer: Any) -> float:
     return float(found / own)
 
 
-def check_known(tokens: TokenizedTexts, tokenizer: Any, text: Callable[[int], str], where: str) -> None:
+def check_known(share: float, unknown: str | None, texts: Sequence[str], where: str) -> None:
     """Raise a UserError if most tokens of the training texts are unknown to the tokenizer.
 
     Args:
-        tokens: of the training texts.
-        tokenizer: the run's, a fast transformers tokenizer.
-        text: the text at an index.
+        share: of the texts' own tokens that are unknown: see `unknown_share`.
+        unknown: the token for what is unknown.
+        texts: the training texts.
         where: the base.
     """
-    share = unknown_share(tokens, tokenizer)
-    if share > _MOST_UNKNOWN:
+    if share > MOST_UNKNOWN:
+        script = main_script(texts[index] for index in range(min(len(texts), _SAMPLED)))
         raise UserError(
-            f"{share:.0%} of the tokens of train are {tokenizer.unk_token}, unknown to the base's tokenizer; the first "
-            f"text is {_shown(text(0))}",
+            f"{share:.0%} of the tokens of train are {unknown}, unknown to the base's tokenizer; the first text is "
+            f"{_shown(texts[0])}",
             where=where,
-            fix="Use a base for the language of the texts, and check that its tokenizer is its own.",
+            fix=f"Use a base for the language of the texts, and check that its tokenizer is its own: "
+            f"{another_base(script, where)}.",
         )
 
 

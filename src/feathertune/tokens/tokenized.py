@@ -87,7 +87,7 @@ def tokenize(
     """
     ids, lengths, lengths_before = Spool(), array("q", [0]), array("i")
     truncated = 0
-    for chunk in _chunks(texts):
+    for chunk in text_chunks(texts):
         rows = _encode(tokenizer.backend_tokenizer, chunk)
         lengths_before.extend(map(len, rows))
         long = [index for index, row in enumerate(rows) if len(row) > max_length]
@@ -113,14 +113,6 @@ def tokenize(
     )
 
 
-def count_tokens(tokenizer: Tokenizer, texts: Iterable[str]) -> npt.NDArray[np.int64]:
-    """[N] int64: the number of tokens of each text, without truncation, by a tokenizer of the `tokenizers` library."""
-    counts = array("q")
-    for chunk in _chunks(texts):
-        counts.extend(map(len, _encode(tokenizer, chunk)))
-    return np.array(counts, dtype=np.int64)
-
-
 def _encode(tokenizer: Tokenizer, texts: list[str]) -> list[list[int]]:
     """The ids of each text, without truncation. transformers gives the same in twice the time."""
     if tokenizer.truncation is not None:
@@ -130,5 +122,6 @@ def _encode(tokenizer: Tokenizer, texts: list[str]) -> list[list[int]]:
     return [encoding.ids for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=True)]
 
 
-def _chunks(texts: Iterable[str]) -> Iterator[list[str]]:
+def text_chunks(texts: Iterable[str]) -> Iterator[list[str]]:
+    """The texts in lists that are tokenized at a time."""
     return in_chunks(texts, CHUNK_TEXTS, CHUNK_CHARACTERS, len)

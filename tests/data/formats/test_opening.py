@@ -207,7 +207,7 @@ BAD_LINES = {
     "half a surrogate pair": ("a.jsonl", b'{"text": "a"}\n{"text": "\\ud83d"}\n', 2, "surrogate"),
     "deep JSON": ("a.jsonl", b'{"text": ' + b"[" * 100_000 + b"\n", 1, "JSON"),
     "bad UTF-8 in jsonl": ("a.jsonl", b'{"text": "\xff"}\n', 1, "UTF-8"),
-    "empty line in jsonl": ("a.jsonl", b'{"text": "a"}\n\n', 2, "empty"),
+    "empty line in jsonl": ("a.jsonl", b'{"text": "a"}\n\n{"text": "b"}\n', 2, "empty"),
     "bad UTF-8 in txt": ("a.txt", b"a\n\xff\n", 2, "UTF-8"),
 }
 
@@ -235,8 +235,9 @@ BAD_FILES = {
     "only a byte order mark": ("a.tsv", b"\xef\xbb\xbf", "a.tsv: the file is empty"),
     "empty csv": ("a.csv", b"", "a.csv: the file is empty"),
     "empty jsonl": ("a.jsonl", b"", "a.jsonl: the file is empty"),
-    "empty parquet": ("a.parquet", b"", "not a readable Parquet file"),
-    "text named parquet": ("a.parquet", b"text\tlabel\n", "not a readable Parquet file"),
+    "empty parquet": ("a.parquet", b"", "a.parquet: the file is empty"),
+    "cut parquet": ("a.parquet", b"PAR1\x15\x04", "not a readable Parquet file"),
+    "another kind": ("a.xlsx", b"%PDF-1.7\n", "the file is a PDF document, which cannot be read"),
     "two columns of one name": ("a.csv", b"text,text\na,b\n", "a.csv:1: two columns are named 'text'"),
     "header that is not UTF-8": ("a.csv", b"text\xff,label\n", "a.csv:1: not valid UTF-8"),
     "header in another encoding": ("a.tsv", b"caf\xe9\tlabel\n", "data.encoding=windows-1252"),

@@ -17,7 +17,7 @@ LABEL_NAMES = frozenset(
 )
 _OTHERS = frozenset(
     {"id", "index", "idx", "split", "description", "document", "utterance", "answer", "name", "date", "language"}
-    | {"source", "v1", "v2", "a", "b", "y", "x"}
+    | {"source", "v1", "v2", "a", "b"}
 )
 USUAL_NAMES = TEXT_NAMES | LABEL_NAMES | _OTHERS
 _NAME_WORDS, _NAME_LENGTH = 4, 40  # the longest name of a column
