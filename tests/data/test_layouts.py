@@ -112,7 +112,9 @@ def test_eval_is_validation(tmp_path: Path) -> None:
     assert any("eval.csv" in note and "validation" in note for note in dataset.notes)
 
 
-@pytest.mark.parametrize("name", ["data.csv", "reviews.csv", "all.txt", "Data.CSV", "inner/reviews.csv"])
+@pytest.mark.parametrize(
+    "name", ["data.csv", "reviews.csv", "all.txt", "ReviewCollection", "Data.CSV", "inner/reviews.csv"]
+)
 def test_one_file_alone_is_train(tmp_path: Path, name: str) -> None:
     write(tmp_path, {name: CSV, "readme.txt": "About these reviews.\n", "LICENSE.txt": "MIT\n"})
     dataset = load(tmp_path)
@@ -144,6 +146,12 @@ def test_shards_are_read_one_after_another(tmp_path: Path, place: str) -> None:
     assert rows == list(range(1, 13)), "rows are numbered through all shards, so that a number is one row"
     (tmp_path / f"{place}train-00000-of-00002.parquet").unlink()
     assert "00000" in refusal(tmp_path), "a shard that is missing is no smaller data set"
+
+
+def test_shards_alone(tmp_path: Path) -> None:
+    parquet(tmp_path / "data-00000-of-00002.parquet", BOTH[:8])
+    parquet(tmp_path / "data-00001-of-00002.parquet", BOTH[8:])
+    assert rows_of(load(tmp_path)) == {"train": TRAIN}
 
 
 def test_numbered_parts_are_one_split(tmp_path: Path) -> None:
@@ -340,6 +348,12 @@ def test_rasas_project(tmp_path: Path) -> None:
     assert rows_of(load(tmp_path)) == {"train": rows}
     assert rows_of(load(tmp_path / "data")) == {"train": rows}
     assert rows_of(load(tmp_path / "data" / "nlu")) == {"train": rows}
+    both = intent("yes_", YES) + intent("no_", NO).partition("nlu:\n")[2]
+    some = intent("yes_", ["another warm soup"]) + intent("no_", ["another cold soup"]).partition("nlu:\n")[2]
+    split = write(tmp_path / "train_test_split", {"training_data.yml": both, "test_data.yml": some})
+    expected = {"train": rows, "test": Counter((text, f"{label}_") for text, label in SOME)}
+    assert rows_of(load(split)) == expected, "as `rasa data split nlu` writes them"
+    shutil.rmtree(split)
     shutil.rmtree(tmp_path / "data" / "nlu")
     write(tmp_path, {"data/nlu.yml": intent("yes_", YES) + intent("no_", NO).partition("nlu:\n")[2]})
     assert rows_of(load(tmp_path)) == {"train": rows}
@@ -418,6 +432,26 @@ def test_two_files_for_a_split_are_refused_with_lines_that_work(tmp_path: Path) 
     sources = typed_sources(refused)
     assert sources == [str(tmp_path / "train.csv"), str(tmp_path / "train.tsv")]
     assert [rows_of(load(Path(source))) for source in sources] == [{"train": TRAIN}] * 2
+
+
+def test_two_tests_are_refused_with_train_to_type(tmp_path: Path) -> None:
+    write(tmp_path, {"train.csv": CSV, "dev_matched.csv": MORE_CSV, "dev_mismatched.csv": MORE_CSV})
+    refused = refusal(tmp_path)
+    assert "dev_matched.csv and dev_mismatched.csv are both the validation split" in refused
+    assert typed_sources(refused) == [str(tmp_path / "train.csv")], "nobody trains on the validation split"
+
+
+@pytest.mark.parametrize("names", [("yelp_labelled.txt", "imdb_labelled.txt"), ("train_a.txt", "train_b.txt")])
+def test_tables_are_no_files_of_a_class(tmp_path: Path, names: tuple[str, str]) -> None:
+    rows = "".join(f"{text}\t{int(label == 'yes')}\n" for text, label in BOTH)
+    write(tmp_path, {**dict.fromkeys(names, rows), "readme.txt": "Labelled sentences\n"})
+    refused = refusal(tmp_path)
+    assert set(typed_sources(refused)) == {str(tmp_path / name) for name in names}
+
+
+def test_names_of_labels_that_are_not_read_are_noted(tmp_path: Path) -> None:
+    write(tmp_path, {"train.csv": CSV, "classes.txt": "World\nSports\n", "readme.txt": "AG's news\n"})
+    assert any("classes.txt is not read" in note and "data.label.map" in note for note in load(tmp_path).notes)
 
 
 def test_the_plain_name_counts_before_longer_ones(tmp_path: Path) -> None:

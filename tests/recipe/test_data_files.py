@@ -15,7 +15,9 @@ from feathertune.recipe.schema import LabelSection
 from short_recipe import BASE, parse, refusal
 
 NLU = 'version: "3.1"\nnlu:\n- intent: greet\n  examples: |\n    - hello there\n    - good day\n'
-RATED = BASE.replace("  label: {column: c}", "  text: content\n  revision: v1\n  label: {rating: r, at_least: 3, soft: true}")
+RATED = BASE.replace(
+    "  label: {column: c}", "  text: content\n  revision: v1\n  label: {rating: r, above: 3, soft: true}"
+)
 
 
 @pytest.mark.parametrize(
@@ -125,6 +127,13 @@ def test_a_label_that_is_named_replaces_the_rating_of_another_source() -> None:
     data = parse(RATED, "data.source=e", "data.label.rating=stars", "data.label.above=2").data
     assert data.label == LabelSection(rating="stars", above=2)
     assert "give either `column`" in refusal(RATED, "data.label.column=l"), "of its own source it has a label already"
+
+
+def test_names_of_labels_want_their_column() -> None:
+    assert "data.label.column=COLUMN" in refusal(RATED, "data.source=e", "data.label.names=['n', 'y']")
+    data = parse(RATED, "data.source=e", "data.label.column=l", "data.label.names=['n', 'y']").data
+    assert data.label == LabelSection(column="l", names=("n", "y"))
+    assert parse(RATED, "data.label.names=['n', 'y']").data.label.names == ("n", "y")
 
 
 def test_whose_columns_they_are_is_no_key() -> None:

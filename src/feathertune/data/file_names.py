@@ -8,7 +8,7 @@ from pathlib import Path
 
 from feathertune.data.formats.opening import DATA_SUFFIXES
 from feathertune.data.formats.split_names import SPLIT_NAMES, is_eval, split_in, words_of
-from feathertune.errors import UserError
+from feathertune.errors import UserError, in_short
 
 PACKED = frozenset({".gz", ".bz2", ".xz", ".zst", ".zip"})
 ARCHIVES = frozenset({".tar", ".tgz", ".7z", ".rar", ".zip"})
@@ -17,7 +17,7 @@ _LINES = frozenset({"", ".txt", ".text", ".label", ".labels", ".in", ".tok", ".r
 _YAML = frozenset({".yml", ".yaml"})
 _NO_DATA = re.compile(
     r"(read\W?me|licen[cs]e|copying|changelog|change_log|requirements|citation|dataset_infos?|dataset_dict|state"
-    r"|package|agent|.*config|tokenizer.*|vocab.*|.*\.vocab|(label2id|id2label).*)(\.|$)",
+    r"|package|agent|.*config|tokenizer.*|vocab.*|.*\.vocab|(label2id|id2label).*|cache-.*)(\.|$)",
     re.IGNORECASE,
 )
 _NAMES = re.compile(r"(mapping|class(es)?|categories|names|label_?list|(class|label)_?(names|map|mapping)|labels)$")
@@ -29,8 +29,11 @@ _NAMED_BY_NUMBER = re.compile(r"\.(\d+|[0-9a-f]{8,})")  # 00001.7c53336b37003a92
 
 
 def visible(folder: Path) -> list[Path]:
-    """What is in a folder, sorted: files and folders that are not hidden."""
-    return sorted(path for path in folder.iterdir() if not path.name.startswith((".", "__")))
+    """What is in a folder, sorted: files and folders that are not hidden. Raises a UserError if it cannot be read."""
+    try:
+        return sorted(path for path in folder.iterdir() if not path.name.startswith((".", "__")))
+    except OSError as error:
+        raise UserError(f"the folder cannot be read: {in_short(error)}", where=str(folder)) from None
 
 
 def stem_of(path: Path) -> str:

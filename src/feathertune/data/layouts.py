@@ -14,7 +14,6 @@ Files are chosen by their names; only where names leave it open are they opened 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from feathertune.data.file_names import (
@@ -23,6 +22,7 @@ from feathertune.data.file_names import (
     in_parts,
     in_shards,
     is_eval_name,
+    is_line_name,
     is_no_data,
     is_submission,
     is_table_name,
@@ -31,46 +31,15 @@ from feathertune.data.file_names import (
     stem_of,
     visible,
 )
-from feathertune.data.formats.format import FileSettings, Table
+from feathertune.data.formats.format import FileSettings
 from feathertune.data.formats.opening import open_file
 from feathertune.data.formats.split_names import SPLITS, split_in, split_of
 from feathertune.data.joined import joined
+from feathertune.data.layout import Choice, Layout, add_choice, add_texts
 from feathertune.data.missing_split import no_train, two_for_one
 from feathertune.data.split_column import by_split_column
-from feathertune.data.text_folders import (
-    UNLABELLED,
-    Pair,
-    are_tables,
-    find_class_files,
-    find_pair,
-    names_of_labels,
-    table_of_class_files,
-    table_of_pair,
-    table_of_texts,
-    texts_by_class,
-)
+from feathertune.data.text_folders import UNLABELLED, are_tables, find_class_files, find_pair, texts_by_class
 from feathertune.errors import UserError
-
-
-@dataclass
-class Layout:
-    """What a folder holds: a table for each split, the files that they come from, notes for the user."""
-
-    tables: dict[str, Table] = field(default_factory=dict)
-    files: list[Path] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    def add(self, split: str, table: Table, files: Sequence[Path]) -> None:
-        """Add the table of a split, which comes from these files."""
-        self.tables[split] = table
-        self.files += [path for path in files if path not in self.files]
-
-    def leave_out(self, files: Sequence[Path], reason: str) -> None:
-        """Note that files are not read."""
-        if files:
-            verb = "is" if len(files) == 1 else "are"
-            listed = ", ".join(path.name for path in files[:5]) + (", ..." if len(files) > 5 else "")
-            self.notes.append(f"{listed} {verb} not read: {reason}")
 
 
 def open_layout(folder: Path, settings: FileSettings) -> Layout:
@@ -98,13 +67,13 @@ def _splits(folder: Path, settings: FileSettings) -> Layout | None:
     if "train" not in by_split:
         return None
     # Chosen before any is opened: two files for one split are a mistake whatever is in them.
-    chosen = {split: _choose(split, by_split[split]) for split in SPLITS if split in by_split}
+    chosen = {split: _choose(split, by_split[split], by_split["train"]) for split in SPLITS if split in by_split}
     layout = Layout()
     for split, choice in chosen.items():
         if isinstance(choice, Path):
             _add_folder(layout, split, choice, settings)
         else:
-            _add_choice(layout, split, choice, folder, settings)
+            add_choice(layout, split, choice, folder, settings)
             named = [path for path in by_split[split] if path.is_file()]
             layout.leave_out([path for path in named if path not in layout.files], f"the {split} split is in others")
         used = [path for path in by_split[split] if path == choice or path in layout.files]
@@ -114,13 +83,12 @@ def _splits(folder: Path, settings: FileSettings) -> Layout | None:
     left = [path for path in others if path not in layout.files and split_in(stem_of(path)) is None]
     layout.leave_out([path for path in left if not is_submission(path)], "it has no word for a split in its name")
     layout.leave_out([path for path in left if is_submission(path)], "a submission is no data")
+    names = [path for path in visible(folder) if path.is_file() and holds_names(path) and path not in layout.files]
+    layout.leave_out(names, "names of labels are set as in data.label.map={1: sports}")
     return layout
 
 
-_Choice = Pair | dict[str, Path] | list[Path]  # texts and labels; label -> file of lines; files of one table
-
-
-def _choose(split: str, paths: Sequence[Path]) -> _Choice | Path:
+def _choose(split: str, paths: Sequence[Path], train: Sequence[Path]) -> Choice | Path:
     """Which of the files and folders named after a split are it, by their names. Raises a UserError if it is unclear.
 
     The result is a folder if there are no files.
@@ -129,17 +97,17 @@ def _choose(split: str, paths: Sequence[Path]) -> _Choice | Path:
     if not files:
         folders = [path for path in paths if split_of(path.name)] or list(paths)
         if len(folders) > 1:
-            raise two_for_one(split, folders)
+            raise two_for_one(split, folders, train)
         return folders[0]
     choice = _together(files)
     if choice is None:
         choice = [path for path in files if split_of(stem_of(path)) == split]
         if len(choice) != 1:
-            raise two_for_one(split, choice or files)
+            raise two_for_one(split, choice or files, train)
     return choice
 
 
-def _together(files: list[Path]) -> _Choice | None:
+def _together(files: list[Path]) -> Choice | None:
     """How the files of a split belong together; None if they do not."""
     shards = in_shards(files)
     if shards is not None or len(files) == 1:
@@ -154,14 +122,14 @@ def _add_folder(layout: Layout, split: str, inner: Path, settings: FileSettings)
     if classes:
         for name in [name for name in classes if name.casefold() in UNLABELLED]:
             layout.notes.append(f"{inner.name}/{name} is left out: {len(classes.pop(name)):,} texts without a label")
-        layout.add(split, table_of_texts(inner, inner.name, classes, settings), _all_files(classes))
+        add_texts(layout, split, inner, classes, settings)
         layout.leave_out(files, "the texts of the classes are in folders")
         return
     tables = [path for path in files if is_table_name(path)] or [path for path in files if may_be_split(path)]
     choice = find_pair(files) or find_class_files(files) or (_together(tables) if tables else None)
     if choice is None:
         raise two_for_one(split, tables) if tables else no_train(inner)
-    _add_choice(layout, split, choice, inner, settings)
+    add_choice(layout, split, choice, inner, settings)
 
 
 def _classes(folder: Path, settings: FileSettings) -> Layout | None:
@@ -172,7 +140,7 @@ def _classes(folder: Path, settings: FileSettings) -> Layout | None:
         layout.notes.append(f"{name} is left out: {len(classes.pop(name)):,} texts without a label")
     if len(classes) < 2:
         return None
-    layout.add("train", table_of_texts(folder, folder.name, classes, settings), _all_files(classes))
+    add_texts(layout, "train", folder, classes, settings)
     others = [path for path in visible(folder) if path.is_file() and is_table_name(path)]
     layout.leave_out(others, "the texts of the classes are in folders")
     return layout
@@ -209,7 +177,7 @@ def _class_files(folder: Path, settings: FileSettings) -> Layout | None:
     if classes is None or are_tables(list(classes.values()), settings):
         return None
     layout = Layout()
-    _add_classes(layout, "train", folder, classes, settings)
+    add_choice(layout, "train", classes, folder, settings)
     return layout
 
 
@@ -223,16 +191,21 @@ def _pair(folder: Path, settings: FileSettings) -> Layout | None:
     if pair is None:
         return None
     layout = Layout()
-    _add_pair(layout, "train", pair, (folder,), settings)
+    add_choice(layout, "train", pair, folder, settings)
     return layout
 
 
 def _alone(folder: Path, settings: FileSettings) -> Layout | None:
     """A single file of data, unless a folder beside it has more."""
     files = [path for path in visible(folder) if path.is_file() and not is_no_data(path) and not is_submission(path)]
-    tables = [path for path in files if is_table_name(path)] or [path for path in files if path.suffix == ".txt"]
-    tables = [path for path in tables if split_in(stem_of(path)) in (None, "train")]
+    files = [path for path in files if split_in(stem_of(path)) in (None, "train")]
+    tables = [path for path in files if is_table_name(path)] or [path for path in files if is_line_name(path)]
     inner = any(is_table_name(path) for one in visible(folder) if one.is_dir() for path in visible(one))
+    shards = in_shards(tables) if tables else None
+    if shards is not None and len(shards) > 1:
+        layout = Layout()
+        add_choice(layout, "train", shards, folder, settings)
+        return layout
     if len(tables) != 1 or inner:
         return None
     layout = Layout(files=tables, notes=[f"{tables[0].name} is the only file of data: it is the train split"])
@@ -250,50 +223,3 @@ def _inner(folder: Path, settings: FileSettings) -> Layout | None:
     if inner is None or any(is_table_name(path) for path in visible(folder) if path.is_file()):
         return None
     return open_layout(inner, settings)
-
-
-def _add_choice(layout: Layout, split: str, choice: _Choice, folder: Path, settings: FileSettings) -> None:
-    """Add a split whose files in `folder` are chosen."""
-    if isinstance(choice, Pair):
-        _add_pair(layout, split, choice, (folder, folder.parent), settings)
-    elif isinstance(choice, dict):
-        _add_classes(layout, split, folder, choice, settings)
-    else:
-        if len(choice) > 1:
-            listed = ", ".join(path.name for path in choice[:5]) + (", ..." if len(choice) > 5 else "")
-            layout.notes.append(f"{listed} are read together as the {split} split")
-        _add_tables(layout, split, choice, settings)
-
-
-def _add_tables(layout: Layout, split: str, paths: Sequence[Path], settings: FileSettings) -> None:
-    tables = []
-    for path in paths:
-        opened = open_file(path, settings).tables
-        if split not in opened and len(opened) > 1:
-            raise UserError(
-                f"the {split} split has splits of its own: {', '.join(opened)}",
-                where=str(path),
-                fix="Keep the rows of one split in it.",
-            )
-        tables.append(opened[split] if split in opened else next(iter(opened.values())))
-    whole = tables[0] if len(tables) == 1 else joined(tables, f"{split} ({len(tables)} files)")
-    layout.add(split, whole, paths)
-
-
-def _add_pair(layout: Layout, split: str, pair: Pair, places: Sequence[Path], settings: FileSettings) -> None:
-    """Add a split of texts and labels in two files; names of labels are looked for in `places`."""
-    named = (names_of_labels(place, pair.labels, settings) for place in places)
-    names, file = next((found for found in named if found[1] is not None), ({}, None))
-    layout.add(split, table_of_pair(pair, names, settings), [pair.texts, pair.labels, *([file] if file else [])])
-    if split == "train" and file is not None:
-        layout.notes.append(f"the labels' names are those of {file.name}")
-
-
-def _add_classes(layout: Layout, split: str, folder: Path, classes: dict[str, Path], settings: FileSettings) -> None:
-    layout.add(split, table_of_class_files(folder, split, classes, settings), list(classes.values()))
-    listed = ", ".join(f"{path.name} ({label})" for label, path in classes.items())
-    layout.notes.append(f"each file is a class, and each line a text: {listed}")
-
-
-def _all_files(classes: dict[str, list[Path]]) -> list[Path]:
-    return [path for paths in classes.values() for path in paths]

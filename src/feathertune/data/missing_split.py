@@ -13,13 +13,17 @@ from feathertune.wording.size import size
 _LISTED, _PROPOSED = 20, 4
 
 
-def two_for_one(split: str, paths: Sequence[Path]) -> UserError:
-    """The error for several files, or folders, that are all the same split."""
+def two_for_one(split: str, paths: Sequence[Path], train: Sequence[Path] = ()) -> UserError:
+    """The error for several files, or folders, that are all the same split; `train` are those of train."""
     more = f" (and {len(paths) - 2} more)" if len(paths) > 2 else ""
+    proposed = paths if split == "train" else train
+    alone = (
+        f", or name one: {_lines(proposed)}" if split == "train" else f", or train on this alone: {_lines(proposed)}"
+    )
     return UserError(
         f"{paths[0].name} and {paths[1].name}{more} are both the {split} split",
         where=str(paths[0].parent),
-        fix=f"Keep one, or name one: {_lines(paths)}",
+        fix=f"Keep one of them in the folder{alone if proposed else '.'}",
     )
 
 

@@ -62,7 +62,7 @@ def parse_recipe(text: str, overrides: list[str], where: str) -> Recipe:
 def _leave_source(values: dict[str, Any], overrides: list[str]) -> bool | Literal["text", "label"]:
     """Prepare a recipe's values for overrides with another source: drop its revision, and its label if they name one.
 
-    Returns `DataSection.own_columns`.
+    Returns `DataSection.own_columns`. Raises a UserError if they name labels, but not of which column.
     """
     keys = {key.strip(): value for key, _, value in (override.partition("=") for override in overrides)}
     data = values.get("data")
@@ -75,6 +75,12 @@ def _leave_source(values: dict[str, Any], overrides: list[str]) -> bool | Litera
     if "data.revision" not in keys:
         data.pop("revision", None)
     label_named = "data.label" in keys or any(f"data.label.{key}" in keys for key in _OF_A_LABEL)
+    if not label_named and "data.label.names" in keys:
+        raise UserError(
+            "the names of labels are those of a column, and the recipe's own column is another source's",
+            where="data.label.names",
+            fix="Name the column as well: data.label.column=COLUMN, or data.label.rating=COLUMN with its threshold.",
+        )
     if label_named and isinstance(data.get("label"), dict):
         for key in _OF_A_RATING:
             data["label"].pop(key, None)
