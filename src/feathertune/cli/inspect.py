@@ -67,7 +67,7 @@ def inspect_data(
     check_strictness(strict=strict, quiet=quiet)
     from feathertune.data.bad_rows import BadRowError
     from feathertune.run.inspect import inspect_source
-    from feathertune.terminal.data_tables import render
+    from feathertune.terminal.data_tables import print_data
 
     text = text_column(column, old_column)
     columns = {"text": text, "label": label, "rating": rating, "above": above, "at_least": at_least}
@@ -89,7 +89,7 @@ def inspect_data(
     if format_ is TableOrJson.JSON:
         typer.echo(json.dumps(description.to_json(), indent=2, ensure_ascii=False, allow_nan=False))
     else:
-        stdout().print(render(description))
+        print_data(stdout(), description)
     if write_recipe is not None:
         print_note(f"recipe: {write_recipe} (to train: {shlex.join(['feathertune', 'train', str(write_recipe)])})")
     if convert is not None:

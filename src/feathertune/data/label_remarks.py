@@ -135,9 +135,11 @@ def _as_many_as_rows(counts: Mapping[str, int], section: LabelSection) -> list[R
 
 
 def _single(dataset: Dataset) -> Iterator[Remark]:
-    """Classes with one example to learn from."""
+    """Classes with one example to learn from, but for those whose names alone are wrong."""
     numbers = np.bincount(dataset.splits["train"].labels, minlength=len(dataset.label_names))
+    spellings = Counter(map(folded, dataset.label_names))
     names = [dataset.label_names[index] for index in np.flatnonzero(numbers == 1)]
+    names = [name for name in names if spellings[folded(name)] == 1 and folded(name) not in NO_LABEL]
     if names:
         classes = "one class has" if len(names) == 1 else f"{len(names)} classes have"
         it = "it" if len(names) == 1 else "them"

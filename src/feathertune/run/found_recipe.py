@@ -62,5 +62,6 @@ def _file_keys(formats: Mapping[str, FileFormat]) -> dict[str, Any]:
     found = different.pop()
     if found.kind != "csv" or found.tool is not None or found.separator is None:
         return {}
-    keys: dict[str, Any] = {"format": "csv", "separator": found.separator, "quote": found.quote or ""}
-    return keys | {"escape": found.escape or "", "header": found.header, "encoding": found.encoding}
+    keys: dict[str, Any] = {"format": "csv", "separator": found.separator, "quote": found.quote}
+    keys |= {"escape": found.escape, "header": found.header, "encoding": found.encoding}
+    return {key: value for key, value in keys.items() if value is not None}

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.cells import cell_len, set_cell_size
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -27,11 +27,22 @@ MAX_CHARACTERS = 160  # of a text in a table
 MAX_ROWS = 30
 MAX_BAD_ROWS = 10
 PLACE_WIDTH, LABEL_WIDTH = 26, 24  # cells of the terminal
-MANY_SPLITS = 3
+NARROW = 80  # columns of a narrow terminal
+MIN_LABEL_WIDTH = 12
 
 
 def render(data: DataRecord) -> Group:
-    """The tables of a dataset. Texts are printed as they are, never as markup."""
+    """The tables of a dataset, and lines about it. Texts are printed as they are, never as markup."""
+    return Group(*_parts(data))
+
+
+def print_data(console: Console, data: DataRecord) -> None:
+    """Print what `render` has; lines are left to the terminal to wrap, so that one to type is copied in one piece."""
+    for part in _parts(data):
+        console.print(part, soft_wrap=isinstance(part, Text))
+
+
+def _parts(data: DataRecord) -> list[RenderableType]:
     parts: list[RenderableType] = [Text(f"{visible(data.source)}  {_origin(data.origin)}", "bold")]
     parts += [Text(visible(line)) for line in data.read_as_lines()]
     parts += [_summary_table(data.splits), _repeated_counts(data.splits)]
@@ -55,9 +66,8 @@ def render(data: DataRecord) -> Group:
     parts += [Text(f"Note: {visible(note)}") for note in data.notes]
     for remark in data.remarks:
         parts.append(Text(f"Warning: {visible(remark.text)}", "bold"))
-        # A line to type stays in one piece.
-        parts += [] if remark.fix is None else [Text(f"  {visible(remark.fix)}", no_wrap=True, overflow="ignore")]
-    return Group(*parts)
+        parts += [] if remark.fix is None else [Text(f"  {visible(remark.fix)}")]
+    return parts
 
 
 def _origin(origin: Mapping[str, Any]) -> str:
@@ -100,15 +110,21 @@ def _count_table(heading: str, counts: Mapping[str, Mapping[str, int]]) -> Table
     values = dict.fromkeys(value for split in counts.values() for value in split)
     if heading == "rating":
         values = dict.fromkeys(sorted(values, key=float))
-    for value in list(values)[:MAX_ROWS]:
-        cells = []
-        for split in counts.values():
-            count = split.get(value, 0)
-            cells.append(f"{count:,} ({count / max(sum(split.values()), 1):.1%})")
-        table.add_row(_short(value, LABEL_WIDTH if len(counts) < MANY_SPLITS else PLACE_WIDTH), *cells)
+    rows = {
+        value: [_with_share(split.get(value, 0), sum(split.values())) for split in counts.values()]
+        for value in list(values)[:MAX_ROWS]
+    }
+    widths = [max(map(len, (name, *cells))) + 3 for name, *cells in zip(counts, *rows.values(), strict=True)]
+    room = max(NARROW - 4 - sum(widths), MIN_LABEL_WIDTH)
+    for value, cells in rows.items():
+        table.add_row(_short(value, room), *cells)
     if len(values) > MAX_ROWS:
         table.caption = f"and {len(values) - MAX_ROWS:,} more"
     return table
+
+
+def _with_share(part: int, whole: int) -> str:
+    return f"{part:,} ({part / max(whole, 1):.1%})"
 
 
 def _rating_tables(splits: Mapping[str, SplitRecord]) -> list[RenderableType]:

@@ -14,7 +14,7 @@ import numpy as np
 from feathertune.data.remarks import another_base
 from feathertune.data.scripts import main_script
 from feathertune.errors import TextError, UserError
-from feathertune.tokens.tokenized import TokenizedTexts
+from feathertune.tokens.tokenized import TokenizedTexts, unknown_id
 from feathertune.wording.visible import visible
 
 _SMALLEST_SHARE = 0.5  # of the model's vocabulary; real ones differ by a few percent, rounded up for the hardware
@@ -68,17 +68,17 @@ def no_row(
 
 
 def unknown_share(tokens: TokenizedTexts, tokenizer: Any) -> float:
-    """The share of the texts' own tokens, without those around each text, that are the unknown token."""
-    backend = tokenizer.backend_tokenizer
-    unknown = tokenizer.unk_token_id
-    if unknown is None:
-        unknown = backend.token_to_id(getattr(backend.model, "unk_token", None) or "")
-    around = np.array(backend.encode("").ids, dtype=np.int64)
-    own = len(tokens.ids) - len(tokens) * len(around)
+    """The share of the texts' own tokens, without those around each text, that are the unknown token.
+
+    Tokens that were cut count as well: a share of the texts, not of what a maximum length leaves of them.
+    """
+    unknown = unknown_id(tokenizer)
+    around = np.array(tokenizer.backend_tokenizer.encode("").ids, dtype=np.int64)
+    own = int(tokens.full_lengths.sum()) - len(tokens) * len(around)
     if unknown is None or own <= 0:
         return 0.0
     found = np.count_nonzero(tokens.ids == unknown) - len(tokens) * np.count_nonzero(around == unknown)
-    return float(found / own)
+    return float((found + tokens.unknown_cut) / own)
 
 
 def check_known(share: float, unknown: str | None, texts: Sequence[str], where: str) -> None:

@@ -32,12 +32,14 @@ class TokenizedTexts:
         offsets: [N + 1] int64; text i is `ids[offsets[i]:offsets[i + 1]]`.
         truncated: how many texts were truncated.
         lengths_before: [N] int32, the number of tokens of each text before truncation; None if none was truncated.
+        unknown_cut: how many unknown tokens truncation cut off.
     """
 
     ids: npt.NDArray[np.int32]
     offsets: npt.NDArray[np.int64]
     truncated: int = 0
     lengths_before: npt.NDArray[np.int32] | None = None
+    unknown_cut: int = 0
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -86,7 +88,8 @@ def tokenize(
         TextError: a text has no tokens at all, so there would be nothing to pool; `place` names its place in its file.
     """
     ids, lengths, lengths_before = Spool(), array("q", [0]), array("i")
-    truncated = 0
+    truncated = unknown_cut = 0
+    unknown = unknown_id(tokenizer)
     for chunk in text_chunks(texts):
         rows = _encode(tokenizer.backend_tokenizer, chunk)
         lengths_before.extend(map(len, rows))
@@ -96,6 +99,7 @@ def tokenize(
             long_texts = [chunk[index] for index in long]
             cut = tokenizer(long_texts, truncation=True, max_length=max_length, padding=False)["input_ids"]
             for index, row in zip(long, cut, strict=True):
+                unknown_cut += 0 if unknown is None else rows[index].count(unknown) - row.count(unknown)
                 rows[index] = row
             truncated += len(long)
         if not all(rows):
@@ -110,7 +114,18 @@ def tokenize(
         np.cumsum(np.array(lengths, dtype=np.int64)),
         truncated,
         np.array(lengths_before, dtype=np.int32) if truncated else None,
+        unknown_cut,
     )
+
+
+def unknown_id(tokenizer: Any) -> int | None:
+    """The id of what a transformers tokenizer puts for what it does not know; None if it knows everything."""
+    if tokenizer.unk_token_id is not None:
+        return int(tokenizer.unk_token_id)
+    number: int | None = tokenizer.backend_tokenizer.token_to_id(
+        getattr(tokenizer.backend_tokenizer.model, "unk_token", None) or ""
+    )
+    return number
 
 
 def _encode(tokenizer: Tokenizer, texts: list[str]) -> list[list[int]]:
