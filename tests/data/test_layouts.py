@@ -481,6 +481,16 @@ def test_a_folder_of_configurations_proposes_them(tmp_path: Path) -> None:
     assert rows_of(load(Path(sources[0]))) == {"train": TRAIN}
 
 
+def test_a_folder_of_splits_is_no_split(tmp_path: Path) -> None:
+    write(
+        tmp_path, {"training/training.csv": CSV, "training/testing.csv": MORE_CSV, "other/notes.txt": "a", "b.md": ""}
+    )
+    refused = refusal(tmp_path)
+    assert "found: b.md" in refused
+    assert str(tmp_path / "training") in typed_sources(refused)
+    assert rows_of(load(tmp_path / "training")) == {"train": TRAIN, "test": SOME}
+
+
 def test_a_name_with_spaces_is_proposed_in_quotes(tmp_path: Path) -> None:
     write(tmp_path, {"first part.csv": CSV, "b.csv": MORE_CSV})
     assert f"'data.source={tmp_path / 'first part.csv'}'" in refusal(tmp_path)

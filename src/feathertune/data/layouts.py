@@ -62,7 +62,7 @@ def _splits(folder: Path, settings: FileSettings) -> Layout | None:
     by_split: dict[str, list[Path]] = {}
     for path in entries:
         split = split_in(stem_of(path) if path.is_file() else path.name)
-        if split is not None and not (path.is_dir() and not visible(path)):
+        if split is not None and not (path.is_dir() and _is_no_split(path)):
             by_split.setdefault(split, []).append(path)
     if "train" not in by_split:
         return None
@@ -86,6 +86,13 @@ def _splits(folder: Path, settings: FileSettings) -> Layout | None:
     names = [path for path in visible(folder) if path.is_file() and holds_names(path) and path not in layout.files]
     layout.leave_out(names, "names of labels are set as in data.label.map={1: sports}")
     return layout
+
+
+def _is_no_split(folder: Path) -> bool:
+    """Whether a folder that is named after a split is empty, or has files named after several splits."""
+    inner = visible(folder)
+    named = {split_in(stem_of(path)) for path in inner if path.is_file() and may_be_split(path)}
+    return not inner or len(named - {None}) > 1
 
 
 def _choose(split: str, paths: Sequence[Path], train: Sequence[Path]) -> Choice | Path:
