@@ -359,6 +359,12 @@ def test_rasas_project(tmp_path: Path) -> None:
     assert rows_of(load(tmp_path)) == {"train": rows}
 
 
+def test_rasas_file_among_others_is_not_chosen(tmp_path: Path) -> None:
+    nlu = 'version: "3.1"\nnlu:\n- intent: a\n  examples: |\n    - one\n- intent: b\n  examples: |\n    - two\n'
+    write(tmp_path, {"nlu.yml": nlu, "a.csv": CSV, "b.csv": CSV})
+    assert str(tmp_path / "a.csv") in typed_sources(refusal(tmp_path))
+
+
 def test_dialogflows_agent(tmp_path: Path) -> None:
     for label, texts in (("yes", YES), ("no", NO)):
         said = [{"id": "i", "data": [{"text": text, "userDefined": False}], "isTemplate": False} for text in texts]

@@ -157,7 +157,8 @@ def _tool(folder: Path, settings: FileSettings) -> Layout | None:
     """Label tools' folders: Rasa's and Dialogflow's files of examples, read together."""
     places = [folder, *(folder / inner for inner in ("data", "data/nlu", "nlu", "intents"))]
     there = [path for place in places if place.is_dir() for path in visible(place) if path.is_file()]
-    found = [path for path in there if is_yaml(path) or path.suffix == ".md"]
+    tables_there = any(path.parent == folder and is_table_name(path) for path in there)
+    found = [path for path in there if is_yaml(path) or path.suffix == ".md"] if not tables_there else []
     found = found or [path for path in there if "_usersays_" in path.name and path.suffix == ".json"]
     layout, tables = Layout(), []
     for path in found:
