@@ -150,7 +150,7 @@ def _without_foreign(section: DataSection, head: Sequence[Column], *, headerless
     """
     if section.own_columns is True:
         return section
-    rated = {column.name for column in head if column.holds_numbers and not column.looks_like_label}
+    rated = {column.name for column in head if column.mostly_numbers and not column.looks_like_label}
     names = {column.name for column in head}
     if headerless:
         lost = section.own_columns != "label" and section.label.rating is not None and not rated

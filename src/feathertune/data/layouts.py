@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -40,19 +41,18 @@ def open_layout(folder: Path, settings: FileSettings) -> Layout:
     Raises:
         UserError: the folder has no train split; what it has is listed.
     """
-    for find in (class_folders, paired_files):
-        found = find(folder)
-        if found is not None:
-            return found
-    files = sorted(path for path in folder.iterdir() if path.is_file() and _may_be_data(path))
+    files = _data_files(folder)
+    named = any(split_in(stem_of(path.name)) == "train" for path in files)
+    found = class_folders(folder, settings, splits_only=named) or paired_files(folder, settings)
+    if found is not None:
+        return found
     inner = folder / "data"
     if not any(split_in(stem_of(path.name)) for path in files) and inner.is_dir():
         files = sorted(path for path in inner.rglob("*") if path.is_file() and _may_be_data(path)) or files
     by_folder = _split_folders(folder, settings)
     if by_folder is not None:
         return by_folder
-    named = [path for path in files if split_in(stem_of(path.name)) is not None]
-    if any(split_in(stem_of(path.name)) == "train" for path in named):
+    if any(split_in(stem_of(path.name)) == "train" for path in files):
         return _split_files(folder, files, settings)
     for other in (_tool_files, class_files):
         found = other(folder, files, settings)
@@ -60,10 +60,18 @@ def open_layout(folder: Path, settings: FileSettings) -> Layout:
             return found
     if len(files) > 1 and len({_shards(path) for path in files} - {None}) == 1 and all(map(_shards, files)):
         return {"train": joined([_one_table(path, settings) for path in files], folder.name)}, files, []
-    if len(files) == 1:
+    if len(files) == 1 and split_in(stem_of(files[0].name)) is None:
         tables = open_file(files[0], settings).tables
         return tables, files, [f"{files[0].name} is the only file of data: it is the train split"]
+    folders = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "_"))]
+    if not files and len(folders) == 1:
+        tables, files, notes = open_layout(folders[0], settings)
+        return tables, files, [f"the data is that of the folder {folders[0].name}", *notes]
     raise _no_train(folder, files)
+
+
+def _data_files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_file() and _may_be_data(path))
 
 
 def joined(tables: Sequence[Table], name: str) -> Table:
@@ -110,16 +118,18 @@ def _split_files(folder: Path, files: Sequence[Path], settings: FileSettings) ->
         split = split_in(stem_of(path.name))
         if split is not None:
             by_split.setdefault(split, []).append(path)
-    tables: dict[str, Table] = {}
     for split in SPLITS:
         paths = by_split.get(split, [])
-        if len(paths) > 1 and not all(_shards(path) for path in paths):
-            ways = " or ".join(f"data.source={path}" for path in paths[:3])
+        if len(paths) > 1 and not _are_shards(paths):
+            ways = " or ".join(f"data.source={path}" for path in by_split["train"][:3])
             raise UserError(
                 f"{paths[0].name} and {paths[1].name} are both the {split} split",
                 where=str(folder),
-                fix=f"Keep one, or name one: {ways}",
+                fix=f"Keep one, or name the file to train on: {ways}",
             )
+    tables: dict[str, Table] = {}
+    for split in SPLITS:
+        paths = by_split.get(split, [])
         if paths:
             opened = [_one_table(path, settings) for path in paths]
             tables[split] = opened[0] if len(opened) == 1 else joined(opened, f"{split} ({len(opened)} files)")
@@ -132,14 +142,25 @@ def _split_folders(folder: Path, settings: FileSettings) -> Layout | None:
     used: list[Path] = []
     for inner in sorted(path for path in folder.iterdir() if path.is_dir()):
         split = split_of(inner.name)
-        files = sorted(path for path in inner.iterdir() if path.is_file() and _may_be_data(path))
+        files = _data_files(inner)
         if split is not None and split not in tables and files:
+            by_class = class_files(inner, files, settings)
+            if by_class is not None:
+                tables[split] = replace(by_class[0]["train"], name=f"{split} (a file a class)")
+                used += by_class[1]
+                continue
             opened = [_one_table(path, settings) for path in files]
             tables[split] = opened[0] if len(opened) == 1 else joined(opened, f"{split} ({len(opened)} files)")
             used += files
     if "train" not in tables:
         return None
     return {split: tables[split] for split in SPLITS if split in tables}, used, []
+
+
+def _are_shards(paths: Sequence[Path]) -> bool:
+    """Whether files are the parts of one: `train-00000-of-00002`, numbered without gaps."""
+    parts = [_SHARD.match(stem_of(path.name)) for path in paths]
+    return all(parts) and len({(part[1], part[3]) for part in parts if part}) == 1
 
 
 def _shards(path: Path) -> str | None:
@@ -149,7 +170,14 @@ def _shards(path: Path) -> str | None:
 
 
 def _one_table(path: Path, settings: FileSettings) -> Table:
-    return open_file(path, settings).tables["train"]
+    tables = open_file(path, settings).tables
+    if len(tables) > 1 or not tables:
+        raise UserError(
+            f"the file has splits of its own ({', '.join(tables)}), although it is one of several files",
+            where=str(path),
+            fix=f"Name it: data.source={path}",
+        )
+    return next(iter(tables.values()))
 
 
 def _tool_files(folder: Path, files: Sequence[Path], settings: FileSettings) -> Layout | None:

@@ -66,6 +66,12 @@ class Column:
         )
 
     @property
+    def mostly_numbers(self) -> bool:
+        """Whether more than half of the values are numbers, or the text of one; others may be mistakes."""
+        texts = sum(isinstance(value, str) and not is_number(value.strip()) for value in self.present)
+        return 2 * texts < len(self.present) and not any(isinstance(value, list | dict) for value in self.present)
+
+    @property
     def looks_like_text(self) -> bool:
         """Whether its values are sentences: of several words (or in a script without spaces), mostly different."""
         if not self.holds_texts or self._mostly(_LINK) or self._mostly(_DATE) or self._mostly(_IDENTIFIER):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from feathertune.data.formats.encoding import find_encoding
+from feathertune.data.formats.encoding import SNIFFED, checked_encoding, encoding_title, find_encoding
 from feathertune.data.formats.format import FileFormat, FileSettings, Roles, Table
-from feathertune.data.formats.lines import without_line_end
+from feathertune.data.formats.lines import WAYS_OUT, without_line_end
 from feathertune.data.formats.opening import DATA_SUFFIXES, open_file
 from feathertune.data.formats.split_names import SPLITS, split_in, split_of
 from feathertune.data.rows import BadRow, Row
@@ -16,7 +17,10 @@ from feathertune.errors import UserError
 
 PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip")
 TEXT_SUFFIXES = frozenset({".txt", ".tab", ".psv", ".jl", ".text", ".train", ".test", ".dev"})
-_TEXTS, _LABELS = re.compile(r"^(.*?)[_.-]?(text|texts|sentences)$"), ("labels", "label", "y")
+_PAIRED = frozenset({".txt", ".text", ".texts", ".label", ".labels", ".y", ".x", ""})  # of files side by side
+_TEXT_WORDS = frozenset({"text", "texts", "sentence", "sentences", "data", "x"})
+_LABEL_WORDS = frozenset({"label", "labels", "target", "targets", "y"})
+_WIDE_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _UNLABELLED = ("unsup", "unsupervised", "unlabeled", "unlabelled")
 Layout = tuple[dict[str, Table], list[Path], list[str]]  # tables by split, the files they come from, notes
 
@@ -29,16 +33,25 @@ def stem_of(name: str) -> str:
     return path.name
 
 
-def class_folders(folder: Path) -> Layout | None:
-    """`split/class/*.txt`, or `class/*.txt`: the name of a text's folder is its label."""
+def class_folders(folder: Path, settings: FileSettings, *, splits_only: bool = False) -> Layout | None:
+    """`split/class/*.txt`, or `class/*.txt`: the name of a text's folder is its label.
+
+    `splits_only`: the folder has a train file, so that folders beside it are no classes.
+    """
     notes: list[str] = []
     by_split: dict[str, dict[str, list[Path]]] = {}
     for inner in sorted(path for path in folder.iterdir() if path.is_dir()):
-        classes = _texts_by_folder(inner)
-        split = split_of(inner.name)
-        if split is not None and len(classes) > 1:
+        split = split_of(inner.name) or split_in(inner.name)
+        classes = {} if split is None else _texts_by_folder(inner)
+        if split is not None and classes and split in by_split:
+            raise UserError(
+                f"two folders are the {split} split: {inner.name} is the second one", where=str(folder), fix="Keep one."
+            )
+        if split is not None and classes:
             by_split[split] = classes
-    if not by_split:
+    if len(by_split.get("train", ())) < 2:  # one folder in `train` holds its texts, and is no class
+        by_split = {}
+    if not by_split and not splits_only:
         classes = _texts_by_folder(folder)
         if len(classes) > 1 and not any(map(split_of, classes)):
             by_split = {"train": classes}
@@ -55,19 +68,21 @@ def class_folders(folder: Path) -> Layout | None:
         ]
         if classes:
             texts = [(path, label) for label, paths in classes.items() for path in paths]
-            tables[split] = _table_of_texts(folder if split == "train" else folder / split, split, texts)
+            tables[split] = _table_of_texts(folder if split == "train" else folder / split, split, texts, settings)
             files += [path for path, _ in texts]
     return tables, files, notes
 
 
 def _texts_by_folder(folder: Path) -> dict[str, list[Path]]:
-    """The names of folders that hold text files, with these files."""
-    found = {
-        inner.name: sorted(inner.glob("*.txt"), key=_natural)
-        for inner in sorted(folder.iterdir())
-        if inner.is_dir() and not inner.name.startswith(".")
-    }
-    return {name: paths for name, paths in found.items() if paths}
+    """The names of folders that hold text files, with these files: `*.txt`, else files without a suffix (`49960`)."""
+    found: dict[str, list[Path]] = {}
+    for inner in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "_"))):
+        files = [path for path in inner.iterdir() if path.is_file() and not path.name.startswith(".")]
+        bare = [path for path in files if path.name.isdigit() or re.fullmatch(r"[\d_-]+\.?", path.name)]
+        texts = [path for path in files if path.suffix.lower() == ".txt"] or bare
+        if texts:
+            found[inner.name] = sorted(texts, key=_natural)
+    return found
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:
@@ -75,30 +90,43 @@ def _natural(path: Path) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path.name)]
 
 
-def _table_of_texts(folder: Path, split: str, texts: Sequence[tuple[Path, str]]) -> Table:
-    """One row a file."""
+def _table_of_texts(folder: Path, split: str, texts: Sequence[tuple[Path, str]], settings: FileSettings) -> Table:
+    """One row a file. All files have one encoding, which those show that are not ASCII."""
+    encoding = _common_encoding([path for path, _ in texts]) if settings.encoding is None else settings.encoding
+    encoding = checked_encoding(encoding)
 
     def read(_: tuple[str, ...] | None) -> Iterator[Row | BadRow]:
         for number, (path, label) in enumerate(texts, start=1):
             data = path.read_bytes()
-            encoding = find_encoding(data, whole=True)
             try:
                 text = data.decode("utf-8-sig" if encoding == "utf-8" else encoding)
             except UnicodeDecodeError as error:
-                yield BadRow(
-                    str(path), f"not valid UTF-8: byte 0x{data[error.start]:02x} at position {error.start + 1}"
-                )
+                reason = f"not valid {encoding_title(encoding)}: byte 0x{data[error.start]:02x} at position"
+                yield BadRow(str(path), f"{reason} {error.start + 1}", WAYS_OUT)
                 continue
             yield Row(str(path), number, {"text": text.strip("\r\n"), "label": label})
 
-    found = FileFormat("txt", encoding=None)
+    found = FileFormat("txt", encoding=encoding)
     name = f"{split} (a file a text)"
     return Table(str(folder), name, read, True, found, ("text", "label"), Roles("text", "label"))
 
 
+def _common_encoding(paths: Sequence[Path]) -> str:
+    """The encoding of files that are alike, of which at most 1 MiB is looked at (and of each its beginning)."""
+    head = b""
+    for path in paths:
+        with path.open("rb") as file:
+            start = file.read(SNIFFED)
+        if start.startswith(_WIDE_MARKS):
+            return find_encoding(start, whole=True)
+        head += b"" if start.isascii() else start + b"\n"
+        if len(head) > SNIFFED:
+            break
+    return find_encoding(head[:SNIFFED], whole=len(head) <= SNIFFED)
+
+
 def class_files(folder: Path, files: Sequence[Path], settings: FileSettings) -> Layout | None:
     """`pos.txt` and `neg.txt`: the name of a file is the label of its lines."""
-    del settings
     texts = [path for path in files if path.suffix.lower() == ".txt"]
     by_suffix = sorted(path for path in folder.iterdir() if path.is_file() and path.suffix in (".pos", ".neg"))
     classes = (
@@ -106,7 +134,11 @@ def class_files(folder: Path, files: Sequence[Path], settings: FileSettings) -> 
     )
     if len(classes) < 2 or (not by_suffix and len(texts) != len(files)):
         return None
-    plain = {label: open_file(path, FileSettings(format="txt")).tables["train"] for label, path in classes.items()}
+    kinds = (open_file(path, settings).tables["train"].format for path in classes.values())
+    if not by_suffix and any(kind is None or kind.kind != "txt" or kind.tool is not None for kind in kinds):
+        return None  # tables, which have columns
+    as_lines = FileSettings(format="txt", encoding=settings.encoding)
+    plain = {label: open_file(path, as_lines).tables["train"] for label, path in classes.items()}
 
     def read(_: tuple[str, ...] | None) -> Iterator[Row | BadRow]:
         for label, table in plain.items():
@@ -121,43 +153,49 @@ def class_files(folder: Path, files: Sequence[Path], settings: FileSettings) -> 
     return {"train": table}, list(classes.values()), [note]
 
 
-def paired_files(folder: Path) -> Layout | None:
+def paired_files(folder: Path, settings: FileSettings) -> Layout | None:
     """`train_text.txt` and `train_labels.txt`: line by line; `mapping.txt` has the names of numbered labels."""
-    files = {
-        path.stem if path.suffix == ".txt" else path.name: path for path in sorted(folder.iterdir()) if path.is_file()
-    }
+    files = [path for path in sorted(folder.iterdir()) if path.is_file() and path.suffix.lower() in _PAIRED]
+    labels = {key[1]: path for path in files if (key := _part(path))[0] == "labels"}
     tables: dict[str, Table] = {}
     used: list[Path] = []
-    names = _mapping(files.get("mapping"))
-    for stem, texts in files.items():
-        match = _TEXTS.match(stem)
-        split = split_in(match[1]) if match else None
-        if match is None or split is None:
-            continue
-        labels = next(
-            (files[key] for end in _LABELS for key in (re.sub(r"texts?$|sentences$", end, stem),) if key in files), None
-        )
-        if labels is None:
-            continue
-        tables[split] = _zipped(texts, labels, names)
-        used += [texts, labels]
+    mapping = next((path for path in files if path.stem == "mapping"), None)
+    names = _mapping(mapping)
+    for path in files:
+        kind, rest = _part(path)
+        split = split_in(" ".join(rest)) or ("train" if not rest else None)
+        if kind == "texts" and split is not None and rest in labels:
+            tables[split] = _zipped(path, labels[rest], names, settings)
+            used += [path, labels[rest]]
     if "train" not in tables:
         return None
-    mapped = [files["mapping"]] if names else []
+    mapped = [mapping] if names and mapping is not None else []
     return {split: tables[split] for split in SPLITS if split in tables}, [*used, *mapped], []
+
+
+def _part(path: Path) -> tuple[str, tuple[str, ...]]:
+    """Whether a file has texts or labels, by the words of its name, and the other words."""
+    words = [word for word in re.split(r"[\W_]+", path.name.casefold().removesuffix(".txt")) if word]
+    rest = tuple(word for word in words if word not in _TEXT_WORDS | _LABEL_WORDS)
+    return "labels" if any(word in _LABEL_WORDS for word in words) else "texts", rest
 
 
 def _mapping(path: Path | None) -> dict[str, str]:
     """Number -> name, from lines of both with a tab (or spaces) between them."""
     if path is None:
         return {}
-    pairs = (line.split(maxsplit=1) for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise UserError("the names of labels are not valid UTF-8", where=str(path), fix="Save it as UTF-8.") from None
+    pairs = (line.split(maxsplit=1) for line in lines if line.strip())
     return {pair[0]: pair[1].strip() for pair in pairs if len(pair) == 2}
 
 
-def _zipped(texts: Path, labels: Path, names: Mapping[str, str]) -> Table:
+def _zipped(texts: Path, labels: Path, names: Mapping[str, str], settings: FileSettings) -> Table:
     """The lines of two files side by side."""
-    left, right = (open_file(path, FileSettings(format="txt")).tables["train"] for path in (texts, labels))
+    as_lines = FileSettings(format="txt", encoding=settings.encoding)
+    left, right = (open_file(path, as_lines).tables["train"] for path in (texts, labels))
 
     def read(_: tuple[str, ...] | None) -> Iterator[Row | BadRow]:
         others = right.read(None)
