@@ -13,7 +13,7 @@ from feathertune.errors import UserError
 MAX_LINE = 64 * 2**20  # bytes; a longer line means another kind of file, and would have to fit in memory
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _REPLACEMENT = "\ufffd"  # what stands for bytes that are not of the encoding
-_WAYS_OUT = (
+WAYS_OUT = (
     "Leave such rows out, data.on_bad_row=skip, or name the encoding if it is another, for example "
     "data.encoding=windows-1252."
 )
@@ -72,7 +72,7 @@ class Lines:
             return raw.decode()
         except UnicodeDecodeError as error:
             reason = f"not valid UTF-8: byte 0x{raw[error.start]:02x} at position {error.start + 1}"
-            self._note(reason, _WAYS_OUT)
+            self._note(reason, WAYS_OUT)
             return raw.decode(errors="replace")
 
     def _decoded(self) -> str:
@@ -86,7 +86,7 @@ class Lines:
             self._note_nul(line.index("\0"))
         if _REPLACEMENT in line:
             position = line.index(_REPLACEMENT) + 1
-            self._note(f"not valid {encoding_title(self._encoding)}, at position {position}", _WAYS_OUT)
+            self._note(f"not valid {encoding_title(self._encoding)}, at position {position}", WAYS_OUT)
         return line[:-1] + "\n" if line.endswith("\r") else line
 
     def _too_long(self) -> UserError:
