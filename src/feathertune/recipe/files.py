@@ -13,6 +13,8 @@ from feathertune.recipe.parsing import apply_override, explain, fix_for
 from feathertune.recipe.schema import Recipe
 from feathertune.recipe.yaml_text import dump_yaml, load_yaml
 
+# What only a column of labels has, so that an override with it means another label than a recipe's rating.
+_OF_LABELS = ("has", "map", "missing", "merge_case")
 # What a recipe says about where labels come from, which another column of labels replaces.
 _OF_A_RATING = ("column", "rating", "above", "at_least", "names", "soft", "raters")
 
@@ -73,7 +75,7 @@ def _leave_source(values: dict[str, Any], overrides: list[str]) -> bool | Litera
     if "data.revision" not in keys:
         data.pop("revision", None)
     label_named = not keys.keys().isdisjoint(("data.label", "data.label.column", "data.label.rating"))
-    if label_named and isinstance(data.get("label"), dict):
+    if (label_named or _about_labels(keys)) and isinstance(data.get("label"), dict):
         for key in _OF_A_RATING:
             data["label"].pop(key, None)
     match "data.text" in keys, label_named:
@@ -84,6 +86,14 @@ def _leave_source(values: dict[str, Any], overrides: list[str]) -> bool | Litera
         case False, True:
             return "label"
     return False
+
+
+def _about_labels(keys: dict[str, str]) -> bool:
+    """Whether overrides are about labels of a column, not about the two classes of a rating."""
+    if not keys.keys().isdisjoint(f"data.label.{key}" for key in _OF_LABELS):
+        return True
+    names = load_yaml(keys.get("data.label.names", "null"), "data.label.names")
+    return isinstance(names, list) and len(names) > 2
 
 
 def dump_recipe(recipe: Recipe) -> str:
