@@ -142,13 +142,14 @@ def _split_folders(folder: Path, settings: FileSettings) -> Layout | None:
     used: list[Path] = []
     for inner in sorted(path for path in folder.iterdir() if path.is_dir()):
         split = split_of(inner.name)
+        if split is None or split in tables:
+            continue
         files = _data_files(inner)
-        if split is not None and split not in tables and files:
-            by_class = class_files(inner, files, settings)
-            if by_class is not None:
-                tables[split] = replace(by_class[0]["train"], name=f"{split} (a file a class)")
-                used += by_class[1]
-                continue
+        texts = paired_files(inner, settings) or class_files(inner, files, settings)
+        if texts is not None:
+            tables[split] = replace(texts[0]["train"], name=split)
+            used += texts[1]
+        elif files:
             opened = [_one_table(path, settings) for path in files]
             tables[split] = opened[0] if len(opened) == 1 else joined(opened, f"{split} ({len(opened)} files)")
             used += files

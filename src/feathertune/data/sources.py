@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import islice
@@ -78,6 +79,8 @@ def open_source(source: str, revision: str | None = None, settings: FileSettings
 
 def _open_folder(folder: Path, settings: FileSettings) -> Source:
     tables, files, notes = open_layout(folder, settings)
+    if set(tables) == {"train"} and len(files) == 1:
+        tables = _by_split_column(tables["train"])
     return Source(tables, {"files": _checksums(folder, files)}, tuple(notes))
 
 
@@ -95,11 +98,13 @@ def _by_split_column(table: Table) -> dict[str, Table]:
     head = [row.fields for row in islice(table.read(None), HEAD_ROWS) if isinstance(row, Row)]
     for column in ("split", "set", "subset", "partition", "fold"):
         named = next((name for name in (head[0] if head else ()) if name.strip().casefold() == column), None)
-        if named is None or not all(_split_value(fields.get(named)) for fields in head):
+        if named is None or not any(_split_value(fields.get(named)) for fields in head):
             continue
-        there = {_split_value(row.fields.get(named)) for row in table.read(None) if isinstance(row, Row)}
-        if "train" in there and None not in there:
-            note = f"the splits are those of the column {named!r}"
+        there = Counter(_split_value(row.fields.get(named)) for row in table.read(None) if isinstance(row, Row))
+        others = there.pop(None, 0)
+        if "train" in there and others < there.total():
+            left = f"; {others:,} rows of other splits are left out" if others else ""
+            note = f"the splits are those of the column {named!r}{left}"
             return {split: _rows_of(table, named, split, note) for split in SPLITS if split in there}
     return {"train": table}
 

@@ -17,8 +17,8 @@ from feathertune.errors import UserError
 
 PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip")
 TEXT_SUFFIXES = frozenset({".txt", ".tab", ".psv", ".jl", ".text", ".train", ".test", ".dev"})
-_PAIRED = frozenset({".txt", ".text", ".texts", ".label", ".labels", ".y", ".x", ""})  # of files side by side
-_TEXT_WORDS = frozenset({"text", "texts", "sentence", "sentences", "data", "x"})
+_PAIRED = frozenset({".txt", ".text", ".texts", ".label", ".labels", ".y", ".x", ".in", ""})  # of files side by side
+_TEXT_WORDS = frozenset({"text", "texts", "sentence", "sentences", "data", "x", "seq", "in"})
 _LABEL_WORDS = frozenset({"label", "labels", "target", "targets", "y"})
 _WIDE_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _UNLABELLED = ("unsup", "unsupervised", "unlabeled", "unlabelled")
@@ -137,7 +137,8 @@ def class_files(folder: Path, files: Sequence[Path], settings: FileSettings) -> 
     kinds = (open_file(path, settings).tables["train"].format for path in classes.values())
     if not by_suffix and any(kind is None or kind.kind != "txt" or kind.tool is not None for kind in kinds):
         return None  # tables, which have columns
-    as_lines = FileSettings(format="txt", encoding=settings.encoding)
+    encoding = settings.encoding or _common_encoding(list(classes.values()))
+    as_lines = FileSettings(format="txt", encoding=encoding)
     plain = {label: open_file(path, as_lines).tables["train"] for label, path in classes.items()}
 
     def read(_: tuple[str, ...] | None) -> Iterator[Row | BadRow]:

@@ -23,7 +23,7 @@ def split_of(name: str) -> str | None:
 
 
 def split_in(name: str) -> str | None:
-    """The split that a file's name has as a word: `my_train`, `testdata`, `train-00000-of-00002`; None for none or two."""
+    """The split that a file's name has as a word: `my_train`, `testdata`, `train-00000-of-00002`, or None."""
     words = (word if word in SPLIT_NAMES else _JOINED.sub("", word) for word in re.split(r"[^a-z]+", name.casefold()))
     found = {SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES}
     return found.pop() if len(found) == 1 else None
