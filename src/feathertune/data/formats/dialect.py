@@ -87,7 +87,7 @@ def find_dialects(lines: Sequence[str], suffix: str, given: dict[str, str | None
     ]
     if given.get("separator"):
         return fits
-    fits = [fit for fit in fits if fit.share >= MIN_FIT and (suffix in BY_SUFFIX or not _is_prose(fit))]
+    fits = [fit for fit in fits if fit.share >= MIN_FIT and (suffix in BY_SUFFIX or not is_prose(fit))]
     if not fits:
         return []
     fits.sort(key=lambda fit: -fit.score)  # stable: in the order of SEPARATORS
@@ -163,8 +163,8 @@ def _is_spaced(lines: Sequence[str], separator: str) -> bool:
     )
 
 
-def _is_prose(fit: Fit) -> bool:
-    """Whether the separators are the punctuation of sentences, in a file whose name promises no columns."""
+def is_prose(fit: Fit) -> bool:
+    """Whether the separators look like the punctuation of sentences."""
     return fit.prose > 0.5
 
 

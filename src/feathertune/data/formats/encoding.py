@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import codecs
+import re
+from collections import Counter
 
 from charset_normalizer import from_bytes
 
@@ -28,9 +30,24 @@ _NAMES = {"utf-8": "UTF-8", "utf-16": "UTF-16", "utf-32": "UTF-32", "cp932": "Sh
 _COMMON = ("utf-8", "utf-16", "windows-1252", "windows-1251", "windows-1250", "shift_jis", "gb18030", "big5", "euc-kr")
 _MUCH = 0.25  # of the letters that are not ASCII
 _STRAY = 3  # lines with bytes that are not UTF-8: fewer are damage, as many mean another encoding
-_WESTERN_LETTERS = frozenset(
-    "àâäáãåæçèéêëìíîïñòóôõöøœùúûüýÿßÀÂÄÁÅÆÇÈÉÊËÍÎÑÓÔÖØÚÜ\u2018\u2019\u201c\u201d\u2013\u2014…£€°«»©®·"
-)
+_PUNCTUATION = frozenset("\u2018\u2019\u201a\u201c\u201d\u201e\u2013\u2014…£€°§«»©®·¿¡\xa0")
+_WEST = (  # the letters beyond ASCII of languages
+    "äöüß", "àâæçéèêëîïôœùûüÿ", "áéíóúüñ", "ãõáéíóúâêôçàü", "àèéìòùî", "åäöé", "æøåéèòôü", "áéíóúýðþæö", "áäéèëïíóöúü",
+    "äöõüšž", "àçéèíïóòúü",
+)  # fmt: skip
+_CENTRE = ("ąćęłńóśźż", "áčďéěíňóřšťúůýž", "áäčďéíĺľňóôŕšťúýž", "áéíóöőúüű", "ăâîşţ", "čćđšž")
+_ALPHABETS = {  # in order of how common they are
+    "cp1252": _WEST,
+    "cp1250": _CENTRE,
+    "cp1254": ("çğ\u0131öşüâîû\u0307",),  # dotless i, and the dot of a small letter of \u0130
+    "cp1257": ("ąčęėįšųūž", "āčēģīķļņšūž"),
+    "iso8859_2": _CENTRE,
+    "mac_roman": _WEST,
+    "cp850": _WEST,
+}
+_INNER_CAPITAL = re.compile("(?<=[a-z])[À-ÖØ-ÞŠŽŒŸ]")
+_KNOWN = 0.97  # the share of letters that a language must have, for a text to be in it
+_DENSE = 0.35  # of a line: more letters beyond ASCII than languages in Latin script have
 
 
 def find_encoding(head: bytes, *, whole: bool) -> str:
@@ -110,8 +127,9 @@ def _is_damaged_utf_8(head: bytes) -> bool:
 def _guess(head: bytes) -> str:
     """The encoding of text that is not UTF-8."""
     foreign = b"\n".join(line for line in head.splitlines() if not line.isascii())[:65536]
-    if _is_western(foreign.decode("cp1252", errors="replace")):
-        return "cp1252"
+    latin = _latin(foreign)
+    if latin is not None:
+        return latin
     for japanese in ("cp932", "euc_jp"):  # which other guesses take for Chinese, or the other way round
         if _share(foreign, japanese, "\u3040", "\u30ff") > _MUCH:
             return japanese
@@ -122,11 +140,25 @@ def _guess(head: bytes) -> str:
     return name
 
 
-def _is_western(text: str) -> bool:
-    """Whether a text read as Windows-1252 has the letters of western languages, and few of them."""
-    letters = [character for character in text if not character.isascii()]
-    known = sum(character in _WESTERN_LETTERS for character in letters)
-    return known >= 0.9 * len(letters) and len(letters) < 0.2 * len(text)
+def _latin(data: bytes) -> str | None:
+    """The encoding in which a text has the letters of one language in Latin script; None if there is none."""
+    best, most = None, _KNOWN
+    for encoding, alphabets in _ALPHABETS.items():
+        text = data.decode(encoding, errors="replace")
+        letters = Counter(letter for letter in _plausible(text) if not letter.isascii())
+        total = letters.total()
+        if total > _DENSE * len(text):
+            continue
+        for alphabet in alphabets:
+            known = sum(count for letter, count in letters.items() if letter in _PUNCTUATION or letter in alphabet)
+            if known > most * total or (best is None and known == most * total):
+                best, most = encoding, known / total
+    return best
+
+
+def _plausible(text: str) -> str:
+    """The text in small letters; a capital after a small letter, as in `donÕt`, is none of a language."""
+    return _INNER_CAPITAL.sub("\ufffd", text).lower()
 
 
 def _share(data: bytes, encoding: str, first: str, last: str) -> float:
