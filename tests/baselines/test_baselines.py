@@ -16,6 +16,7 @@ from feathertune import (
 from feathertune.baselines.bag_of_words import STRENGTHS, BagOfWordsBaseline, choose_strength
 from feathertune.baselines.files import load_baseline, save_baseline
 from feathertune.baselines.majority import MajorityBaseline
+from feathertune.data.columns import with_columns
 from feathertune.folders.summary import Summary
 from feathertune.prediction.files import read_predictions
 from feathertune.recipe.files import dump_recipe, parse_recipe
