@@ -6,7 +6,7 @@ from feathertune.data.formats.encoding import checked_encoding, encoding_title, 
 from feathertune.errors import UserError
 
 TEXTS = {
-    "German": "Schöne Grüße, völlig überteuert\nDie Größe ist gut\nNie wieder für den Preis\n",
+    "German": "Schöne Grüße, völlig überteuert\nGröße gut\nNie wieder für den Preis\n",
     "French": "Très bon, j'ai adoré la soirée\nDéçu, l'œuf n'était pas cuit\nOù est passé le garçon ?\n",
     "quotes": "we don\u2019t go\nit\u2019s \u201cgood\u201d\nthey\u2019re late\n",
     "Polish": "Zupa była zimna\nŚwietna obsługa, polecam każdemu\nNigdy więcej tam nie pójdę\n",
