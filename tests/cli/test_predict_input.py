@@ -276,3 +276,19 @@ def test_a_folder_without_labels_is_read_file_by_file(predict: Predict, tmp_path
     assert found == [("june.jsonl", "a red moon", moon), ("may.csv", "the cat", cat)], done.stderr
     (tmp_path / "empty").mkdir()
     assert (predict("--input", "empty").returncode, predict("--input", "none").returncode) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("bad", "way_out"),
+    [
+        (b"th\0e cat", "  Give an empty answer for it: --on-bad-row skip"),
+        (b"caf\xe9", "  Leave such rows out, --on-bad-row skip, or name the encoding if it is another"),
+    ],
+    ids=["a NUL byte", "another encoding"],
+)
+def test_to_pass_over_a_bad_row_is_proposed_once(predict: Predict, tmp_path: Path, bad: bytes, way_out: str) -> None:
+    (tmp_path / "new.csv").write_bytes(b"text,n\n" + b"the cat,1\n" * 30 + bad + b",1\n")
+    done = predict("--input", "new.csv", "--output", "out.csv")
+    (line,) = done.stderr.splitlines()[1:]
+    assert (done.returncode, line.startswith(way_out)) == (2, True), line
+    assert predict("--input", "new.csv", "--output", "out.csv", "--on-bad-row", "skip").returncode == 0

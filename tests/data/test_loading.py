@@ -239,3 +239,56 @@ def test_a_validation_seed_makes_the_same_split_for_every_seed(tmp_path: Path) -
 
     assert rows(1, None) != rows(2, None)
     assert rows(1, 7) == rows(2, 7) == rows(7, None)
+
+
+YES_NO = "text,label\nwarm soup,yes\ncold soup,no\n"
+
+
+def test_a_folder_that_is_one_split_is_evaluated_as_a_file_is(tmp_path: Path) -> None:
+    for place, text in (("yes/1.txt", "warm soup"), ("no/1.txt", "cold soup")):
+        (tmp_path / "soups" / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "soups" / place).write_text(text, encoding="utf-8")
+    split = load_split(tmp_path / "soups", DataSection(source="x"), ("no", "yes"))
+    assert split.name == "soups"
+    assert sorted((example.text, example.label) for example in split) == [("cold soup", 0), ("warm soup", 1)]
+
+
+def test_of_a_file_with_splits_the_validation_split_is_evaluated(tmp_path: Path) -> None:
+    rows = {name: [{"text": f"{name} soup", "label": "yes"}] for name in ("train", "validation")}
+    (tmp_path / "all.json").write_text(json.dumps(rows), encoding="utf-8")
+    split = load_split(tmp_path / "all.json", DataSection(source="x"), ("no", "yes"))
+    assert (split.name, [example.text for example in split]) == ("validation", ["validation soup"])
+
+
+def test_a_folder_without_validation_names_what_can_be_evaluated(tmp_path: Path) -> None:
+    for name in ("Train.csv", "Test.csv"):
+        (tmp_path / name).write_text(YES_NO, encoding="utf-8")
+    with pytest.raises(UserError, match="no validation split, but train and test") as caught:
+        load_split(tmp_path, DataSection(source="x"), ("no", "yes"))
+    assert caught.value.fix == f"Give one of them: {tmp_path / 'Train.csv'} or {tmp_path / 'Test.csv'}"
+    assert len(load_split(tmp_path / "Test.csv", DataSection(source="x"), ("no", "yes"))) == 2
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"id,text\n1,warm soup\n2,cold soup\n3,old soup\n", YES_NO.encode() + b"caf\xe9 soup,yes\n"],
+    ids=["no labels", "another encoding"],
+)
+def test_keys_of_a_recipe_are_not_proposed_for_a_file_to_evaluate(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "other.csv"
+    path.write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        load_split(path, DataSection(source="x"), ("no", "yes"))
+    assert caught.value.fix == (
+        "Give a csv file in UTF-8 with the columns of the run's data: 'text', 'label'.\n"
+        f"  For texts without labels: feathertune predict RUN --input {path}"
+    )
+
+
+def test_labels_that_are_all_unknown_are_another_runs(tmp_path: Path) -> None:
+    (tmp_path / "other.csv").write_text(YES_NO, encoding="utf-8")
+    with pytest.raises(UserError, match="unknown label 'yes'") as caught:
+        load_split(tmp_path / "other.csv", DataSection(source="x"), ("bad", "good"))
+    assert caught.value.fix == (
+        "All labels are others than the run's: give data with the labels that it was trained with."
+    )

@@ -1,12 +1,14 @@
 """From the value of a label to the name of its class."""
 
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
+from feathertune.data.loading import load_dataset
 from feathertune.data.spelling import MissingLabelError, SeveralLabelsError, Spelling, label_name, labels_in_cell
 from feathertune.errors import UserError
-from feathertune.recipe.schema import LabelSection
+from feathertune.recipe.schema import DataSection, LabelSection
 
 
 @pytest.mark.parametrize(
@@ -82,3 +84,11 @@ def test_whole_numbers_written_as_fractions_are_whole_where_all_are() -> None:
     assert spelling.final_names(["1.0", "0.0"]) == {"1.0": "1", "0.0": "0"}
     assert spelling.final_names(["1.0", "1.5"]) == {"1.0": "1.0", "1.5": "1.5"}
     assert spelling.known("1.0", ["0", "1"]) == "1"
+
+
+def test_rows_whose_label_stands_for_none_are_counted(tmp_path: Path) -> None:
+    rows = [f"a fine day {n},{'nan' if n == 7 else ('yes', 'no')[n % 2]}\n" for n in range(24)]
+    (tmp_path / "a.csv").write_text("text,label\n" + "".join(rows), encoding="utf-8")
+    section = DataSection(source=str(tmp_path / "a.csv"), label=LabelSection(column="label", missing=("nan",)))
+    notes = load_dataset(section, seed=0).notes
+    assert "train: 1 row whose label stands for none (data.label.missing) left out" in notes

@@ -23,7 +23,7 @@ def evaluate(
     run: RunOrAdapterArgument,
     split: Annotated[str | None, typer.Option(help="A split of the run's data; default: validation.")] = None,
     data: Annotated[
-        Path | None, typer.Option(help="Other labelled data: a file, or a folder with a dev split.")
+        Path | None, typer.Option(help="Other labelled data: a file, or a folder that is one split or has a dev split.")
     ] = None,
     format_: FormatOption = TableOrJson.TABLE,
     base: BaseOption = None,

@@ -41,6 +41,8 @@ class BadRowError(UserError):
 
 def _fix(bad: Sequence[BadRow], rows: int, skip: str | None, table: Table | None) -> str:
     them = "it" if len(bad) == 1 else "them"
+    if skip is None and len(bad) == rows > 1 and all("unknown label" in one.reason for one in bad):
+        return "All labels are others than the run's: give data with the labels that it was trained with."
     if skip is None:
         return f"Fix or remove {them}."
     if len(bad) <= FEW * rows or len(bad) == 1:
@@ -68,4 +70,4 @@ def empty_split(name: str, table: Table, bad: Sequence[BadRow], unlabelled: int)
 def missing_note(name: str, number: int) -> Iterable[str]:
     """A note on rows without a label."""
     if number:
-        yield f"{name}: {number:,} rows whose label stands for none (data.label.missing) are left out"
+        yield f"{name}: {count(number, 'row')} whose label stands for none (data.label.missing) left out"

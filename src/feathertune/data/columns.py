@@ -125,7 +125,7 @@ def _find(section: DataSection, table: Table, head: Sequence[Column]) -> Resolve
     """The columns, from those that are given and the first rows."""
     names = [column.name for column in head]
     section = _without_foreign(section, head, headerless=table.headerless)
-    roles = table.roles if table.roles is not None and set(table.roles) <= set(names) else None
+    roles = table.roles if table.roles is not None and {table.roles.text, table.roles.label} <= set(names) else None
     if table.headerless:
         return _find_without_header(section, table, head)
     texts = text_columns(section) if section.text is not None else None
@@ -140,7 +140,7 @@ def _find(section: DataSection, table: Table, head: Sequence[Column]) -> Resolve
     chosen = section.model_copy(
         update={"text": texts[0] if len(texts) == 1 else texts, "label": label, "own_columns": True}
     )
-    return Resolved(chosen, None, _choice_notes(section, chosen, head))
+    return Resolved(chosen, None, _choice_notes(section, chosen, head, of_tool=roles is not None))
 
 
 def _without_foreign(section: DataSection, head: Sequence[Column], *, headerless: bool) -> DataSection:
@@ -281,18 +281,20 @@ def _refuse_pair(table: Table, head: Sequence[Column], columns: Sequence[Column]
             )
 
 
-def _choice_notes(section: DataSection, chosen: DataSection, head: Sequence[Column]) -> tuple[str, ...]:
+def _choice_notes(
+    section: DataSection, chosen: DataSection, head: Sequence[Column], *, of_tool: bool = False
+) -> tuple[str, ...]:
     """Which columns were found, and which texts are not used."""
     texts = text_columns(chosen)
     label = chosen.label.column or chosen.label.rating or ""
     given = section.text is not None and _names_label(section.label)
     rule = f" (a rating; above {chosen.label.above})" if chosen.label.above is not None and not given else ""
     choice = () if given else (f"text: {', '.join(map(repr, texts))}, label: {label!r}{rule}",)
-    return (*choice, *_unused(head, texts, label))
+    return (*choice, *_unused(head, texts, label, of_tool=of_tool))
 
 
-def _unused(head: Sequence[Column], texts: Sequence[str], label: str) -> tuple[str, ...]:
-    """A note on the columns of texts that are not used."""
+def _unused(head: Sequence[Column], texts: Sequence[str], label: str, *, of_tool: bool = False) -> tuple[str, ...]:
+    """A note on the columns of texts that are not used. A label tool's own columns, such as `answer`, are no texts."""
     others = [column.name for column in head if column.name not in (*texts, label) and column.looks_like_text]
     others += [
         column.name
@@ -300,6 +302,7 @@ def _unused(head: Sequence[Column], texts: Sequence[str], label: str) -> tuple[s
         if column.name not in (*texts, label, *others)
         and column.holds_texts
         and len(column.counts) > 1
+        and not of_tool
         and by_name([column], TEXT_NAMES) is not None
     ]
     if not others:

@@ -6,6 +6,7 @@ million Python objects and need no more memory than their numbers.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -77,7 +78,7 @@ def load_dataset(section: DataSection, seed: int) -> Dataset:
 def load_split(path: Path, section: DataSection, label_names: tuple[str, ...]) -> Split:
     """Read a labelled file by the rules of a finished run, as one split named after the file.
 
-    For a folder with splits, the validation split is read.
+    Of several splits, the validation split is read.
 
     Args:
         path: the file or folder.
@@ -89,10 +90,13 @@ def load_split(path: Path, section: DataSection, label_names: tuple[str, ...]) -
             skipped here, because that would change the result of an evaluation.
     """
     table, name = _labelled_split(path)
-    resolved = _resolved_for_file(section, table)
-    section = resolved.section.model_copy(update={"on_bad_row": "error"})
-    reader = SplitReader(section, LabelReader(section.label, label_names), resolved.names, None)
-    split = reader.read(name, table)
+    try:
+        resolved = _resolved_for_file(section, table)
+        own = resolved.section.model_copy(update={"on_bad_row": "error"})
+        reader = SplitReader(own, LabelReader(own.label, label_names), resolved.names, None)
+        split = reader.read(name, table)
+    except UserError as error:
+        raise _without_keys(error, section, path) from None
     if reader.votes.tied and reader.votes.how == "majority":
         raise UserError(
             f"the annotators of {count(len(reader.votes.tied), 'text')} gave two labels equally often, which decides "
@@ -124,10 +128,32 @@ def _labelled_split(path: Path) -> tuple[Table, str]:
     if not path.exists():
         raise UserError("there is no such file", where=str(path), fix="Give a labelled file, such as test.tsv.")
     splits = open_source(str(path)).splits
-    name = "validation" if path.is_dir() else "train"  # a single file is the source's train split
-    if name not in splits:
-        raise UserError("the folder has no validation split", where=str(path), fix="Give one of its files.")
-    return splits[name], path.stem if path.is_file() else name
+    if list(splits) == ["train"]:  # all there is, such as a file or a folder of classes
+        return splits["train"], path.stem if path.is_file() else path.name
+    if "validation" not in splits:
+        here = [table.place for table in splits.values() if table.place != str(path)]
+        raise UserError(
+            f"the {'folder' if path.is_dir() else 'file'} has no validation split, but {' and '.join(splits)}",
+            where=str(path),
+            fix=f"Give one of them: {' or '.join(here)}"
+            if here
+            else "Put the rows to evaluate into a file of their own.",
+        )
+    return splits["validation"], "validation"
+
+
+def _without_keys(error: UserError, section: DataSection, path: Path) -> UserError:
+    """The error with a fix for a file that is evaluated: no keys of a recipe, since the run is finished."""
+    if error.fix is None or "data." not in error.fix:
+        return error
+    label = section.label.column or section.label.rating or "label"
+    names = ", ".join(map(repr, (*text_columns(section), label)))
+    return UserError(
+        error.what,
+        where=error.where,
+        fix=f"Give a csv file in UTF-8 with the columns of the run's data: {names}.\n  For texts without labels: "
+        f"feathertune predict RUN --input {shlex.quote(str(path))}",
+    )
 
 
 def split_validation(train: Split, fraction: float, seed: int) -> tuple[Split, Split]:

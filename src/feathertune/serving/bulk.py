@@ -18,7 +18,7 @@ from feathertune.wording.numbers import count
 
 CHUNK_ROWS = 1024  # rows predicted at a time: enough to sort by length, few enough to keep in memory
 CHUNK_CHARACTERS = 2**20  # limit of a chunk in characters
-SKIP = "Or give an empty answer for it: --on-bad-row skip"
+SKIP = "give an empty answer for it: --on-bad-row skip"
 _LOOKED_AT = 1000  # rows after a bad one that tell whether only few are bad
 _FEW = 0.1
 _NAMED = 3  # bad rows that are named
@@ -150,8 +150,14 @@ def _predicted(
 def _proposing_skip(error: TextError) -> UserError:
     if error.of_model:
         return error
-    fix = SKIP if error.fix is None else f"{error.fix}\n  {SKIP}"
-    return UserError(error.what, where=error.where, fix=fix)
+    return UserError(error.what, where=error.where, fix=_or_skip(error.fix))
+
+
+def _or_skip(fix: str | None) -> str:
+    """A fix, which may itself say how to skip, or none; and that the row may have an empty answer."""
+    if fix is None:
+        return f"{SKIP[0].upper()}{SKIP[1:]}"
+    return fix if "--on-bad-row skip" in fix else f"{fix}\n  Or {SKIP}"
 
 
 def _count(tally: Tally, example: Example, prediction: Prediction | None) -> None:
@@ -180,15 +186,15 @@ def _refusal(example: Example, problem: Problem, good: int, rest: Iterator[Examp
     following = [] if source.waits is not None else list(_up_to_an_error(islice(rest, _LOOKED_AT)))
     bad = 1 + sum(one.problem is not None for one in following)
     looked_at = good + 1 + len(following)
-    lines = [] if problem.fix is None else [problem.fix]
+    fix = problem.fix
     what = problem.reason
     if bad <= max(1, _FEW * looked_at) and good + len(following) > 0:
-        lines.append(SKIP)
+        fix = _or_skip(fix)
     elif bad * 2 > looked_at and bad > 1:
         kind = f", which is {source.kind}," if source.kind else ""
         what += f"; so it is with {bad:,} of the first {looked_at:,} rows"
-        lines = [f"Check how the input{kind} is read (--read KEY=VALUE), and which column is the text (--text-column)."]
-    return UserError(what, where=example.place, fix="\n  ".join(lines) or None)
+        fix = f"Check how the input{kind} is read (--read KEY=VALUE), and which column is the text (--text-column)."
+    return UserError(what, where=example.place, fix=fix)
 
 
 def _up_to_an_error(examples: Iterator[Example]) -> Iterator[Example]:

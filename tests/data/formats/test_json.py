@@ -225,3 +225,10 @@ def test_any_frame_is_read_as_pandas_wrote_it(tmp_path: Path, records: list[dict
     text = frame.to_json(orient=orient, double_precision=15)
     expected = json.loads(frame.to_json(orient="records", double_precision=15))
     assert fields(opened(tmp_path / "a.json", text)["train"]) == expected
+
+
+def test_the_keys_of_all_splits_are_named(tmp_path: Path) -> None:
+    tables = opened(tmp_path / "a.json", {"train": ROWS, "test": ROWS})
+    assert {table.format and table.format.sentence() for table in tables.values()} == {
+        "read as: json, rows under 'train, test', UTF-8"
+    }

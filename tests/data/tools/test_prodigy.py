@@ -1,11 +1,16 @@
 """Prodigy's answers: what was rejected is never taught as true."""
 
+import json
+from pathlib import Path
+
 import pytest
 
 from exports import json_lines, labels, read, recognized
+from feathertune.data.loading import load_dataset
 from feathertune.data.rows import Votes
 from feathertune.data.tools.recognizing import recognize
 from feathertune.errors import UserError
+from feathertune.recipe.schema import DataSection
 
 
 def answer(text: str, label: str, said: str, **more: object) -> dict[str, object]:
@@ -97,3 +102,11 @@ def test_answers_about_spans_are_refused_by_that_name() -> None:
     row = {"text": "in Rome", "spans": [{"start": 3, "end": 7, "label": "CITY"}], "answer": "accept"}
     with pytest.raises(UserError, match="spans, not about whole texts"):
         recognize([row], None, "jsonl", "ner.jsonl")
+
+
+def test_the_answer_is_not_taken_for_a_text_that_is_not_used(tmp_path: Path) -> None:
+    rows = [answer(f"a fine day {n}", ["GOOD", "BAD"][n % 2], ["accept", "reject"][n % 4 // 2]) for n in range(40)]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    notes = load_dataset(DataSection(source=str(tmp_path / "a.jsonl")), seed=0).notes
+    assert "text: 'text', label: 'label'" in notes
+    assert not [note for note in notes if "not used" in note]

@@ -48,7 +48,14 @@ def open_document(file: Sniffed, kind: str, start: str) -> OpenedFile:
     if of_tool is not None:
         return of_tool
     by_split = plans(document, file.settings.field, file.place)
-    return OpenedFile({split: _table(file, plan) for split, plan in by_split.items()})
+    tables = {split: _table(file, plan) for split, plan in by_split.items()}
+    if len(tables) > 1:  # each has a key of its own, and one line tells how the file is read
+        fields = ", ".join(".".join(plan.path) for plan in by_split.values())
+        tables = {
+            split: table if table.format is None else replace(table, format=replace(table.format, field=fields))
+            for split, table in tables.items()
+        }
+    return OpenedFile(tables)
 
 
 def _of_tool(file: Sniffed, document: Outline) -> OpenedFile | None:
