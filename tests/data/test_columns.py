@@ -57,7 +57,7 @@ def test_ratings_from_0_to_1_are_split_at_the_middle_and_others_need_a_threshold
     path = source(tmp_path, table("text,rating", list(WORDS), ["0.2", "0.8", "1.0"]))
     assert found(path).label == LabelSection(rating="rating", above=0.5)
     path = source(tmp_path, table("text,score", list(WORDS), ["0.5", "3.5", "4.5"]))
-    with pytest.raises(UserError, match=r"data\.label\.rating=score data\.label\.at_least=3\.5"):
+    with pytest.raises(UserError, match=r"'data\.label=\{rating: score, at_least: 3\.5\}'"):
         found(path)
     assert found(source(tmp_path, table("text,stars", list(WORDS), ["1", "5"]))).label.column == "stars"
 
@@ -136,4 +136,4 @@ def test_several_columns_of_texts_are_joined(tmp_path: Path) -> None:
 def test_texts_that_are_not_used_are_named(tmp_path: Path) -> None:
     path = source(tmp_path, table("title,body,label", ["Some title here", "B"], list(WORDS), ["x", "y"]))
     notes = load_dataset(DataSection(source=path), seed=0).notes
-    assert notes[:2] == ("text: 'body', label: 'label'", "not used: 'title'; to use both: data.text=[title,body]")
+    assert notes[:2] == ("text: 'body', label: 'label'", "not used: 'title'; to use both: 'data.text=[title,body]'")

@@ -8,9 +8,11 @@ from collections.abc import Iterable, Sequence
 from feathertune.data.formats.format import Table
 from feathertune.data.rows import BadRow
 from feathertune.errors import UserError
+from feathertune.recipe.parsing import typed_list
 from feathertune.wording.numbers import count
 
 SHOWN = 5
+NO_LABEL = ("the label is missing", "the label is empty")  # as `label_name` puts it
 FEW = 0.25  # the largest share of bad rows that leaving them out is proposed for
 
 
@@ -45,6 +47,10 @@ def _fix(bad: Sequence[BadRow], rows: int, skip: str | None, table: Table | None
         return f"Fix or remove {them}."
     if len(bad) <= FEW * rows or len(bad) == 1:
         return f"Fix {them}, or skip such rows: {skip}"
+    if all(one.reason.startswith(NO_LABEL) for one in bad) and len(bad) < rows:
+        return (
+            f"{len(bad):,} of {rows:,} rows have no label. To leave them out: {typed_list('data.label.missing', [''])}"
+        )
     reason, times = Counter(one.reason for one in bad).most_common(1)[0]
     read = "" if table is None or table.format is None else f" ({table.format.sentence()})"
     return (

@@ -20,6 +20,12 @@ _OTHERS = re.compile(
     r"|_?id$|(^|[ _])(date|url|likes|count|length|len)($|[ _])",
     re.IGNORECASE,
 )
+TEXT_NAMES = (
+    "text", "content", "sentence", "query", "question", "review", "tweet", "message", "comment", "body", "utterance",
+    "document", "post", "abstract", "headline", "description", "summary", "email", "sms", "phrase", "statement",
+    "article", "news", "title", "subject", "transcript", "feedback", "response", "answer", "input", "prompt", "texto",
+    "texte",
+)  # fmt: skip
 MAX_LABEL_LENGTH = 60  # characters
 MAX_LABEL_SHARE = 0.5  # of different values among the rows; labels recur
 
@@ -33,8 +39,8 @@ class Column:
 
     @cached_property
     def present(self) -> list[object]:
-        """The values that are there: neither null nor an empty text nor an empty list."""
-        return [value for value in self.values if value not in (None, "", [])]
+        """The values that are there: neither null nor an empty text, an empty list or NaN."""
+        return [value for value in self.values if value not in (None, "", []) and value == value]  # NaN
 
     @cached_property
     def strings(self) -> list[str]:
@@ -101,6 +107,11 @@ class Column:
             whole and not fraction and scalars and short and few and not self._mostly(_DATE) and not self._mostly(_LINK)
         )
 
+    @cached_property
+    def holds_fractions(self) -> bool:
+        """Whether it holds numbers that are not all whole."""
+        return self.holds_numbers and any(float(str(value)) % 1 for value in self.present)
+
     @property
     def is_zero_or_one(self) -> bool:
         """Whether it holds 0 and 1, or false and true, alone."""
@@ -112,10 +123,18 @@ class Column:
         return _OTHERS.search(self.name) is not None
 
     def sample(self) -> str:
+        """Its name and most frequent values, for a message."""
+        return f"{self.name[:60]!r} ({self.examples()})"
+
+    def examples(self) -> str:
         """Its most frequent values, for a message."""
         shown = [f"{value[:40]}…" if len(value) > 40 else value for value, _ in self.counts.most_common(3)]
-        more = ", ..." if len(self.counts) > 3 else ""
-        return f"{self.name[:60]!r} ({', '.join(shown)}{more})"
+        return ", ".join([*shown, *(["..."] if len(self.counts) > 3 else [])])
+
+    def same_as(self, other: Column) -> bool:
+        """Whether both spell the same labels in two ways: each value of one goes with one value of the other."""
+        together = {(str(one), str(two)) for one, two in zip(self.values, other.values, strict=False)}
+        return len(together) == len({one for one, _ in together}) == len({two for _, two in together})
 
     def _mostly(self, pattern: re.Pattern[str]) -> bool:
         return sum(pattern.fullmatch(value.strip()) is not None for value in self.strings) > 0.5 * len(self.strings)

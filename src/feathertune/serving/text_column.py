@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from feathertune.data.columns import TEXT_NAMES, text_columns
+from feathertune.data.columns import text_columns
 from feathertune.data.formats.format import Table
-from feathertune.data.profiles import Column, by_name
+from feathertune.data.profiles import TEXT_NAMES, Column, by_name
 from feathertune.data.rows import BadRow, Row, missing_column
 from feathertune.errors import UserError
 from feathertune.recipe.schema import DataSection

@@ -1,0 +1,68 @@
+"""What to say about the columns that were chosen, and about those that might have been meant."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from feathertune.data.label_columns import LABEL_NAMES
+from feathertune.data.profiles import TEXT_NAMES, Column, by_name
+from feathertune.recipe.parsing import typed, typed_list
+from feathertune.recipe.schema import LabelSection
+
+_HEADS = ("title", "subject", "headline")  # go before the text they belong to
+
+
+def choice_notes(head: Sequence[Column], texts: Sequence[str], label: LabelSection, *, given: bool) -> tuple[str, ...]:
+    """Which columns were found (unless all were given), and which are not used.
+
+    Args:
+        head: all columns.
+        texts: the columns of texts.
+        label: with its column, or rating, named.
+        given: whether the recipe names both.
+    """
+    column = label.column or label.rating or ""
+    if given:
+        return unused_notes(head, texts, column)
+    rule = f" (a rating; above {label.above})" if label.above is not None else ""
+    choice = f"text: {', '.join(map(repr, texts))}, label: {column!r}{rule}"
+    return (choice, *unused_notes(head, texts, column), *_other_labels(head, texts, column))
+
+
+def unused_notes(head: Sequence[Column], texts: Sequence[str], label: str) -> tuple[str, ...]:
+    """A note on the columns of texts that are not used."""
+    rest = [column for column in head if column.name not in (*texts, label)]
+    found = [column for column in rest if column.looks_like_text]
+    found += [column for column in rest if column not in found and _is_named_text(column)]
+    if not found:
+        return ()
+    first = found[0].name
+    both = [first, *texts] if first.casefold() in _HEADS else [*texts, first]
+    listed = ", ".join(repr(column.name) for column in found[:5])
+    return (f"not used: {listed}; to use both: {typed_list('data.text', both)}",)
+
+
+def _is_named_text(column: Column) -> bool:
+    """Whether its name says that it holds texts, which are short; `label_text` holds labels."""
+    texts = column.holds_texts and len(column.counts) > 1
+    return texts and by_name([column], TEXT_NAMES) is not None and by_name([column], LABEL_NAMES) is None
+
+
+def _other_labels(head: Sequence[Column], texts: Sequence[str], label: str) -> tuple[str, ...]:
+    """A note on other columns that are named like labels."""
+    chosen = next(column for column in head if column.name == label)
+    others = [
+        column
+        for column in head
+        if column.name not in (*texts, label) and column.looks_like_label and by_name([column], LABEL_NAMES) is not None
+    ]
+    notes = [
+        f"the labels are written out in {column.name!r}: {typed('data.label.column', column.name)}"
+        for column in others
+        if column.same_as(chosen) and column.holds_texts and chosen.holds_numbers
+    ]
+    others = [column for column in others if not column.same_as(chosen)]
+    if others:
+        listed = " or ".join(typed("data.label.column", column.name) for column in others[:5])
+        notes.append(f"not used, but named like a label: {listed}")
+    return tuple(notes)
