@@ -71,7 +71,9 @@ def empty_split(name: str, table: Table, bad: Sequence[BadRow], unlabelled: int)
     return UserError(f"the {name} split is empty: {reason}", where=table.place, fix=first.fix)
 
 
-def missing_note(name: str, number: int) -> Iterable[str]:
-    """A note on rows without a label."""
+def missing_note(name: str, number: int, missing: Sequence[str]) -> Iterable[str]:
+    """A note on rows without a label, where `missing` (data.label.missing) are labels that stand for none."""
     if number:
         yield f"{name}: {number:,} rows whose label stands for none (data.label.missing) are left out"
+    elif missing and name == "train":
+        yield f"no row of train has the label {' or '.join(map(repr, missing))} (data.label.missing)"

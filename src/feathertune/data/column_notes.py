@@ -24,9 +24,13 @@ def choice_notes(head: Sequence[Column], texts: Sequence[str], label: LabelSecti
     column = label.column or label.rating or ""
     if given:
         return unused_notes(head, texts, column)
-    rule = f" (a rating; above {label.above})" if label.above is not None else ""
-    choice = f"text: {', '.join(map(repr, texts))}, label: {column!r}{rule}"
+    choice = f"text: {', '.join(map(repr, texts))}, label: {column!r}{threshold_note(label)}"
     return (choice, *unused_notes(head, texts, column), *_other_labels(head, texts, column))
+
+
+def threshold_note(label: LabelSection) -> str:
+    """How classes are made of a rating whose threshold nobody gave; empty for other labels."""
+    return "" if label.above is None else f" (a rating; above {label.above})"
 
 
 def unused_notes(head: Sequence[Column], texts: Sequence[str], label: str) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from feathertune.data.column_notes import choice_notes, unused_notes
+from feathertune.data.column_notes import choice_notes, threshold_note, unused_notes
 from feathertune.data.formats.format import Roles, Table
 from feathertune.data.label_columns import find_label
 from feathertune.data.pairs import refuse_pair
@@ -190,7 +190,10 @@ def _find_without_header(section: DataSection, table: Table, head: Sequence[Colu
         kind = {"rating": label_name, "above": found.above} if found.rating is not None else {"column": label_name}
         section_label = section_label.model_copy(update=kind)
     chosen = section.model_copy(update={"text": text_name, "label": section_label, "own_columns": True})
-    positions = f"text: column {names.index(text_column) + 1}, label: column {names.index(label_column) + 1}"
+    positions = (
+        f"text: column {names.index(text_column) + 1}, label: column {names.index(label_column) + 1}"
+        f"{threshold_note(section_label) if section_label != section.label else ''}"
+    )
     return Resolved(chosen, renamed, (positions, *unused_notes(head, (text_column,), label_column)))
 
 

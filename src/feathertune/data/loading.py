@@ -6,7 +6,7 @@ million Python objects and need no more memory than their numbers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -39,14 +39,16 @@ def load_dataset(section: DataSection, seed: int) -> Dataset:
     source = open_source(section.source, section.revision, file_settings(section))
     resolved = resolve_for(section, source)
     section, labels = resolved.section, LabelReader(resolved.section.label)
-    reader = SplitReader(section, labels, resolved.names, _SKIP_IN_RECIPE)
+    # A file without a header has the columns of train, whether train's have names of their own or were given some.
+    names = resolved.names or source.splits["train"].columns
+    reader = SplitReader(section, labels, names, _SKIP_IN_RECIPE)
     splits: dict[str, Split] = {}
     notes = [*source.notes, *_file_notes(source), *resolved.notes]
     for name, table in source.splits.items():  # train comes first: it determines the labels
         if name == "test" and not section.test:
             continue
-        if name != "train" and is_unlabelled(table, section, resolved.names):
-            notes.append(unlabelled_note(name, table))
+        if name != "train" and is_unlabelled(table, section, names):
+            notes.append(unlabelled_note(name, table, labels.column))
             continue
         splits[name] = reader.read(name, table)
     notes += [*reader.notes, *reader.votes.notes(), *_class_notes(splits["train"], labels.names, section.source)]
@@ -74,7 +76,9 @@ def load_dataset(section: DataSection, seed: int) -> Dataset:
     )
 
 
-def load_split(path: Path, section: DataSection, label_names: tuple[str, ...]) -> Split:
+def load_split(
+    path: Path, section: DataSection, label_names: tuple[str, ...], say: Callable[[str], object] | None = None
+) -> Split:
     """Read a labelled file by the rules of a finished run, as one split named after the file.
 
     For a folder with splits, the validation split is read.
@@ -83,6 +87,7 @@ def load_split(path: Path, section: DataSection, label_names: tuple[str, ...]) -
         path: the file or folder.
         section: the run's `data` section; its source is ignored.
         label_names: the run's labels in order; all others are errors.
+        say: receives a sentence on each column that the file calls otherwise than the run's data does.
 
     Raises:
         UserError: the file cannot be read, a column is missing, there are no rows, or a row is bad. Bad rows are never
@@ -90,6 +95,9 @@ def load_split(path: Path, section: DataSection, label_names: tuple[str, ...]) -
     """
     table, name = _labelled_split(path)
     resolved = _resolved_for_file(section, table)
+    if say is not None:
+        for note in resolved.notes:
+            say(f"{table.name}: {note}")
     section = resolved.section.model_copy(update={"on_bad_row": "error"})
     reader = SplitReader(section, LabelReader(section.label, label_names), resolved.names, None)
     split = reader.read(name, table)

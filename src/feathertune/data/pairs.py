@@ -12,10 +12,10 @@ from feathertune.recipe.parsing import typed, typed_list, typed_rating
 from feathertune.recipe.schema import LabelSection
 
 PAIRS = (
-    ("sentence1", "sentence2"), ("question1", "question2"), ("question", "sentence"), ("premise", "hypothesis"),
-    ("text1", "text2"), ("text_a", "text_b"), ("sentence_a", "sentence_b"), ("query", "passage"), ("query", "document"),
-    ("question", "answer"), ("a", "b"), ("string1", "string2"), ("s1", "s2"), ("claim", "evidence"),
+    ("question", "sentence"), ("premise", "hypothesis"), ("query", "passage"), ("query", "document"),
+    ("question", "passage"), ("question", "context"), ("question", "answer"), ("claim", "evidence"),
 )  # fmt: skip
+_SECOND = {"1": "2", "a": "b"}  # sentence1, sentence2; text_a, text_b
 
 
 def refuse_pair(table: Table, head: Sequence[Column], label: LabelSection) -> None:
@@ -26,9 +26,7 @@ def refuse_pair(table: Table, head: Sequence[Column], label: LabelSection) -> No
         head: all columns.
         label: as it was found; a rating, or its column, makes the pair a regression.
     """
-    chosen = (label.column, label.rating)
-    texts = {column.name.casefold(): column.name for column in head if column.holds_texts and column.name not in chosen}
-    pair = next(((texts[one], texts[two]) for one, two in PAIRS if one in texts and two in texts), None)
+    pair = None if table.headerless else _pair(head, label)
     if pair is None:
         return
     level = _level(label, head)
@@ -40,6 +38,22 @@ def refuse_pair(table: Table, head: Sequence[Column], label: LabelSection) -> No
         fix=f"To classify both together: {typed_list('data.text', pair)}{rated}; "
         f"one alone: {typed('data.text', pair[1])}{rated}",
     )
+
+
+def _pair(head: Sequence[Column], label: LabelSection) -> tuple[str, str] | None:
+    """The names of two columns of texts: known pairs, or `sentence1` and `sentence2`, `text_a` and `text_b`."""
+    rest = {
+        column.name.casefold(): column
+        for column in head
+        if column.holds_texts and column.name not in (label.column, label.rating)
+    }
+    numbered = (
+        (name, name[:-1] + _SECOND[name[-1]])
+        for name, column in rest.items()
+        if name[-1:] in _SECOND and column.looks_like_text
+    )
+    pairs = ((rest[one].name, rest[two].name) for one, two in (*PAIRS, *numbered) if one in rest and two in rest)
+    return next(pairs, None)
 
 
 def _level(label: LabelSection, head: Sequence[Column]) -> tuple[str, str] | None:
