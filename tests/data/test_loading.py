@@ -239,3 +239,35 @@ def test_a_validation_seed_makes_the_same_split_for_every_seed(tmp_path: Path) -
 
     assert rows(1, None) != rows(2, None)
     assert rows(1, 7) == rows(2, 7) == rows(7, None)
+
+
+ROWS = "".join(f"what a day it was, number {n}\t{'xy'[n % 2]}\n" for n in range(30))
+
+
+@pytest.mark.parametrize("headed", ["train", "dev"])
+def test_a_split_without_a_header_has_the_columns_of_train(tmp_path: Path, headed: str) -> None:
+    files = {
+        name: ("words\tkind\n" if name == headed and headed == "train" else "") + ROWS for name in ("train", "dev")
+    }
+    if headed == "dev":
+        files["dev"] = "text\tlabel\n" + ROWS
+    splits = load_dataset(DataSection(source=str(folder(tmp_path, **files))), seed=0).splits
+    assert {name: len(split) for name, split in splits.items()} == {"train": 30, "validation": 30}
+
+
+def test_a_test_split_with_other_columns_is_named_with_the_way_out(tmp_path: Path) -> None:
+    folder(tmp_path, train="text\tlabel\n" + ROWS, dev="text\tlabel\n" + ROWS, test="words\tlabel\n" + ROWS)
+    with pytest.raises(UserError, match=r"test\.tsv: there is no column 'text'") as caught:
+        load_dataset(DataSection(source=str(tmp_path)), seed=0)
+    assert caught.value.fix == "Name it as in train, or do not read this file: data.test=false."
+    folder(tmp_path, train="text\tlabel\n" + ROWS, dev="text\tlabel\n" + ROWS, test="text\tkind\n" + ROWS)
+    (note,) = (note for note in load_dataset(DataSection(source=str(tmp_path)), seed=0).notes if "(test)" in note)
+    assert "has no labels (no column 'label'; its columns are 'text', 'kind') and is not evaluated" in note
+
+
+def test_labels_of_the_recipe_that_stand_for_none_but_never_occur_are_noted(tmp_path: Path) -> None:
+    (tmp_path / "train.tsv").write_text("text\tlabel\n" + ROWS)
+    dataset = load_dataset(
+        DataSection(source=str(tmp_path), label=LabelSection(column="label", missing=("na",))), seed=0
+    )
+    assert "no row of train has the label 'na' (data.label.missing)" in dataset.notes

@@ -23,6 +23,11 @@ from feathertune.recipe.schema import LabelSection
         (True, "true"),
         (["yes"], "yes"),
         ([1.0], "1"),
+        ("['yes']", "yes"),
+        ('["it\'s"]', "it's"),
+        ("[27]", "27"),
+        ("[urgent] call", "[urgent] call"),
+        ("[urgent]", "[urgent]"),
     ],
 )
 def test_a_value_has_one_name(value: object, name: str) -> None:
@@ -37,7 +42,7 @@ def test_a_value_has_one_name(value: object, name: str) -> None:
         ("", "the label is empty"),
         ([], "an empty list"),
         (0.5, "not a whole number"),
-        (float("nan"), "not a whole number"),
+        (float("nan"), "the label is missing"),
         ({"a": 1}, "neither text, an integer nor true/false"),
     ],
 )
@@ -54,7 +59,19 @@ def test_several_labels_propose_a_model_for_each() -> None:
 
 @pytest.mark.parametrize(
     ("cell", "labels"),
-    [("a,b", ["a", "b"]), ("a; b", ["a", "b"]), ("a#b", ["a", "b"]), ("a|", ["a"]), (["a", ""], ["a"]), (None, [])],
+    [
+        ("a,b", ["a", "b"]),
+        ("a; b", ["a", "b"]),
+        ("a#b", ["a", "b"]),
+        ("a|", ["a"]),
+        (["a", ""], ["a"]),
+        (None, []),
+        ("['a', 'b']", ["a", "b"]),
+        ("['a' 'b']", ["a", "b"]),
+        ('["a, c", "b"]', ["a, c", "b"]),
+        ("[2, 7]", ["2", "7"]),
+        ("[]", []),
+    ],
 )
 def test_the_labels_of_a_cell(cell: object, labels: list[str]) -> None:
     assert labels_in_cell(cell) == labels
@@ -82,3 +99,27 @@ def test_whole_numbers_written_as_fractions_are_whole_where_all_are() -> None:
     assert spelling.final_names(["1.0", "0.0"]) == {"1.0": "1", "0.0": "0"}
     assert spelling.final_names(["1.0", "1.5"]) == {"1.0": "1.0", "1.5": "1.5"}
     assert spelling.known("1.0", ["0", "1"]) == "1"
+
+
+@pytest.mark.parametrize("value", [None, "", [], float("nan")])
+def test_a_cell_without_a_value_is_a_missing_label_where_the_recipe_says_so(value: object) -> None:
+    with pytest.raises(MissingLabelError):
+        Spelling(LabelSection(column="label", missing=("",))).name(value)
+    with pytest.raises(MissingLabelError):
+        Spelling(LabelSection(column="label", missing=("",), has="a")).has(value)
+    with pytest.raises(ValueError, match="the label"):
+        Spelling(LabelSection(column="label", missing=("x",))).name(value)
+
+
+def test_a_label_to_look_for_that_never_occurs_lists_those_that_do() -> None:
+    spelling = Spelling(LabelSection(column="label", has="d"))
+    assert [spelling.has(value) for value in ("a,b", ["x"], "c")] == [False, False, False]
+    with pytest.raises(UserError, match="no row of train has the label 'd'; the labels are 'a', 'b', 'c', 'x'"):
+        spelling.check()
+
+
+def test_whole_numbers_are_mapped_and_left_out_however_they_are_written() -> None:
+    spelling = Spelling(LabelSection(column="label", map={"1": "good", "0": "bad"}, missing=("9",)))
+    assert [spelling.name(value) for value in ("1.0", 0, 1.0)] == ["good", "bad", "good"]
+    with pytest.raises(MissingLabelError):
+        spelling.name("9.0")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from feathertune.data.formats.format import Table
 from feathertune.data.labels import parse_rating
-from feathertune.data.profiles import Column, by_name
+from feathertune.data.profiles import TEXT_NAMES, Column, by_name
 from feathertune.errors import UserError
 from feathertune.recipe.parsing import typed, typed_rating
 from feathertune.recipe.schema import LabelSection
@@ -58,6 +58,8 @@ def find_label(
         for column in columns
         if column.looks_like_label and not column.looks_like_text and not column.is_bookkeeping
     ]
+    if len(candidates) > 1:  # texts that recur
+        candidates = [column for column in candidates if by_name([column], TEXT_NAMES) is None] or candidates
     if len(flags) > 1 and (chosen is not None or all(column in flags for column in candidates)):
         names = ", ".join(repr(column.name) for column in flags[:10])
         raise UserError(
@@ -70,7 +72,9 @@ def find_label(
         candidates = [fewest] if len(fewest.counts) * MUCH_FEWER <= len(second.counts) else candidates
     if len(candidates) == 1:
         return LabelSection(column=candidates[0].name)
-    fractions = [column for column in columns if column.holds_numbers and not column.is_bookkeeping]
+    fractions = [
+        column for column in columns if column.holds_numbers and not column.is_bookkeeping and not column.numbers_rows
+    ]
     if not candidates and len(fractions) == 1:
         return _rated(fractions[0], table, head)
     raise unclear_label(table, head, candidates)
@@ -114,7 +118,9 @@ def unclear_label(table: Table, head: Sequence[Column], candidates: Sequence[Col
     what = "it is unclear which column is the label" if candidates else "no column looks like a label or a rating"
     lines = " or ".join(typed("data.label.column", column.name) for column in candidates[:5])
     listed = "; ".join(column.sample() for column in head[:30])
-    if not candidates and all(column.looks_like_text or column.is_bookkeeping for column in head):
+    if not candidates and all(
+        column.looks_like_text or column.is_bookkeeping or column.numbers_rows for column in head
+    ):
         return UserError(
             f"there are texts but no labels. The columns: {listed}",
             where=table.place,

@@ -113,6 +113,11 @@ class Column:
         return self.holds_numbers and any(float(str(value)) % 1 for value in self.present)
 
     @property
+    def numbers_rows(self) -> bool:
+        """Whether it holds whole numbers that never recur: an index or an id, whatever its name."""
+        return self.holds_numbers and not self.holds_fractions and len(self.counts) == len(self.present) > 2
+
+    @property
     def is_zero_or_one(self) -> bool:
         """Whether it holds 0 and 1, or false and true, alone."""
         return set(self.counts) <= {"0", "1", "0.0", "1.0", "True", "False", "true", "false"} and bool(self.counts)

@@ -130,7 +130,7 @@ def folded(name: str) -> str:
 
 def labels_in_cell(value: object) -> list[str]:
     """The labels of a list, or of a cell with separators (, ; | #); none for an empty one."""
-    if value is None or value == "":
+    if is_absent(value):
         return []
     listed = _written_list(value) if isinstance(value, str) else value
     if isinstance(listed, list | tuple):
@@ -145,8 +145,8 @@ def label_name(value: object) -> str:
     listed = _written_list(value) if isinstance(value, str) else value
     if isinstance(listed, list | tuple):
         return _only(listed)
-    if value is None or value == "":
-        raise ValueError("the label is missing" if value is None else "the label is empty")
+    if is_absent(value):
+        raise ValueError("the label is empty" if value == "" else "the label is missing")
     if isinstance(value, float | Decimal) and float(value).is_integer():
         return str(int(value))  # columns of whole numbers with gaps are read as floats
     if not isinstance(value, str | int):
