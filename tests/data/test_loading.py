@@ -16,6 +16,7 @@ from feathertune.data.text_keys import text_keys
 from feathertune.errors import UserError
 from feathertune.recipe.schema import DataSection, LabelSection
 from tiny import write_tiny_data
+from workbooks import xlsx
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "query-wellformedness"
 RATING = LabelSection(rating="rating", above=0.5)
@@ -271,3 +272,17 @@ def test_labels_of_the_recipe_that_stand_for_none_but_never_occur_are_noted(tmp_
         DataSection(source=str(tmp_path), label=LabelSection(column="label", missing=("na",))), seed=0
     )
     assert "no row of train has the label 'na' (data.label.missing)" in dataset.notes
+
+
+def test_what_a_recipe_says_about_its_files_helps_to_read_others_alike(tmp_path: Path) -> None:
+    run, rows = section(tmp_path, text="text", label={"column": "label"}, sheet="second"), [["text", "label"]]
+    rows += [[f"what a day it was, number {n}", "xy"[n % 2]] for n in range(20)]
+    half = [*rows[:11]]
+    (tmp_path / "two.xlsx").write_bytes(xlsx({"first": rows, "second": half}))
+    (tmp_path / "one.xlsx").write_bytes(xlsx({"first": rows}))
+    (tmp_path / "plain.csv").write_text("".join(f'"{text}",{label}\n' for text, label in rows))
+    lengths = [len(load_split(tmp_path / name, run, ("x", "y"))) for name in ("two.xlsx", "one.xlsx", "plain.csv")]
+    assert lengths == [10, 20, 20]
+    (tmp_path / "bad.csv").write_text("a\n1\n")
+    with pytest.raises(UserError, match=r"bad\.csv"):
+        load_split(tmp_path / "bad.csv", run, ("x", "y"))

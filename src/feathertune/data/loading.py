@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from feathertune.data.columns import FIRST_ROWS, Resolved, read_head, resolve_for, text_columns
 from feathertune.data.example import Dataset, Split
-from feathertune.data.formats.format import Table
+from feathertune.data.formats.format import FileSettings, Table
 from feathertune.data.labels import LabelReader
 from feathertune.data.rows import Row
 from feathertune.data.sources import Source, file_settings, open_source
@@ -93,8 +93,7 @@ def load_split(
         UserError: the file cannot be read, a column is missing, there are no rows, or a row is bad. Bad rows are never
             skipped here, because that would change the result of an evaluation.
     """
-    table, name = _labelled_split(path)
-    resolved = _resolved_for_file(section, table)
+    table, name, resolved = _labelled(path, section)
     if say is not None:
         for note in resolved.notes:
             say(f"{table.name}: {note}")
@@ -117,8 +116,7 @@ def labels_in(path: Path, section: DataSection) -> tuple[str, ...]:
     Raises:
         UserError: the file cannot be read, or a column is missing.
     """
-    table = _labelled_split(path)[0]
-    resolved = _resolved_for_file(section, table)
+    table, _, resolved = _labelled(path, section)
     labels = LabelReader(resolved.section.label)
     for row in table.read(resolved.names):
         if isinstance(row, Row) and labels.column in row.fields:
@@ -127,11 +125,28 @@ def labels_in(path: Path, section: DataSection) -> tuple[str, ...]:
     return labels.sorted_names
 
 
-def _labelled_split(path: Path) -> tuple[Table, str]:
+def _labelled(path: Path, section: DataSection) -> tuple[Table, str, Resolved]:
+    """The split of another labelled file, its name, and its columns, by the rules of the run.
+
+    The file is read as its content says. What the run's recipe says about its own files counts where that is not
+    enough: a sheet or a key of JSON if there is one of that name, all other settings if it cannot be read without.
+    """
+    own = file_settings(section)
+    refused: dict[FileSettings, UserError] = {}
+    for settings in dict.fromkeys((FileSettings(sheet=own.sheet, field=own.field), FileSettings(), own)):
+        try:
+            table, name = _labelled_split(path, settings)
+            return table, name, _resolved_for_file(section, table)
+        except UserError as error:
+            refused[settings] = error
+    raise refused[FileSettings()]
+
+
+def _labelled_split(path: Path, settings: FileSettings) -> tuple[Table, str]:
     """The split of a labelled file, or the validation split of a folder, and its name."""
     if not path.exists():
         raise UserError("there is no such file", where=str(path), fix="Give a labelled file, such as test.tsv.")
-    splits = open_source(str(path)).splits
+    splits = open_source(str(path), None, settings).splits
     name = "validation" if path.is_dir() else "train"  # a single file is the source's train split
     if name not in splits:
         raise UserError("the folder has no validation split", where=str(path), fix="Give one of its files.")
