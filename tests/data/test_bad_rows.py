@@ -45,3 +45,10 @@ def test_where_many_rows_have_no_label_they_are_no_bad_rows_but_unlabelled() -> 
     ]
     error = BadRowError(unlabelled * 20, 100, SKIP, TABLE)
     assert error.fix == "40 of 100 rows have no label. To leave them out: 'data.label.missing=[\"\"]'"
+
+
+def test_where_many_rows_have_no_text_it_may_be_another_column() -> None:
+    error = BadRowError([BadRow(f"a.csv:{n}", "the text is empty") for n in range(40)], 100, SKIP, TABLE)
+    assert str(error).endswith(
+        f"rows have no text: is it another column (data.text=COLUMN)? To leave such rows out: {SKIP}"
+    )

@@ -158,6 +158,20 @@ def test_a_threshold_that_nobody_gave_is_said(tmp_path: Path) -> None:
     assert notes(path)[0] == "text: 'text', label: 'score' (a rating; above 0.5)"
 
 
+def test_a_title_is_the_text_only_where_nothing_else_is(tmp_path: Path) -> None:
+    path = source(tmp_path, table("Title,Review Text,label", list(WORDS), list(WORDS), ["x", "y"]))
+    assert found(path).text == "Review Text"
+    path = source(tmp_path, table("headline,label", list(WORDS), ["x", "y"]))
+    assert found(path).text == "headline"
+
+
+def test_places_dates_and_topics_are_no_texts_that_are_not_used(tmp_path: Path) -> None:
+    names = "text,tweet_location,article_link,subject,label"
+    links, topics = ["http://example.org/a", "http://example.org/b"], ["news", "sports"]
+    path = source(tmp_path, table(names, list(WORDS), ["Rome", "Oslo"], links, topics, ["x", "y"]))
+    assert not any("not used:" in note for note in notes(path))
+
+
 def test_lists_of_words_are_no_texts(tmp_path: Path) -> None:
     path = source(tmp_path, '{"tokens": ["a", "b"], "label": "x"}\n{"tokens": ["c"], "label": "y"}\n' * 9, "data.jsonl")
     with pytest.raises(UserError, match="no column but the label holds texts; 'tokens' holds lists"):

@@ -38,6 +38,7 @@ def label(columns: Mapping[str, Sequence[object]], **named: object) -> LabelSect
             {"command": ["lights on"], "Comment": ["turn it on", "turn it off", "on please"], "what": ["on", "off"]},
             "what",
         ),
+        ({"Target": ["x", "y", "z"], "Tweet": TEXTS, "Stance": ["FAVOR", "AGAINST"]}, "Stance"),
         ({"text": TEXTS, "label": ["good"], "topic": ["x", "y"]}, "label"),  # sorted by label: more follow
     ],
 )
@@ -51,10 +52,13 @@ def test_what_is_named_like_a_label_must_look_like_one(columns: dict[str, list[o
         (["toxic", "severe_toxic", "obscene", "threat"], "data.label.column=toxic"),
         (["label_rude", "label_late"], "data.label.column=label_rude"),
         (["rude", "late"], "data.label.column=rude"),
+        (["joy", "anger", "fear", "pride"], "data.label.column=joy"),
     ],
 )
 def test_several_columns_of_0_and_1_are_several_labels(flags: list[str], typed: str) -> None:
-    columns = {"text": TEXTS, **{flag: [0] * (n + 1) + [1] for n, flag in enumerate(flags)}}
+    columns = {"text": TEXTS, "unclear": [False], **({"subreddit": ["x", "y", "z"]} if "joy" in flags else {})} | {
+        flag: [0] * (n + 1) + [1] for n, flag in enumerate(flags)
+    }
     with pytest.raises(UserError, match=r"several labels each \(multi-label\)") as error:
         label(columns)
     assert error.value.fix == f"Train one model for each label: {typed}"

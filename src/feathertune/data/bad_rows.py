@@ -13,6 +13,7 @@ from feathertune.wording.numbers import count
 
 SHOWN = 5
 NO_LABEL = ("the label is missing", "the label is empty")  # as `label_name` puts it
+NO_TEXT = ("the text is missing", "the text is empty")
 FEW = 0.25  # the largest share of bad rows that leaving them out is proposed for
 
 
@@ -50,6 +51,11 @@ def _fix(bad: Sequence[BadRow], rows: int, skip: str | None, table: Table | None
     if all(one.reason.startswith(NO_LABEL) for one in bad) and len(bad) < rows:
         return (
             f"{len(bad):,} of {rows:,} rows have no label. To leave them out: {typed_list('data.label.missing', [''])}"
+        )
+    if all(one.reason.startswith(NO_TEXT) for one in bad) and len(bad) < rows:
+        return (
+            f"{len(bad):,} of {rows:,} rows have no text: is it another column (data.text=COLUMN)? To leave such rows "
+            f"out: {skip}"
         )
     reason, times = Counter(one.reason for one in bad).most_common(1)[0]
     read = "" if table is None or table.format is None else f" ({table.format.sentence()})"

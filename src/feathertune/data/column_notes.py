@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from feathertune.data.label_columns import LABEL_NAMES
-from feathertune.data.profiles import TEXT_NAMES, Column, by_name
+from feathertune.data.label_columns import LABEL_NAMES, PERHAPS_LABEL_NAMES, has_label_name
+from feathertune.data.profiles import Column, by_name, is_head_name, is_text_name
 from feathertune.recipe.parsing import typed, typed_list
 from feathertune.recipe.schema import LabelSection
-
-_HEADS = ("title", "subject", "headline")  # go before the text they belong to
 
 
 def choice_notes(head: Sequence[Column], texts: Sequence[str], label: LabelSection, *, given: bool) -> tuple[str, ...]:
@@ -40,25 +38,28 @@ def unused_notes(head: Sequence[Column], texts: Sequence[str], label: str) -> tu
     found += [column for column in rest if column not in found and _is_named_text(column)]
     if not found:
         return ()
-    first = found[0].name
-    both = [first, *texts] if first.casefold() in _HEADS else [*texts, first]
+    first = max(found, key=lambda column: column.mean_length).name
+    both = [first, *texts] if is_head_name(first) else [*texts, first]
     listed = ", ".join(repr(column.name) for column in found[:5])
     return (f"not used: {listed}; to use both: {typed_list('data.text', both)}",)
 
 
 def _is_named_text(column: Column) -> bool:
     """Whether its name says that it holds texts, which are short; `label_text` holds labels."""
-    texts = column.holds_texts and len(column.counts) > 1
-    return texts and by_name([column], TEXT_NAMES) is not None and by_name([column], LABEL_NAMES) is None
+    if not column.holds_texts or len(column.counts) < 2 or not is_text_name(column.name):
+        return False
+    topic = column.name.strip().casefold() == "subject" and column.looks_like_label  # of a school, or of news
+    return not topic and by_name([column], LABEL_NAMES) is None
 
 
 def _other_labels(head: Sequence[Column], texts: Sequence[str], label: str) -> tuple[str, ...]:
     """A note on other columns that are named like labels."""
     chosen = next(column for column in head if column.name == label)
+    names = LABEL_NAMES if has_label_name(chosen) else (*LABEL_NAMES, *PERHAPS_LABEL_NAMES)
     others = [
         column
         for column in head
-        if column.name not in (*texts, label) and column.looks_like_label and by_name([column], LABEL_NAMES) is not None
+        if column.name not in (*texts, label) and column.looks_like_label and by_name([column], names) is not None
     ]
     notes = [
         f"the labels are written out in {column.name!r}: {typed('data.label.column', column.name)}"

@@ -10,7 +10,7 @@ from feathertune.data.column_notes import choice_notes, threshold_note, unused_n
 from feathertune.data.formats.format import Roles, Table
 from feathertune.data.label_columns import find_label
 from feathertune.data.pairs import refuse_pair
-from feathertune.data.profiles import TEXT_NAMES, Column, by_name
+from feathertune.data.profiles import Column, text_by_name
 from feathertune.data.rows import BadRow, missing_column
 from feathertune.data.sources import Source, file_settings, open_source
 from feathertune.data.tools.recognizing import unclear_label as unclear_question
@@ -228,7 +228,7 @@ def _text_of(table: Table, head: Sequence[Column], label: LabelSection) -> str:
     refuse_pair(table, head, label)
     texts = [column for column in others if column.looks_like_text]
     for candidates in (texts, [column for column in others if column.holds_texts]):
-        named = by_name(candidates, TEXT_NAMES)
+        named = text_by_name(candidates)
         if named is not None:
             return named.name
         if len(candidates) == 1:
@@ -238,7 +238,7 @@ def _text_of(table: Table, head: Sequence[Column], label: LabelSection) -> str:
             return longest[0].name
         if candidates:
             break
-    numbers = by_name([column for column in others if column.holds_numbers], TEXT_NAMES)
+    numbers = text_by_name(column for column in others if column.holds_numbers)
     if not texts and numbers is not None:
         raise UserError(
             f"the column of texts holds numbers: {numbers.sample()}",

@@ -13,13 +13,14 @@ from feathertune.recipe.parsing import typed, typed_rating
 from feathertune.recipe.schema import LabelSection
 
 LABEL_NAMES = (
-    "label", "labels", "class", "category", "target", "sentiment", "emotion", "intent", "tag", "topic", "polarity",
-    "stance", "gold_label", "classification", "klasse", "clase", "étiquette",
+    "label", "labels", "gold_label", "class", "category", "sentiment", "emotion", "intent", "stance", "polarity",
+    "target", "tag", "topic", "classification", "klasse", "clase", "étiquette",
 )  # fmt: skip
 # Names that a column of labels may have, but many other columns as well.
 PERHAPS_LABEL_NAMES = (
     "toxic", "spam", "y", "output", "answer", "type", "genre", "tags", "cats", "department", "priority", "status",
 )  # fmt: skip
+MANY_FLAGS = 4  # columns of 0 and 1 that are labels, whatever other columns there are
 MUCH_FEWER = 2  # times fewer different values than in any other column, where no column has a name
 _ANY = "data.label.column=COLUMN, or 'data.label={rating: COLUMN, at_least: NUMBER}'"
 RATING_NAMES = ("rating", "score", "stars")
@@ -60,12 +61,14 @@ def find_label(
     ]
     if len(candidates) > 1:  # texts that recur
         candidates = [column for column in candidates if by_name([column], TEXT_NAMES) is None] or candidates
-    if len(flags) > 1 and (chosen is not None or all(column in flags for column in candidates)):
+    several = chosen is not None or len(flags) >= MANY_FLAGS or all(column in flags for column in candidates)
+    if len(flags) > 1 and several:
         names = ", ".join(repr(column.name) for column in flags[:10])
+        first = chosen or next((column for column in flags if len(column.counts) > 1), flags[0])
         raise UserError(
             f"the rows have several labels each (multi-label), in columns of their own: {names}",
             where=table.place,
-            fix=f"Train one model for each label: {typed('data.label.column', (chosen or flags[0]).name)}",
+            fix=f"Train one model for each label: {typed('data.label.column', first.name)}",
         )
     if table.headerless and len(candidates) > 1:
         fewest, second = sorted(candidates, key=lambda column: len(column.counts))[:2]
@@ -87,7 +90,7 @@ def _named(columns: Sequence[Column]) -> Column | None:
     part, or a name that is less clear, if its values may be labels.
     """
     possible = [column for column in columns if column.present and not any(isinstance(v, dict) for v in column.present)]
-    whole = by_name([column for column in possible if _has_whole_name(column)], LABEL_NAMES)
+    whole = by_name([column for column in possible if has_label_name(column)], LABEL_NAMES)
     if whole is not None:
         return whole
     varied = [
@@ -100,13 +103,14 @@ def _named(columns: Sequence[Column]) -> Column | None:
     )
 
 
-def _has_whole_name(column: Column) -> bool:
+def has_label_name(column: Column) -> bool:
+    """Whether its whole name is that of a label."""
     return column.name.strip().casefold() in LABEL_NAMES
 
 
 def _is_one_of_several(column: Column, flags: Sequence[Column]) -> bool:
     """Whether a column of 0 and 1 is one of several such: `toxic`, `obscene`, `threat`."""
-    if column not in flags or _has_whole_name(column):
+    if column not in flags or has_label_name(column):
         return False
     others = [one for one in flags if one is not column]
     alike = by_name(others, (*LABEL_NAMES, *PERHAPS_LABEL_NAMES))

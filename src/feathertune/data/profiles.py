@@ -22,10 +22,11 @@ _OTHERS = re.compile(
 )
 TEXT_NAMES = (
     "text", "content", "sentence", "query", "question", "review", "tweet", "message", "comment", "body", "utterance",
-    "document", "post", "abstract", "headline", "description", "summary", "email", "sms", "phrase", "statement",
-    "article", "news", "title", "subject", "transcript", "feedback", "response", "answer", "input", "prompt", "texto",
-    "texte",
+    "document", "post", "abstract", "description", "email", "sms", "phrase", "statement", "article", "news",
+    "transcript", "feedback", "response", "answer", "input", "prompt", "texto", "texte",
+    "headline", "title", "subject", "summary",
 )  # fmt: skip
+_HEAD_NAMES = frozenset(TEXT_NAMES[-4:])  # of what stands above a text, if there is one
 MAX_LABEL_LENGTH = 60  # characters
 MAX_LABEL_SHARE = 0.5  # of different values among the rows; labels recur
 
@@ -160,6 +161,22 @@ def by_name(columns: Iterable[Column], names: Sequence[str]) -> Column | None:
         if word in names
     ]
     return columns[min(found)[1]] if found else None
+
+
+def text_by_name(columns: Iterable[Column]) -> Column | None:
+    """The column that is named like a text; a title only where no other column is, whole or in part."""
+    columns = list(columns)
+    return by_name(columns, TEXT_NAMES[: -len(_HEAD_NAMES)]) or by_name(columns, TEXT_NAMES)
+
+
+def is_text_name(name: str) -> bool:
+    """Whether a name ends in that of a text: `review_text`, `Body`; not `tweet_location`."""
+    return _words(name.strip())[-1] in TEXT_NAMES
+
+
+def is_head_name(name: str) -> bool:
+    """Whether a name is that of what stands above a text: `title`, `Subject`."""
+    return name.strip().casefold() in _HEAD_NAMES
 
 
 def _words(name: str) -> list[str]:
