@@ -37,3 +37,18 @@ def test_where_rows_cannot_be_skipped_nobody_proposes_it() -> None:
     error = BadRowError(bad(1), 10, None, TABLE)
     assert error.fix == "Fix or remove it."
     assert error.with_skip("--on-bad-row skip").fix == "Fix it, or skip such rows: --on-bad-row skip"
+
+
+def test_where_many_rows_have_no_label_they_are_no_bad_rows_but_unlabelled() -> None:
+    unlabelled = [
+        BadRow(f"a.csv:{n}", reason) for n, reason in enumerate(["the label is empty", "the label is missing"])
+    ]
+    error = BadRowError(unlabelled * 20, 100, SKIP, TABLE)
+    assert error.fix == "40 of 100 rows have no label. To leave them out: 'data.label.missing=[\"\"]'"
+
+
+def test_where_many_rows_have_no_text_it_may_be_another_column() -> None:
+    error = BadRowError([BadRow(f"a.csv:{n}", "the text is empty") for n in range(40)], 100, SKIP, TABLE)
+    assert str(error).endswith(
+        f"rows have no text: is it another column (data.text=COLUMN)? To leave such rows out: {SKIP}"
+    )

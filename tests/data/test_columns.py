@@ -57,7 +57,7 @@ def test_ratings_from_0_to_1_are_split_at_the_middle_and_others_need_a_threshold
     path = source(tmp_path, table("text,rating", list(WORDS), ["0.2", "0.8", "1.0"]))
     assert found(path).label == LabelSection(rating="rating", above=0.5)
     path = source(tmp_path, table("text,score", list(WORDS), ["0.5", "3.5", "4.5"]))
-    with pytest.raises(UserError, match=r"data\.label\.rating=score data\.label\.at_least=3\.5"):
+    with pytest.raises(UserError, match=r"'data\.label=\{rating: score, at_least: 3\.5\}'"):
         found(path)
     assert found(source(tmp_path, table("text,stars", list(WORDS), ["1", "5"]))).label.column == "stars"
 
@@ -136,4 +136,43 @@ def test_several_columns_of_texts_are_joined(tmp_path: Path) -> None:
 def test_texts_that_are_not_used_are_named(tmp_path: Path) -> None:
     path = source(tmp_path, table("title,body,label", ["Some title here", "B"], list(WORDS), ["x", "y"]))
     notes = load_dataset(DataSection(source=path), seed=0).notes
-    assert notes[:2] == ("text: 'body', label: 'label'", "not used: 'title'; to use both: data.text=[title,body]")
+    assert notes[:2] == ("text: 'body', label: 'label'", "not used: 'title'; to use both: 'data.text=[title,body]'")
+
+
+def notes(path: str) -> tuple[str, ...]:
+    return load_dataset(DataSection(source=path), seed=0).notes
+
+
+def test_other_columns_that_may_be_the_label_are_named(tmp_path: Path) -> None:
+    path = source(tmp_path, table("text,label,label_text", list(WORDS), ["0", "1"], ["bad", "good"]))
+    assert "the labels are written out in 'label_text': data.label.column=label_text" in notes(path)
+    assert not any("label_text]" in note for note in notes(path)), "the label is no part of the text"
+    path = source(tmp_path, table("text,label-coarse,label-fine", list(WORDS), ["A", "B"], ["x", "y", "z"]))
+    assert "not used, but named like a label: data.label.column=label-fine" in notes(path)
+
+
+def test_a_threshold_that_nobody_gave_is_said(tmp_path: Path) -> None:
+    path = source(tmp_path, table("", list(WORDS), ["1.0", "0.2", "0.6", "0.4"], separator="\t"), "train.tsv")
+    assert notes(path)[0] == "text: column 1, label: column 2 (a rating; above 0.5)"
+    path = source(tmp_path, table("text,score", list(WORDS), ["1.0", "0.2", "0.6", "0.4"]))
+    assert notes(path)[0] == "text: 'text', label: 'score' (a rating; above 0.5)"
+
+
+def test_a_title_is_the_text_only_where_nothing_else_is(tmp_path: Path) -> None:
+    path = source(tmp_path, table("Title,Review Text,label", list(WORDS), list(WORDS), ["x", "y"]))
+    assert found(path).text == "Review Text"
+    path = source(tmp_path, table("headline,label", list(WORDS), ["x", "y"]))
+    assert found(path).text == "headline"
+
+
+def test_places_dates_and_topics_are_no_texts_that_are_not_used(tmp_path: Path) -> None:
+    names = "text,tweet_location,article_link,subject,label"
+    links, topics = ["http://example.org/a", "http://example.org/b"], ["news", "sports"]
+    path = source(tmp_path, table(names, list(WORDS), ["Rome", "Oslo"], links, topics, ["x", "y"]))
+    assert not any("not used:" in note for note in notes(path))
+
+
+def test_lists_of_words_are_no_texts(tmp_path: Path) -> None:
+    path = source(tmp_path, '{"tokens": ["a", "b"], "label": "x"}\n{"tokens": ["c"], "label": "y"}\n' * 9, "data.jsonl")
+    with pytest.raises(UserError, match="no column but the label holds texts; 'tokens' holds lists"):
+        found(path)

@@ -71,7 +71,7 @@ def test_given_names_order_the_classes() -> None:
 
 def test_given_names_may_name_the_numbers_of_the_column() -> None:
     labels = LabelReader(LabelSection(column="c", names=("NEGATIVE", "POSITIVE")))
-    assert [labels.read(value)[0] for value in (0, "1", "POSITIVE")] == [0, 1, 1]
+    assert [labels.read(value)[0] for value in (0, "1", "POSITIVE", "1.0", 0.0)] == [0, 1, 1, 1, 0]
     for value in (2, "01", -1):
         with pytest.raises(ValueError, match="unknown label"):
             labels.read(value)

@@ -16,6 +16,7 @@ from feathertune.data.text_keys import text_keys
 from feathertune.errors import UserError
 from feathertune.recipe.schema import DataSection, LabelSection
 from tiny import write_tiny_data
+from workbooks import xlsx
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "query-wellformedness"
 RATING = LabelSection(rating="rating", above=0.5)
@@ -292,3 +293,49 @@ def test_labels_that_are_all_unknown_are_another_runs(tmp_path: Path) -> None:
     assert caught.value.fix == (
         "All labels are others than the run's: give data with the labels that it was trained with."
     )
+
+
+ROWS = "".join(f"what a day it was, number {n}\t{'xy'[n % 2]}\n" for n in range(30))
+
+
+@pytest.mark.parametrize("headed", ["train", "dev"])
+def test_a_split_without_a_header_has_the_columns_of_train(tmp_path: Path, headed: str) -> None:
+    files = {
+        name: ("words\tkind\n" if name == headed and headed == "train" else "") + ROWS for name in ("train", "dev")
+    }
+    if headed == "dev":
+        files["dev"] = "text\tlabel\n" + ROWS
+    splits = load_dataset(DataSection(source=str(folder(tmp_path, **files))), seed=0).splits
+    assert {name: len(split) for name, split in splits.items()} == {"train": 30, "validation": 30}
+
+
+def test_a_test_split_with_other_columns_is_named_with_the_way_out(tmp_path: Path) -> None:
+    folder(tmp_path, train="text\tlabel\n" + ROWS, dev="text\tlabel\n" + ROWS, test="words\tlabel\n" + ROWS)
+    with pytest.raises(UserError, match=r"test\.tsv: there is no column 'text'") as caught:
+        load_dataset(DataSection(source=str(tmp_path)), seed=0)
+    assert caught.value.fix == "Name it as in train, or do not read this file: data.test=false."
+    folder(tmp_path, train="text\tlabel\n" + ROWS, dev="text\tlabel\n" + ROWS, test="text\tkind\n" + ROWS)
+    (note,) = (note for note in load_dataset(DataSection(source=str(tmp_path)), seed=0).notes if "(test)" in note)
+    assert "has no labels (no column 'label'; its columns are 'text', 'kind') and is not evaluated" in note
+
+
+def test_labels_of_the_recipe_that_stand_for_none_but_never_occur_are_noted(tmp_path: Path) -> None:
+    (tmp_path / "train.tsv").write_text("text\tlabel\n" + ROWS)
+    dataset = load_dataset(
+        DataSection(source=str(tmp_path), label=LabelSection(column="label", missing=("na",))), seed=0
+    )
+    assert "no row of train has the label 'na' (data.label.missing)" in dataset.notes
+
+
+def test_what_a_recipe_says_about_its_files_helps_to_read_others_alike(tmp_path: Path) -> None:
+    run, rows = section(tmp_path, text="text", label={"column": "label"}, sheet="second"), [["text", "label"]]
+    rows += [[f"what a day it was, number {n}", "xy"[n % 2]] for n in range(20)]
+    half = [*rows[:11]]
+    (tmp_path / "two.xlsx").write_bytes(xlsx({"first": rows, "second": half}))
+    (tmp_path / "one.xlsx").write_bytes(xlsx({"first": rows}))
+    (tmp_path / "plain.csv").write_text("".join(f'"{text}",{label}\n' for text, label in rows))
+    lengths = [len(load_split(tmp_path / name, run, ("x", "y"))) for name in ("two.xlsx", "one.xlsx", "plain.csv")]
+    assert lengths == [10, 20, 20]
+    (tmp_path / "bad.csv").write_text("a\n1\n")
+    with pytest.raises(UserError, match=r"bad\.csv"):
+        load_split(tmp_path / "bad.csv", run, ("x", "y"))

@@ -25,6 +25,11 @@ from feathertune.recipe.schema import DataSection, LabelSection
         (True, "true"),
         (["yes"], "yes"),
         ([1.0], "1"),
+        ("['yes']", "yes"),
+        ('["it\'s"]', "it's"),
+        ("[27]", "27"),
+        ("[urgent] call", "[urgent] call"),
+        ("[urgent]", "[urgent]"),
     ],
 )
 def test_a_value_has_one_name(value: object, name: str) -> None:
@@ -39,7 +44,7 @@ def test_a_value_has_one_name(value: object, name: str) -> None:
         ("", "the label is empty"),
         ([], "an empty list"),
         (0.5, "not a whole number"),
-        (float("nan"), "not a whole number"),
+        (float("nan"), "the label is missing"),
         ({"a": 1}, "neither text, an integer nor true/false"),
     ],
 )
@@ -56,7 +61,19 @@ def test_several_labels_propose_a_model_for_each() -> None:
 
 @pytest.mark.parametrize(
     ("cell", "labels"),
-    [("a,b", ["a", "b"]), ("a; b", ["a", "b"]), ("a#b", ["a", "b"]), ("a|", ["a"]), (["a", ""], ["a"]), (None, [])],
+    [
+        ("a,b", ["a", "b"]),
+        ("a; b", ["a", "b"]),
+        ("a#b", ["a", "b"]),
+        ("a|", ["a"]),
+        (["a", ""], ["a"]),
+        (None, []),
+        ("['a', 'b']", ["a", "b"]),
+        ("['a' 'b']", ["a", "b"]),
+        ('["a, c", "b"]', ["a, c", "b"]),
+        ("[2, 7]", ["2", "7"]),
+        ("[]", []),
+    ],
 )
 def test_the_labels_of_a_cell(cell: object, labels: list[str]) -> None:
     assert labels_in_cell(cell) == labels
@@ -92,3 +109,27 @@ def test_rows_whose_label_stands_for_none_are_counted(tmp_path: Path) -> None:
     section = DataSection(source=str(tmp_path / "a.csv"), label=LabelSection(column="label", missing=("nan",)))
     notes = load_dataset(section, seed=0).notes
     assert "train: 1 row whose label stands for none (data.label.missing) left out" in notes
+
+
+@pytest.mark.parametrize("value", [None, "", [], float("nan")])
+def test_a_cell_without_a_value_is_a_missing_label_where_the_recipe_says_so(value: object) -> None:
+    with pytest.raises(MissingLabelError):
+        Spelling(LabelSection(column="label", missing=("",))).name(value)
+    with pytest.raises(MissingLabelError):
+        Spelling(LabelSection(column="label", missing=("",), has="a")).has(value)
+    with pytest.raises(ValueError, match="the label"):
+        Spelling(LabelSection(column="label", missing=("x",))).name(value)
+
+
+def test_a_label_to_look_for_that_never_occurs_lists_those_that_do() -> None:
+    spelling = Spelling(LabelSection(column="label", has="d"))
+    assert [spelling.has(value) for value in ("a,b", ["x"], "c")] == [False, False, False]
+    with pytest.raises(UserError, match="no row of train has the label 'd'; the labels are 'a', 'b', 'c', 'x'"):
+        spelling.check()
+
+
+def test_whole_numbers_are_mapped_and_left_out_however_they_are_written() -> None:
+    spelling = Spelling(LabelSection(column="label", map={"1": "good", "0": "bad"}, missing=("9",)))
+    assert [spelling.name(value) for value in ("1.0", 0, 1.0)] == ["good", "bad", "good"]
+    with pytest.raises(MissingLabelError):
+        spelling.name("9.0")

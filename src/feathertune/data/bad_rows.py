@@ -8,9 +8,12 @@ from collections.abc import Iterable, Sequence
 from feathertune.data.formats.format import Table
 from feathertune.data.rows import BadRow
 from feathertune.errors import UserError
+from feathertune.recipe.parsing import typed_list
 from feathertune.wording.numbers import count
 
 SHOWN = 5
+NO_LABEL = ("the label is missing", "the label is empty")  # as `label_name` puts it
+NO_TEXT = ("the text is missing", "the text is empty")
 FEW = 0.25  # the largest share of bad rows that leaving them out is proposed for
 
 
@@ -47,6 +50,15 @@ def _fix(bad: Sequence[BadRow], rows: int, skip: str | None, table: Table | None
         return f"Fix or remove {them}."
     if len(bad) <= FEW * rows or len(bad) == 1:
         return f"Fix {them}, or skip such rows: {skip}"
+    if all(one.reason.startswith(NO_LABEL) for one in bad) and len(bad) < rows:
+        return (
+            f"{len(bad):,} of {rows:,} rows have no label. To leave them out: {typed_list('data.label.missing', [''])}"
+        )
+    if all(one.reason.startswith(NO_TEXT) for one in bad) and len(bad) < rows:
+        return (
+            f"{len(bad):,} of {rows:,} rows have no text: is it another column (data.text=COLUMN)? To leave such rows "
+            f"out: {skip}"
+        )
     reason, times = Counter(one.reason for one in bad).most_common(1)[0]
     read = "" if table is None or table.format is None else f" ({table.format.sentence()})"
     return (
@@ -67,7 +79,9 @@ def empty_split(name: str, table: Table, bad: Sequence[BadRow], unlabelled: int)
     return UserError(f"the {name} split is empty: {reason}", where=table.place, fix=first.fix)
 
 
-def missing_note(name: str, number: int) -> Iterable[str]:
-    """A note on rows without a label."""
+def missing_note(name: str, number: int, missing: Sequence[str]) -> Iterable[str]:
+    """A note on rows without a label, where `missing` (data.label.missing) are labels that stand for none."""
     if number:
         yield f"{name}: {count(number, 'row')} whose label stands for none (data.label.missing) left out"
+    elif missing and name == "train":
+        yield f"no row of train has the label {' or '.join(map(repr, missing))} (data.label.missing)"

@@ -6,26 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+from feathertune.data.column_notes import choice_notes, threshold_note, unused_notes
 from feathertune.data.formats.format import Roles, Table
 from feathertune.data.label_columns import find_label
-from feathertune.data.profiles import Column, by_name
+from feathertune.data.pairs import refuse_pair
+from feathertune.data.profiles import Column, text_by_name
 from feathertune.data.rows import BadRow, missing_column
 from feathertune.data.sources import Source, file_settings, open_source
 from feathertune.data.tools.recognizing import unclear_label as unclear_question
 from feathertune.errors import UserError
+from feathertune.recipe.parsing import typed
 from feathertune.recipe.schema import DataSection, LabelSection, Recipe
 
-TEXT_NAMES = (
-    "text", "content", "sentence", "query", "question", "review", "tweet", "message", "comment", "body", "utterance",
-    "document", "post", "abstract", "headline", "description", "summary", "email", "sms", "phrase", "statement",
-    "article", "news", "title", "subject", "transcript", "feedback", "response", "answer", "input", "prompt", "texto",
-    "texte",
-)  # fmt: skip
-PAIRS = (
-    ("sentence1", "sentence2"), ("question1", "question2"), ("question", "sentence"), ("premise", "hypothesis"),
-    ("text1", "text2"), ("text_a", "text_b"), ("sentence_a", "sentence_b"), ("query", "passage"), ("query", "document"),
-    ("question", "answer"), ("a", "b"), ("string1", "string2"), ("s1", "s2"), ("claim", "evidence"),
-)  # fmt: skip
 FIRST_ROWS, MANY_ROWS = 1000, 100_000  # the second where the first do not suffice, as in a file sorted by label
 MUCH_LONGER = 1.5
 
@@ -137,10 +129,11 @@ def _find(section: DataSection, table: Table, head: Sequence[Column]) -> Resolve
         label = _label_of(section, table, head, texts, roles)
     if texts is None:
         texts = (_text_of(table, head, label),)
+    given = section.text is not None and _names_label(section.label)
     chosen = section.model_copy(
         update={"text": texts[0] if len(texts) == 1 else texts, "label": label, "own_columns": True}
     )
-    return Resolved(chosen, None, _choice_notes(section, chosen, head, of_tool=roles is not None))
+    return Resolved(chosen, None, choice_notes(head, texts, chosen.label, given=given, of_tool=roles is not None))
 
 
 def _without_foreign(section: DataSection, head: Sequence[Column], *, headerless: bool) -> DataSection:
@@ -197,8 +190,11 @@ def _find_without_header(section: DataSection, table: Table, head: Sequence[Colu
         kind = {"rating": label_name, "above": found.above} if found.rating is not None else {"column": label_name}
         section_label = section_label.model_copy(update=kind)
     chosen = section.model_copy(update={"text": text_name, "label": section_label, "own_columns": True})
-    positions = f"text: column {names.index(text_column) + 1}, label: column {names.index(label_column) + 1}"
-    return Resolved(chosen, renamed, (positions, *_unused(head, (text_column,), label_column)))
+    positions = (
+        f"text: column {names.index(text_column) + 1}, label: column {names.index(label_column) + 1}"
+        f"{threshold_note(section_label) if section_label != section.label else ''}"
+    )
+    return Resolved(chosen, renamed, (positions, *unused_notes(head, (text_column,), label_column)))
 
 
 def _find_named(section: DataSection, table: Table, head: Sequence[Column]) -> Resolved:
@@ -229,10 +225,10 @@ def _label_of(
 def _text_of(table: Table, head: Sequence[Column], label: LabelSection) -> str:
     """The column of texts that nobody named."""
     others = [column for column in head if column.name not in (label.column, label.rating)]
-    _refuse_pair(table, head, others, label)
+    refuse_pair(table, head, label)
     texts = [column for column in others if column.looks_like_text]
     for candidates in (texts, [column for column in others if column.holds_texts]):
-        named = by_name(candidates, TEXT_NAMES)
+        named = text_by_name(candidates)
         if named is not None:
             return named.name
         if len(candidates) == 1:
@@ -242,74 +238,25 @@ def _text_of(table: Table, head: Sequence[Column], label: LabelSection) -> str:
             return longest[0].name
         if candidates:
             break
-    numbers = by_name([column for column in others if column.holds_numbers], TEXT_NAMES)
+    numbers = text_by_name(column for column in others if column.holds_numbers)
     if not texts and numbers is not None:
         raise UserError(
             f"the column of texts holds numbers: {numbers.sample()}",
             where=table.place,
             fix=f"Give the column of texts, data.text=COLUMN. {_listed(head)}",
         )
-    lines = " or ".join(f"data.text={column.name}" for column in (texts or others)[:5])
+    if not candidates:
+        lists = [column.name for column in others if any(isinstance(value, list | dict) for value in column.present)]
+        held = f"; {lists[0]!r} holds lists or objects, whose words must be joined first" if lists else ""
+        raise UserError(
+            f"no column{' but the label' if len(head) > 1 else ''} holds texts{held}. {_listed(head)}",
+            where=table.place,
+            fix="Give the column of texts, data.text=COLUMN.",
+        )
+    lines = " or ".join(typed("data.text", column.name) for column in candidates[:5])
     raise UserError(
         f"it is unclear which column is the text. {_listed(head)}", where=table.place, fix=f"Name it: {lines}."
     )
-
-
-def _middle(head: Sequence[Column], name: str | None) -> str | None:
-    """The median of a column of more than two different numbers; None for any other."""
-    found = next((column for column in head if column.name == name), None)
-    if found is None or not found.holds_numbers or len(found.counts) < 3:
-        return None
-    values = sorted(float(str(value)) for value in found.present)
-    return f"{values[len(values) // 2]:g}"
-
-
-def _refuse_pair(table: Table, head: Sequence[Column], columns: Sequence[Column], label: LabelSection) -> None:
-    """Two columns that belong together are no single text."""
-    by_name = {column.name.casefold(): column for column in columns if column.holds_texts}
-    for first, second in PAIRS:
-        if first in by_name and second in by_name:
-            one, two = by_name[first].name, by_name[second].name
-            middle = _middle(head, label.rating or label.column)
-            number = "" if middle is None else f", and {label.rating or label.column!r} a number (regression)"
-            rated = f" data.label.rating={label.rating or label.column} data.label.at_least={middle}"
-            level = "" if middle is None else rated
-            raise UserError(
-                f"each row has a pair of texts, {one!r} and {two!r}{number}",
-                where=table.place,
-                fix=f"To classify both together: data.text=[{one},{two}]{level}; one alone: data.text={two}{level}",
-            )
-
-
-def _choice_notes(
-    section: DataSection, chosen: DataSection, head: Sequence[Column], *, of_tool: bool = False
-) -> tuple[str, ...]:
-    """Which columns were found, and which texts are not used."""
-    texts = text_columns(chosen)
-    label = chosen.label.column or chosen.label.rating or ""
-    given = section.text is not None and _names_label(section.label)
-    rule = f" (a rating; above {chosen.label.above})" if chosen.label.above is not None and not given else ""
-    choice = () if given else (f"text: {', '.join(map(repr, texts))}, label: {label!r}{rule}",)
-    return (*choice, *_unused(head, texts, label, of_tool=of_tool))
-
-
-def _unused(head: Sequence[Column], texts: Sequence[str], label: str, *, of_tool: bool = False) -> tuple[str, ...]:
-    """A note on the columns of texts that are not used. A label tool's own columns, such as `answer`, are no texts."""
-    others = [column.name for column in head if column.name not in (*texts, label) and column.looks_like_text]
-    others += [
-        column.name
-        for column in head
-        if column.name not in (*texts, label, *others)
-        and column.holds_texts
-        and len(column.counts) > 1
-        and not of_tool
-        and by_name([column], TEXT_NAMES) is not None
-    ]
-    if not others:
-        return ()
-    listed = ", ".join(map(repr, others[:5]))
-    both = ",".join([*others[:1], *texts] if others[0] in ("title", "subject", "headline") else [*texts, *others[:1]])
-    return (f"not used: {listed}; to use both: data.text=[{both}]",)
 
 
 def _listed(head: Sequence[Column]) -> str:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from feathertune.data.annotators import decide
 from feathertune.data.rows import Votes, is_number
-from feathertune.data.spelling import MissingLabelError, Spelling
+from feathertune.data.spelling import MissingLabelError, Spelling, whole_number
 from feathertune.errors import UserError, nearest
 from feathertune.recipe.schema import LabelSection
 
@@ -133,8 +133,8 @@ class LabelReader:
             return index
         if not self._final:
             return self._add(name)
-        if name in self._numbers:
-            return self._numbers[name]
+        if whole_number(name) in self._numbers:
+            return self._numbers[whole_number(name)]
         known = self._spelling.known(name, self._indices)
         if known is not None:
             return self._indices[known]

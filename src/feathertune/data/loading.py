@@ -7,7 +7,7 @@ million Python objects and need no more memory than their numbers.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from feathertune.data.columns import FIRST_ROWS, Resolved, read_head, resolve_for, text_columns
 from feathertune.data.example import Dataset, Split
-from feathertune.data.formats.format import Table
+from feathertune.data.formats.format import FileSettings, Table
 from feathertune.data.labels import LabelReader
 from feathertune.data.rows import Row
 from feathertune.data.sources import Source, file_settings, open_source
@@ -40,14 +40,16 @@ def load_dataset(section: DataSection, seed: int) -> Dataset:
     source = open_source(section.source, section.revision, file_settings(section))
     resolved = resolve_for(section, source)
     section, labels = resolved.section, LabelReader(resolved.section.label)
-    reader = SplitReader(section, labels, resolved.names, _SKIP_IN_RECIPE)
+    # A file without a header has the columns of train, whether train's have names of their own or were given some.
+    names = resolved.names or source.splits["train"].columns
+    reader = SplitReader(section, labels, names, _SKIP_IN_RECIPE)
     splits: dict[str, Split] = {}
     notes = [*source.notes, *_file_notes(source), *resolved.notes]
     for name, table in source.splits.items():  # train comes first: it determines the labels
         if name == "test" and not section.test:
             continue
-        if name != "train" and is_unlabelled(table, section, resolved.names):
-            notes.append(unlabelled_note(name, table))
+        if name != "train" and is_unlabelled(table, section, names):
+            notes.append(unlabelled_note(name, table, labels.column))
             continue
         splits[name] = reader.read(name, table)
     notes += [*reader.notes, *reader.votes.notes(), *_class_notes(splits["train"], labels.names, section.source)]
@@ -75,7 +77,9 @@ def load_dataset(section: DataSection, seed: int) -> Dataset:
     )
 
 
-def load_split(path: Path, section: DataSection, label_names: tuple[str, ...]) -> Split:
+def load_split(
+    path: Path, section: DataSection, label_names: tuple[str, ...], say: Callable[[str], object] | None = None
+) -> Split:
     """Read a labelled file by the rules of a finished run, as one split named after the file.
 
     Of several splits, the validation split is read.
@@ -84,14 +88,17 @@ def load_split(path: Path, section: DataSection, label_names: tuple[str, ...]) -
         path: the file or folder.
         section: the run's `data` section; its source is ignored.
         label_names: the run's labels in order; all others are errors.
+        say: receives a sentence on each column that the file calls otherwise than the run's data does.
 
     Raises:
         UserError: the file cannot be read, a column is missing, there are no rows, or a row is bad. Bad rows are never
             skipped here, because that would change the result of an evaluation.
     """
-    table, name = _labelled_split(path)
     try:
-        resolved = _resolved_for_file(section, table)
+        table, name, resolved = _labelled(path, section)
+        if say is not None:
+            for note in resolved.notes:
+                say(f"{table.name}: {note}")
         own = resolved.section.model_copy(update={"on_bad_row": "error"})
         reader = SplitReader(own, LabelReader(own.label, label_names), resolved.names, None)
         split = reader.read(name, table)
@@ -113,8 +120,7 @@ def labels_in(path: Path, section: DataSection) -> tuple[str, ...]:
     Raises:
         UserError: the file cannot be read, or a column is missing.
     """
-    table = _labelled_split(path)[0]
-    resolved = _resolved_for_file(section, table)
+    table, _, resolved = _labelled(path, section)
     labels = LabelReader(resolved.section.label)
     for row in table.read(resolved.names):
         if isinstance(row, Row) and labels.column in row.fields:
@@ -123,11 +129,28 @@ def labels_in(path: Path, section: DataSection) -> tuple[str, ...]:
     return labels.sorted_names
 
 
-def _labelled_split(path: Path) -> tuple[Table, str]:
+def _labelled(path: Path, section: DataSection) -> tuple[Table, str, Resolved]:
+    """The split of another labelled file, its name, and its columns, by the rules of the run.
+
+    The file is read as its content says. What the run's recipe says about its own files counts where that is not
+    enough: a sheet or a key of JSON if there is one of that name, all other settings if it cannot be read without.
+    """
+    own = file_settings(section)
+    refused: dict[FileSettings, UserError] = {}
+    for settings in dict.fromkeys((FileSettings(sheet=own.sheet, field=own.field), FileSettings(), own)):
+        try:
+            table, name = _labelled_split(path, settings)
+            return table, name, _resolved_for_file(section, table)
+        except UserError as error:
+            refused[settings] = error
+    raise refused[FileSettings()]
+
+
+def _labelled_split(path: Path, settings: FileSettings) -> tuple[Table, str]:
     """The split of a labelled file, or the validation split of a folder, and its name."""
     if not path.exists():
         raise UserError("there is no such file", where=str(path), fix="Give a labelled file, such as test.tsv.")
-    splits = open_source(str(path)).splits
+    splits = open_source(str(path), None, settings).splits
     if list(splits) == ["train"]:  # all there is, such as a file or a folder of classes
         return splits["train"], path.stem if path.is_file() else path.name
     if "validation" not in splits:

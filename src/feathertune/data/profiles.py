@@ -20,6 +20,13 @@ _OTHERS = re.compile(
     r"|_?id$|(^|[ _])(date|url|likes|count|length|len)($|[ _])",
     re.IGNORECASE,
 )
+TEXT_NAMES = (
+    "text", "content", "sentence", "query", "question", "review", "tweet", "message", "comment", "body", "utterance",
+    "document", "post", "abstract", "description", "email", "sms", "phrase", "statement", "article", "news",
+    "transcript", "feedback", "response", "answer", "input", "prompt", "texto", "texte",
+    "headline", "title", "subject", "summary",
+)  # fmt: skip
+_HEAD_NAMES = frozenset(TEXT_NAMES[-4:])  # of what stands above a text, if there is one
 MAX_LABEL_LENGTH = 60  # characters
 MAX_LABEL_SHARE = 0.5  # of different values among the rows; labels recur
 
@@ -33,8 +40,8 @@ class Column:
 
     @cached_property
     def present(self) -> list[object]:
-        """The values that are there: neither null nor an empty text nor an empty list."""
-        return [value for value in self.values if value not in (None, "", [])]
+        """The values that are there: neither null nor an empty text, an empty list or NaN."""
+        return [value for value in self.values if value not in (None, "", []) and value == value]  # NaN
 
     @cached_property
     def strings(self) -> list[str]:
@@ -101,6 +108,16 @@ class Column:
             whole and not fraction and scalars and short and few and not self._mostly(_DATE) and not self._mostly(_LINK)
         )
 
+    @cached_property
+    def holds_fractions(self) -> bool:
+        """Whether it holds numbers that are not all whole."""
+        return self.holds_numbers and any(float(str(value)) % 1 for value in self.present)
+
+    @property
+    def numbers_rows(self) -> bool:
+        """Whether it holds whole numbers that never recur: an index or an id, whatever its name."""
+        return self.holds_numbers and not self.holds_fractions and len(self.counts) == len(self.present) > 2
+
     @property
     def is_zero_or_one(self) -> bool:
         """Whether it holds 0 and 1, or false and true, alone."""
@@ -112,10 +129,18 @@ class Column:
         return _OTHERS.search(self.name) is not None
 
     def sample(self) -> str:
+        """Its name and most frequent values, for a message."""
+        return f"{self.name[:60]!r} ({self.examples()})"
+
+    def examples(self) -> str:
         """Its most frequent values, for a message."""
         shown = [f"{value[:40]}…" if len(value) > 40 else value for value, _ in self.counts.most_common(3)]
-        more = ", ..." if len(self.counts) > 3 else ""
-        return f"{self.name[:60]!r} ({', '.join(shown)}{more})"
+        return ", ".join([*shown, *(["..."] if len(self.counts) > 3 else [])])
+
+    def same_as(self, other: Column) -> bool:
+        """Whether both spell the same labels in two ways: each value of one goes with one value of the other."""
+        together = {(str(one), str(two)) for one, two in zip(self.values, other.values, strict=False)}
+        return len(together) == len({one for one, _ in together}) == len({two for _, two in together})
 
     def _mostly(self, pattern: re.Pattern[str]) -> bool:
         return sum(pattern.fullmatch(value.strip()) is not None for value in self.strings) > 0.5 * len(self.strings)
@@ -136,6 +161,22 @@ def by_name(columns: Iterable[Column], names: Sequence[str]) -> Column | None:
         if word in names
     ]
     return columns[min(found)[1]] if found else None
+
+
+def text_by_name(columns: Iterable[Column]) -> Column | None:
+    """The column that is named like a text; a title only where no other column is, whole or in part."""
+    columns = list(columns)
+    return by_name(columns, TEXT_NAMES[: -len(_HEAD_NAMES)]) or by_name(columns, TEXT_NAMES)
+
+
+def is_text_name(name: str) -> bool:
+    """Whether a name ends in that of a text: `review_text`, `Body`; not `tweet_location`."""
+    return _words(name.strip())[-1] in TEXT_NAMES
+
+
+def is_head_name(name: str) -> bool:
+    """Whether a name is that of what stands above a text: `title`, `Subject`."""
+    return name.strip().casefold() in _HEAD_NAMES
 
 
 def _words(name: str) -> list[str]:

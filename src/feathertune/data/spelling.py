@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
@@ -13,6 +14,9 @@ from feathertune.recipe.schema import LabelSection
 
 SEPARATORS = re.compile(r"\s*[,;|#]\s*")  # of several labels in one cell
 _WHOLE = re.compile(r"(-?\d+)\.0+")
+_ITEM = re.compile(r"""'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"|(-?\d+(?:\.\d+)?)""")
+_LIST = re.compile(rf"\[\s*(?:(?:{_ITEM.pattern})(?:\s*,\s*|\s+|(?=\s*\])))*\s*\]")
+_ABSENT = frozenset({"", "null", "None", "nan", "NaN"})  # of `missing`: a cell that is empty, too
 
 
 class MissingLabelError(ValueError):
@@ -51,14 +55,17 @@ class Spelling:
 
     def name(self, value: object) -> str:
         """The name of a label. Raises a ValueError with the reason if the value is none."""
-        name = value if isinstance(value, str) and value else label_name(value)
+        if self._missing and is_absent(value) and self._missing & _ABSENT:
+            raise MissingLabelError(str(value))
+        name = value if isinstance(value, str) and value and value[0] != "[" else label_name(value)
         if self._plain:
             return name
-        if name in self._missing or name.strip() in self._missing:
+        if not self._missing.isdisjoint((name, name.strip(), whole_number(name))):
             raise MissingLabelError(name)
-        if name in self._section.map:
-            self._used.add(name)
-            name = self._section.map[name]
+        key = name if name in self._section.map else whole_number(name)
+        if key in self._section.map:
+            self._used.add(key)
+            name = self._section.map[key]
         if self._section.map or self._section.merge_case:
             self._seen[name] += 1
         return name
@@ -66,7 +73,7 @@ class Spelling:
     def has(self, value: object) -> bool:
         """Whether the labels of a cell or list include the one that `label.has` names."""
         names = labels_in_cell(value)
-        if any(name in self._missing for name in names):
+        if any(name in self._missing for name in names) or (not names and self._missing & _ABSENT):
             raise MissingLabelError(str(value))
         self._seen.update(names)
         return self._section.has in names
@@ -85,9 +92,8 @@ class Spelling:
 
         Whole numbers in the form of fractions ('1.0', '0.0') become whole where all labels are such.
         """
-        whole = [_WHOLE.fullmatch(name) for name in names]
-        if all(whole):
-            return {match.string: match[1] for match in whole if match is not None}
+        if all(_WHOLE.fullmatch(name) for name in names):
+            return {name: whole_number(name) for name in names}
         if not self._section.merge_case:
             return {name: name for name in names}
         spellings: dict[str, list[str]] = {}
@@ -99,12 +105,22 @@ class Spelling:
     def known(self, name: str, names: Iterable[str]) -> str | None:
         """Which of the known names a label of another split or file is, if it is spelled otherwise; else None."""
         names = list(names)
-        whole = _WHOLE.fullmatch(name)
-        if whole is not None and whole[1] in names:
-            return whole[1]
+        if whole_number(name) in names:
+            return whole_number(name)
         if self._section.merge_case:
             return next((one for one in names if folded(one) == folded(name)), None)
         return None
+
+
+def is_absent(value: object) -> bool:
+    """Whether there is no value: null, an empty text or list, or NaN, which Parquet files of pandas have for it."""
+    return value is None or value in ("", []) or (isinstance(value, float) and math.isnan(value))
+
+
+def whole_number(name: str) -> str:
+    """'1' for '1.0'; any other name as it is."""
+    match = _WHOLE.fullmatch(name)
+    return name if match is None else match[1]
 
 
 def folded(name: str) -> str:
@@ -114,10 +130,11 @@ def folded(name: str) -> str:
 
 def labels_in_cell(value: object) -> list[str]:
     """The labels of a list, or of a cell with separators (, ; | #); none for an empty one."""
-    if value is None or value == "":
+    if is_absent(value):
         return []
-    if isinstance(value, list | tuple):
-        return [label_name(one) for one in value if one not in (None, "")]
+    listed = _written_list(value) if isinstance(value, str) else value
+    if isinstance(listed, list | tuple):
+        return [label_name(one) for one in listed if one not in (None, "")]
     return [part for part in SEPARATORS.split(label_name(value).strip()) if part]
 
 
@@ -125,16 +142,24 @@ def label_name(value: object) -> str:
     """The name of a label from text, a number, a boolean, or a list of one. Raises ValueError for anything else."""
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, list | tuple):
-        return _only(value)
-    if value is None or value == "":
-        raise ValueError("the label is missing" if value is None else "the label is empty")
+    listed = _written_list(value) if isinstance(value, str) else value
+    if isinstance(listed, list | tuple):
+        return _only(listed)
+    if is_absent(value):
+        raise ValueError("the label is empty" if value == "" else "the label is missing")
     if isinstance(value, float | Decimal) and float(value).is_integer():
         return str(int(value))  # columns of whole numbers with gaps are read as floats
     if not isinstance(value, str | int):
         what = "not a whole number" if isinstance(value, float | Decimal) else "neither text, an integer nor true/false"
         raise ValueError(f"the label {value!r} is {what}")
     return str(value)
+
+
+def _written_list(text: str) -> list[str] | None:
+    """The labels of a list as Python, NumPy or JSON write it: `['a', 'b']`, `['a' 'b']`, `[1, 2]`; None for others."""
+    if _LIST.fullmatch(text) is None:
+        return None
+    return [match[1] or match[2] or match[3] or "" for match in _ITEM.finditer(text)]
 
 
 def _only(labels: list[object] | tuple[object, ...]) -> str:
@@ -147,6 +172,8 @@ def _only(labels: list[object] | tuple[object, ...]) -> str:
 
 
 def _never(name: str, key: str, seen: Iterable[str]) -> UserError:
-    near = nearest(name, list(seen))
-    hint = f"; did you mean {near!r}?" if near else ""
+    seen = list(seen)
+    near = nearest(name, seen)
+    others = ", ".join(map(repr, sorted(seen)[:10])) + (", ..." if len(seen) > 10 else "")
+    hint = f"; did you mean {near!r}?" if near else f"; the labels are {others}"
     return UserError(f"no row of train has the label {name!r}{hint}", where=key)

@@ -37,7 +37,7 @@ class SplitReader:
         """Read one split. Raises a `BadRowError` if it has bad rows and these are not to be skipped."""
         section, labels = self._section, self._labels
         columns, bad, rows = _Columns(section, labels, self.votes, self._unknown_label(name)), [], 0
-        for row in self._rows(table):
+        for row in self._rows(name, table):
             rows += 1
             problem = row if isinstance(row, BadRow) else columns.add(row)
             if problem is not None:
@@ -45,7 +45,7 @@ class SplitReader:
         if bad and section.on_bad_row == "error":
             raise BadRowError(bad, rows, self._skip, table)
         self.bad_rows += bad
-        self.notes += [*table.notes_after(), *missing_note(name, columns.missing)]
+        self.notes += [*table.notes_after(), *missing_note(name, columns.missing, section.label.missing)]
         if not columns.rows:
             raise empty_split(name, table, bad, self.votes.unlabelled)
         renumbered = labels.finalize() if name == "train" else None
@@ -58,7 +58,7 @@ class SplitReader:
         without = ", or do not read the test: data.test=false" if name == "test" else ""
         return f"Leave such rows out: {self._skip}{without}. Or add examples of the label to train."
 
-    def _rows(self, table: Table) -> Iterator[Row | BadRow]:
+    def _rows(self, name: str, table: Table) -> Iterator[Row | BadRow]:
         """The rows of a split. The columns of the first row are checked."""
         names = self._names if table.headerless and self._names is not None else None
         if names is not None and table.columns is not None and len(table.columns) != len(names):
@@ -67,14 +67,17 @@ class SplitReader:
         for row in table.read(names):
             if not checked and isinstance(row, Row):
                 checked = True
-                self._check_columns(table, list(row.fields))
+                self._check_columns(name, table, list(row.fields))
             yield row
 
-    def _check_columns(self, table: Table, existing: list[str]) -> None:
+    def _check_columns(self, name: str, table: Table, existing: list[str]) -> None:
         section, label = self._section, self._labels.column
         for column, key in (*((text, "data.text") for text in text_columns(section)), (label, "data.label.column")):
-            if column not in existing:
-                raise UserError(missing_column(column, existing), where=table.place, fix=f"Set {key}.")
+            if column in existing:
+                continue
+            without = ", or do not read this file: data.test=false" if name == "test" else ""
+            fix = f"Set {key}." if name == "train" or self._skip is None else f"Name it as in train{without}."
+            raise UserError(missing_column(column, existing), where=table.place, fix=fix)
 
 
 class _Columns:

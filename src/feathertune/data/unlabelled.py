@@ -34,9 +34,13 @@ def is_unlabelled(table: Table, section: DataSection, names: tuple[str, ...] | N
     return texts
 
 
-def unlabelled_note(name: str, table: Table) -> str:
-    """That a split is not evaluated, with the command that labels it."""
+def unlabelled_note(name: str, table: Table, label: str) -> str:
+    """That a split has no labels (in the column `label`) and is not evaluated, with the command that labels it."""
+    columns = None if table.headerless else table.columns
+    lacks = ""
+    if columns is not None and label not in columns:
+        lacks = f" (no column {label!r}; its columns are {', '.join(map(repr, columns[:10]))})"
     return (
-        f"{table.name} ({name}) has no labels and is not evaluated; to label it: feathertune predict RUN --input "
-        f"{shlex.quote(table.place)}"
+        f"{table.name} ({name}) has no labels{lacks} and is not evaluated; to label it: feathertune predict RUN "
+        f"--input {shlex.quote(table.place)}"
     )

@@ -42,7 +42,7 @@ def evaluate_run(
         split: of the run's own data: `validation` (the default, or `dev`), `test` or `train`.
         data: other data instead: a labelled file with the same columns, or a folder, whose validation split is used.
         base: where the base model is now (see `load_trained`).
-        say: receives a sentence if something about an adapter was assumed.
+        say: receives a sentence if something about an adapter, or which columns of `data` are meant, was assumed.
 
     Raises:
         UserError: both `split` and `data` are given, or neither for an adapter; there is no such split; data or base
@@ -88,7 +88,7 @@ def labelled(trained: TrainedModel, path: Path, say: Callable[[str], object] | N
         names, note = classes_for_data(trained.classifier, path, trained.recipe.data, str(trained.run.path))
         if note is not None and say is not None:
             say(note)
-    return load_split(path, trained.recipe.data, names)
+    return load_split(path, trained.recipe.data, names, say)
 
 
 def own_split(trained: TrainedModel, name: str) -> Split:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from feathertune.data.columns import TEXT_NAMES, text_columns
+from feathertune.data.columns import text_columns
 from feathertune.data.formats.format import Table
-from feathertune.data.profiles import Column, by_name
+from feathertune.data.profiles import Column, text_by_name
 from feathertune.data.rows import BadRow, Row, missing_column
 from feathertune.errors import UserError
 from feathertune.recipe.schema import DataSection
@@ -110,7 +110,7 @@ def _by_content(columns: Sequence[str], rows: Sequence[Row]) -> str | None:
     """The column that is named like a text or, failing that, the only one that holds texts."""
     profiles = [Column(name, [row.fields.get(name) for row in rows]) for name in columns]
     texts = [column for column in profiles if column.looks_like_text]
-    named = by_name(texts, TEXT_NAMES)
+    named = text_by_name(texts)
     if named is not None:
         return named.name
     return texts[0].name if len(texts) == 1 else None
