@@ -179,7 +179,7 @@ def test_what_exists_is_never_a_hub_id(tmp_path: Path, monkeypatch: pytest.Monke
 @pytest.mark.parametrize("validation", ["dev", "validation"])
 def test_a_folder_has_splits_by_name(tmp_path: Path, validation: str) -> None:
     for name in ("test.jsonl", f"{validation}.csv", "train.tsv"):
-        (tmp_path / name).write_text("content of " + name)
+        (tmp_path / name).write_text("text\n" + name)
     (tmp_path / "notes.csv").touch()
     (tmp_path / "README.md").touch()
     source = open_source(str(tmp_path))
@@ -190,7 +190,7 @@ def test_a_folder_has_splits_by_name(tmp_path: Path, validation: str) -> None:
     }
     names = ("train.tsv", f"{validation}.csv", "test.jsonl")
     assert source.origin == {
-        "files": {name: hashlib.sha256(b"content of " + name.encode()).hexdigest() for name in names}
+        "files": {name: hashlib.sha256(b"text\n" + name.encode()).hexdigest() for name in names}
     }
     assert len(source.notes) == 1
     assert source.notes[0].startswith("notes.csv is not read")

@@ -1,197 +1,233 @@
 """Folders of labelled texts as people have them: which of their files make which split.
 
+* files named after splits (`train.csv`, `Test.csv`, `my_train.csv`, `data/train-00000-of-00002.parquet`), or folders
+  (`train/part-1.csv`);
 * `split/class/*.txt` and `class/*.txt`: a file is a text;
-* `pos.txt`, `neg.txt`: a file is a class, a line is a text;
+* `pos.txt`, `neg.txt`, and `train_pos.txt`, `train_neg.txt`: a file is a class, a line is a text;
 * `train_text.txt` and `train_labels.txt` (with `mapping.txt`): texts, labels and names in files of their own;
-* files named after splits (`train.csv`, `Test.csv`, `my_train.csv`, `data/train-00000-of-00002.parquet`);
-* a single file of data, whatever its name; and label tools' folders (Rasa's `nlu/*.yml`, Dialogflow's `intents`).
+* label tools' folders (Rasa's `data/nlu/*.yml`, Dialogflow's `intents`);
+* a single file of data, whatever its name.
+
+Files are chosen by their names; only where names leave it open are they opened to see.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
+from collections.abc import Sequence
 from pathlib import Path
 
-from feathertune.data.formats.format import FileSettings, Table
-from feathertune.data.formats.opening import DATA_SUFFIXES, open_file
-from feathertune.data.formats.split_names import SPLITS, split_in, split_of
-from feathertune.data.rows import BadRow, Row
-from feathertune.data.text_folders import (
-    PACKED,
-    TEXT_SUFFIXES,
-    Layout,
-    class_files,
-    class_folders,
-    paired_files,
+from feathertune.data.file_names import (
+    holds_labels,
+    holds_names,
+    in_parts,
+    in_shards,
+    is_eval_name,
+    is_line_name,
+    is_no_data,
+    is_submission,
+    is_table_name,
+    is_yaml,
+    may_be_split,
     stem_of,
+    visible,
 )
+from feathertune.data.formats.format import FileSettings
+from feathertune.data.formats.opening import open_file
+from feathertune.data.formats.split_names import SPLITS, split_in, split_of
+from feathertune.data.joined import joined
+from feathertune.data.layout import Choice, Layout, add_choice, add_texts
+from feathertune.data.missing_split import no_train, two_for_one
+from feathertune.data.split_column import by_split_column
+from feathertune.data.text_folders import UNLABELLED, are_tables, find_class_files, find_pair, texts_by_class
 from feathertune.errors import UserError
-
-_ANY = DATA_SUFFIXES | TEXT_SUFFIXES
-_NO_DATA = re.compile(r"^(readme|license|licence|dataset_infos?|state|changelog|requirements|.*submission)\b", re.I)
-_SHARD = re.compile(r"^(.*?)[-_](\d{4,5})-of-(\d{4,5})$")
 
 
 def open_layout(folder: Path, settings: FileSettings) -> Layout:
-    """The tables of a folder by split, the files they come from, and notes.
+    """The splits of a folder.
 
     Raises:
-        UserError: the folder has no train split; what it has is listed.
+        UserError: it has no train split (what it has is listed, with lines to type), two files for one split, or a
+            file that cannot be read.
     """
-    for find in (class_folders, paired_files):
-        found = find(folder)
-        if found is not None:
-            return found
-    files = sorted(path for path in folder.iterdir() if path.is_file() and _may_be_data(path))
-    inner = folder / "data"
-    if not any(split_in(stem_of(path.name)) for path in files) and inner.is_dir():
-        files = sorted(path for path in inner.rglob("*") if path.is_file() and _may_be_data(path)) or files
-    by_folder = _split_folders(folder, settings)
-    if by_folder is not None:
-        return by_folder
-    named = [path for path in files if split_in(stem_of(path.name)) is not None]
-    if any(split_in(stem_of(path.name)) == "train" for path in named):
-        return _split_files(folder, files, settings)
-    for other in (_tool_files, class_files):
-        found = other(folder, files, settings)
-        if found is not None:
-            return found
-    if len(files) > 1 and len({_shards(path) for path in files} - {None}) == 1 and all(map(_shards, files)):
-        return {"train": joined([_one_table(path, settings) for path in files], folder.name)}, files, []
-    if len(files) == 1 and split_in(stem_of(files[0].name)) in (None, "train"):
-        tables = open_file(files[0], settings).tables
-        return tables, files, [f"{files[0].name} is the only file of data: it is the train split"]
-    raise _no_train(folder, files)
+    for find in (_splits, _classes, _tool, _class_files, _pair, _alone, _inner):
+        layout = find(folder, settings)
+        if layout is not None:
+            return layout
+    raise no_train(folder)
 
 
-def joined(tables: Sequence[Table], name: str) -> Table:
-    """Several files of the same columns as one table; a row keeps its file's place."""
-    first = tables[0]
-
-    def read(names: tuple[str, ...] | None) -> Iterator[Row | BadRow]:
-        return chain.from_iterable(table.read(names) for table in tables)
-
-    return Table(
-        first.place,
-        name,
-        read,
-        all(table.fixed_columns and table.columns == first.columns for table in tables),
-        first.format,
-        first.columns if all(table.columns == first.columns for table in tables) else None,
-        first.roles,
-        tuple(dict.fromkeys(note for table in tables for note in table.notes)),
-        lambda: tuple(note for table in tables for note in table.notes_after()),
-    )
-
-
-def _may_be_data(path: Path) -> bool:
-    if path.name.startswith((".", "_")) or _NO_DATA.match(path.name):
-        return False
-    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in PACKED]
-    last = suffixes[-1] if suffixes else ""
-    return (
-        last in _ANY
-        or last in (".yml", ".yaml")
-        or (split_in(stem_of(path.name)) is not None and last in ("", ".label"))
-    )
-
-
-def _split_files(folder: Path, files: Sequence[Path], settings: FileSettings) -> Layout:
-    """Files named after splits; shards of a split are joined."""
+def _splits(folder: Path, settings: FileSettings) -> Layout | None:
+    """Files and folders named after splits."""
+    entries = [path for path in visible(folder) if path.is_dir() or (may_be_split(path) and not is_submission(path))]
     by_split: dict[str, list[Path]] = {}
-    notes = [
-        f"{path.name} is not read: it is not named after a split"
-        for path in files
-        if split_in(stem_of(path.name)) is None
-    ]
-    for path in files:
-        split = split_in(stem_of(path.name))
-        if split is not None:
+    for path in entries:
+        split = split_in(stem_of(path) if path.is_file() else path.name)
+        if split is not None and not (path.is_dir() and _is_no_split(path)):
             by_split.setdefault(split, []).append(path)
-    for split, paths in by_split.items():
-        if len(paths) > 1 and not all(_shards(path) for path in paths):
-            ways = " or ".join(f"data.source={path}" for path in paths[:3])
-            raise UserError(
-                f"{paths[0].name} and {paths[1].name} are both the {split} split",
-                where=str(folder),
-                fix=f"Keep one, or name one: {ways}",
-            )
-    tables: dict[str, Table] = {}
-    for split in SPLITS:
-        paths = by_split.get(split, [])
-        if paths:
-            opened = [_one_table(path, settings) for path in paths]
-            tables[split] = opened[0] if len(opened) == 1 else joined(opened, f"{split} ({len(opened)} files)")
-    return tables, [path for split in SPLITS for path in by_split.get(split, [])], notes
-
-
-def _split_folders(folder: Path, settings: FileSettings) -> Layout | None:
-    """`train/data-00000-of-00001.arrow`, as `datasets` saves: folders named after splits, with files of data."""
-    tables: dict[str, Table] = {}
-    used: list[Path] = []
-    for inner in sorted(path for path in folder.iterdir() if path.is_dir()):
-        split = split_of(inner.name)
-        files = sorted(path for path in inner.iterdir() if path.is_file() and _may_be_data(path))
-        if split is not None and split not in tables and files:
-            opened = [_one_table(path, settings) for path in files]
-            tables[split] = opened[0] if len(opened) == 1 else joined(opened, f"{split} ({len(opened)} files)")
-            used += files
-    if "train" not in tables:
+    if "train" not in by_split:
         return None
-    return {split: tables[split] for split in SPLITS if split in tables}, used, []
+    # Chosen before any is opened: two files for one split are a mistake whatever is in them.
+    chosen = {split: _choose(split, by_split[split], by_split["train"]) for split in SPLITS if split in by_split}
+    layout = Layout()
+    for split, choice in chosen.items():
+        if isinstance(choice, Path):
+            _add_folder(layout, split, choice, settings)
+        else:
+            add_choice(layout, split, choice, folder, settings)
+            named = [path for path in by_split[split] if path.is_file()]
+            layout.leave_out([path for path in named if path not in layout.files], f"the {split} split is in others")
+        used = [path for path in by_split[split] if path == choice or path in layout.files]
+        if split == "validation" and any(map(is_eval_name, used)):
+            layout.notes.append(f"{used[0].name} is taken for the validation split, not for a test")
+    others = [path for path in visible(folder) if path.is_file() and (is_table_name(path) or is_submission(path))]
+    left = [path for path in others if path not in layout.files and split_in(stem_of(path)) is None]
+    layout.leave_out([path for path in left if not is_submission(path)], "it has no word for a split in its name")
+    layout.leave_out([path for path in left if is_submission(path)], "a submission is no data")
+    names = [path for path in visible(folder) if path.is_file() and holds_names(path) and path not in layout.files]
+    layout.leave_out(names, "names of labels are set as in data.label.map={1: sports}")
+    return layout
 
 
-def _shards(path: Path) -> str | None:
-    """What a shard is a part of: `data` of data-00000-of-00002.arrow."""
-    match = _SHARD.match(stem_of(path.name))
-    return match and match[1]
+def _is_no_split(folder: Path) -> bool:
+    """Whether a folder that is named after a split is empty, or has files named after several splits."""
+    inner = visible(folder)
+    named = {split_in(stem_of(path)) for path in inner if path.is_file() and may_be_split(path)}
+    return not inner or len(named - {None}) > 1
 
 
-def _one_table(path: Path, settings: FileSettings) -> Table:
-    return open_file(path, settings).tables["train"]
+def _choose(split: str, paths: Sequence[Path], train: Sequence[Path]) -> Choice | Path:
+    """Which of the files and folders named after a split are it, by their names. Raises a UserError if it is unclear.
+
+    The result is a folder if there are no files.
+    """
+    files = [path for path in paths if path.is_file()]
+    if not files:
+        folders = [path for path in paths if split_of(path.name)] or list(paths)
+        if len(folders) > 1:
+            raise two_for_one(split, folders, train)
+        return folders[0]
+    choice = _together(files)
+    if choice is None:
+        choice = [path for path in files if split_of(stem_of(path)) == split]
+        if len(choice) != 1:
+            raise two_for_one(split, choice or files, train)
+    return choice
 
 
-def _tool_files(folder: Path, files: Sequence[Path], settings: FileSettings) -> Layout | None:
-    """Label tools' folders: all files of one tool together."""
-    found = sorted(
-        {
-            *(path for path in files if path.suffix in (".yml", ".yaml")),
-            *folder.glob("nlu/*.y*ml"),
-            *folder.glob("data/nlu/*.y*ml"),
-        }
-    )
-    found = found or sorted(
-        path for path in (*folder.glob("*_usersays_*.json"), *folder.glob("intents/*_usersays_*.json"))
-    )
-    tables = [table for table in map(_quietly(settings), found) if table is not None and table.roles is not None]
+def _together(files: list[Path]) -> Choice | None:
+    """How the files of a split belong together; None if they do not."""
+    shards = in_shards(files)
+    if shards is not None or len(files) == 1:
+        return shards or files
+    return find_pair(files) or find_class_files(files) or in_parts(files)
+
+
+def _add_folder(layout: Layout, split: str, inner: Path, settings: FileSettings) -> None:
+    """Add a split from the folder that is named after it."""
+    classes = texts_by_class(inner)
+    files = [path for path in visible(inner) if path.is_file() and not is_no_data(path)]
+    if classes:
+        for name in [name for name in classes if name.casefold() in UNLABELLED]:
+            layout.notes.append(f"{inner.name}/{name} is left out: {len(classes.pop(name)):,} texts without a label")
+        add_texts(layout, split, inner, classes, settings)
+        layout.leave_out(files, "the texts of the classes are in folders")
+        return
+    tables = [path for path in files if is_table_name(path)] or [path for path in files if may_be_split(path)]
+    choice = find_pair(files) or find_class_files(files) or (_together(tables) if tables else None)
+    if choice is None:
+        raise two_for_one(split, tables) if tables else no_train(inner)
+    add_choice(layout, split, choice, inner, settings)
+
+
+def _classes(folder: Path, settings: FileSettings) -> Layout | None:
+    """`class/*.txt`."""
+    classes = texts_by_class(folder)
+    layout = Layout()
+    for name in [name for name in classes if name.casefold() in UNLABELLED]:
+        layout.notes.append(f"{name} is left out: {len(classes.pop(name)):,} texts without a label")
+    if len(classes) < 2:
+        return None
+    add_texts(layout, "train", folder, classes, settings)
+    others = [path for path in visible(folder) if path.is_file() and is_table_name(path)]
+    layout.leave_out(others, "the texts of the classes are in folders")
+    return layout
+
+
+def _tool(folder: Path, settings: FileSettings) -> Layout | None:
+    """Label tools' folders: Rasa's and Dialogflow's files of examples, read together."""
+    places = [folder, *(folder / inner for inner in ("data", "data/nlu", "nlu", "intents"))]
+    there = [path for place in places if place.is_dir() for path in visible(place) if path.is_file()]
+    tables_there = any(path.parent == folder and is_table_name(path) for path in there)
+    found = [path for path in there if is_yaml(path) or path.suffix == ".md"] if not tables_there else []
+    found = found or [path for path in there if "_usersays_" in path.name and path.suffix == ".json"]
+    layout, tables = Layout(), []
+    for path in found:
+        try:
+            table = open_file(path, settings).tables["train"]
+        except UserError:  # a tool's folder has files of other things, too, such as its stories
+            continue
+        if table.roles is not None:
+            tables.append(table)
+            layout.files.append(path)
     if not tables:
         return None
-    names = {table.format.tool for table in tables if table.format is not None}
-    used = [path for path in found if str(path) in {table.place for table in tables}]
-    note = f"{len(used)} files of {', '.join(sorted(filter(None, names)))} are read together"
-    return {"train": joined(tables, folder.name)}, used, [note]
+    layout.tables["train"] = tables[0] if len(tables) == 1 else joined(tables, folder.name)
+    tools = sorted({table.format.tool for table in tables if table.format is not None and table.format.tool})
+    if len(tables) > 1:
+        layout.notes.append(f"{len(tables)} files of {', '.join(tools)} are read together")
+    return layout
 
 
-def _quietly(settings: FileSettings) -> Callable[[Path], Table | None]:
-    def open_one(path: Path) -> Table | None:
-        try:
-            return _one_table(path, settings)
-        except UserError:  # a tool's folder has files of other things, too, such as its stories
-            return None
+def _class_files(folder: Path, settings: FileSettings) -> Layout | None:
+    """`pos.txt` and `neg.txt`, or `rt-polarity.pos` and `rt-polarity.neg`."""
+    files = [path for path in visible(folder) if path.is_file() and not is_no_data(path) and not holds_names(path)]
+    classes = None if any(map(is_table_name, files)) else find_class_files(files)
+    if classes is None or are_tables(list(classes.values()), settings):
+        return None
+    layout = Layout()
+    add_choice(layout, "train", classes, folder, settings)
+    return layout
 
-    return open_one
+
+def _pair(folder: Path, settings: FileSettings) -> Layout | None:
+    """`texts.txt` and `labels.txt`."""
+    pair = find_pair([path for path in visible(folder) if path.is_file() and not is_no_data(path)])
+    names = [path for path in visible(folder) if path.is_file() and holds_names(path) and not holds_labels(path)]
+    if pair is None or pair.texts in names:
+        files = [path for path in visible(folder) if path.is_file() and path not in names and not is_no_data(path)]
+        pair = find_pair(files)
+    if pair is None:
+        return None
+    layout = Layout()
+    add_choice(layout, "train", pair, folder, settings)
+    return layout
 
 
-def _no_train(folder: Path, files: Sequence[Path]) -> UserError:
-    there = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    listed = ", ".join(f"{path.name}/" if path.is_dir() else path.name for path in there[:20]) or "nothing"
-    more = f" and {len(there) - 20} more" if len(there) > 20 else ""
-    way = f" Name one: data.source={files[0]}" if files else ""
-    return UserError(
-        f"the folder has no train file; it has {listed}{more}",
-        where=str(folder),
-        fix="It needs `train`, and may have `dev` or `validation`, and `test`, in files or folders named after them."
-        + way,
-    )
+def _alone(folder: Path, settings: FileSettings) -> Layout | None:
+    """A single file of data, unless a folder beside it has more."""
+    files = [path for path in visible(folder) if path.is_file() and not is_no_data(path) and not is_submission(path)]
+    files = [path for path in files if split_in(stem_of(path)) in (None, "train")]
+    tables = [path for path in files if is_table_name(path)] or [path for path in files if is_line_name(path)]
+    inner = any(is_table_name(path) for one in visible(folder) if one.is_dir() for path in visible(one))
+    shards = in_shards(tables) if tables else None
+    if shards is not None and len(shards) > 1:
+        layout = Layout()
+        add_choice(layout, "train", shards, folder, settings)
+        return layout
+    if len(tables) != 1 or inner:
+        return None
+    layout = Layout(files=tables, notes=[f"{tables[0].name} is the only file of data: it is the train split"])
+    opened = open_file(tables[0], settings).tables
+    layout.tables = by_split_column(opened["train"]) if set(opened) == {"train"} else opened
+    if "train" not in layout.tables:
+        raise UserError(f"the file has no train split, only {', '.join(opened)}", where=str(tables[0]))
+    return layout
+
+
+def _inner(folder: Path, settings: FileSettings) -> Layout | None:
+    """The only folder in a folder, or its folder `data`, as in a dataset of the Hub."""
+    folders = [path for path in visible(folder) if path.is_dir()]
+    inner = next((path for path in folders if path.name == "data"), folders[0] if len(folders) == 1 else None)
+    if inner is None or any(is_table_name(path) for path in visible(folder) if path.is_file()):
+        return None
+    return open_layout(inner, settings)

@@ -20,6 +20,7 @@ from feathertune.data.labels import LabelReader
 from feathertune.data.rows import Row
 from feathertune.data.sources import Source, file_settings, open_source
 from feathertune.data.split_reader import SplitReader
+from feathertune.data.unlabelled import is_unlabelled, unlabelled_note
 from feathertune.errors import UserError
 from feathertune.recipe.schema import DataSection
 from feathertune.wording.numbers import count
@@ -44,8 +45,8 @@ def load_dataset(section: DataSection, seed: int) -> Dataset:
     for name, table in source.splits.items():  # train comes first: it determines the labels
         if name == "test" and not section.test:
             continue
-        if name != "train" and _is_unlabelled(table, section):
-            notes.append(_unlabelled_note(name, table))
+        if name != "train" and is_unlabelled(table, section, resolved.names):
+            notes.append(unlabelled_note(name, table))
             continue
         splits[name] = reader.read(name, table)
     notes += [*reader.notes, *reader.votes.notes(), *_class_notes(splits["train"], labels.names, section.source)]
@@ -201,18 +202,6 @@ def _resolved_for_file(section: DataSection, table: Table) -> Resolved:
     return resolve_for(section.model_copy(update={"own_columns": False}), Source({"train": table}, {}))
 
 
-def _is_unlabelled(table: Table, section: DataSection) -> bool:
-    """Whether a split has texts but no column of labels, as the tests of competitions."""
-    label = section.label.column or section.label.rating
-    columns = table.columns
-    if columns is None and table.fixed_columns:
-        first = next((row for row in table.read(None) if isinstance(row, Row)), None)
-        columns = None if first is None else tuple(first.fields)
-    if columns is None or table.headerless:
-        return False
-    return label not in columns and set(text_columns(section)) <= set(columns)
-
-
 def _file_notes(source: Source) -> Iterator[str]:
     """What there is to know about how each file is read, once for files that are read alike."""
     said: dict[str, list[str]] = {}
@@ -221,13 +210,6 @@ def _file_notes(source: Source) -> Iterator[str]:
             said.setdefault(note, []).append(table.name)
     several = len(source.splits) > 1
     return (f"{', '.join(names)}: {note}" if several else note for note, names in said.items())
-
-
-def _unlabelled_note(name: str, table: Table) -> str:
-    return (
-        f"{table.name} ({name}) has no labels and is not evaluated; to label it: feathertune predict RUN --input "
-        f"{table.place}"
-    )
 
 
 def _class_notes(train: Split, names: tuple[str, ...], source: str) -> list[str]:

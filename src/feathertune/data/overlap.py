@@ -66,7 +66,10 @@ def find_overlap(dataset: Dataset) -> Overlap:
 
 def _find_duplicates(split: Split, keys: npt.NDArray[np.uint64], names: tuple[str, ...]) -> Duplicates:
     order = np.argsort(keys, kind="stable")  # copies are adjacent, each run in the order of the rows
-    starts = np.flatnonzero(np.concatenate(([True], keys[order][1:] != keys[order][:-1])))
+    ordered = keys[order]
+    starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
+    if len(starts) == len(order):
+        return Duplicates(0, 0, ())
     labels = split.labels[order]
     conflicting = np.minimum.reduceat(labels, starts) != np.maximum.reduceat(labels, starts)
     sizes = np.diff(np.append(starts, len(order)))
@@ -89,7 +92,9 @@ def _find_leak(
     names: tuple[str, ...],
 ) -> Leak:
     first, second = pair
-    leaked = np.flatnonzero(np.isin(keys[second], keys[first]))
+    ordered = np.sort(keys[first])  # np.isin needs four times the memory
+    nearest = np.minimum(np.searchsorted(ordered, keys[second]), len(ordered) - 1)
+    leaked = np.flatnonzero(ordered[nearest] == keys[second])
     examples = []
     for row in leaked[:MAX_EXAMPLES]:
         source = int(np.flatnonzero(keys[first] == keys[second][row])[0])

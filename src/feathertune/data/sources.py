@@ -9,8 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
-from itertools import islice
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +21,13 @@ from feathertune.data.formats.opening import DATA_SUFFIXES, open_file
 from feathertune.data.formats.split_names import SPLITS, split_of
 from feathertune.data.layouts import open_layout
 from feathertune.data.rows import BadRow, Row
+from feathertune.data.split_column import by_split_column
 from feathertune.errors import UserError, in_short
 from feathertune.recipe.schema import DataSection
 from feathertune.system.files import expanded, sha256
 
 SAMPLE_FOLDER = Path(__file__).parent / "sample"
 MANY_FILES = 100
-HEAD_ROWS = 200
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)  # owner/name, or the bare name of an old dataset
 _KINDS = ", ".join(sorted(DATA_SUFFIXES))
@@ -64,7 +63,7 @@ def open_source(source: str, revision: str | None = None, settings: FileSettings
     if path.is_file():
         tables = open_file(path, settings).tables
         if set(tables) == {"train"}:
-            tables = _by_split_column(tables["train"])
+            tables = by_split_column(tables["train"])
         elif "train" not in tables:
             raise UserError(f"the file has no train split, only {', '.join(tables)}", where=source)
         splits = {split: tables[split] for split in SPLITS if split in tables}
@@ -77,50 +76,17 @@ def open_source(source: str, revision: str | None = None, settings: FileSettings
 
 
 def _open_folder(folder: Path, settings: FileSettings) -> Source:
-    tables, files, notes = open_layout(folder, settings)
-    return Source(tables, {"files": _checksums(folder, files)}, tuple(notes))
+    layout = open_layout(folder, settings)
+    return Source(layout.tables, {"files": _checksums(folder, layout.files)}, tuple(layout.notes))
 
 
 def _checksums(folder: Path, files: Sequence[Path]) -> dict[str, str]:
     """Name -> sha256 of the files; of many, one sha256 over all names and checksums."""
-    each = {str(path.relative_to(folder)): sha256(path) for path in files}
+    each = {path.relative_to(folder).as_posix(): sha256(path) for path in files}
     if len(each) <= MANY_FILES:
         return each
     together = "".join(f"{name} {digest}\n" for name, digest in sorted(each.items()))
     return {f"{len(each):,} files": hashlib.sha256(together.encode()).hexdigest()}
-
-
-def _by_split_column(table: Table) -> dict[str, Table]:
-    """A table whose rows say which split they belong to, as a table for each."""
-    head = [row.fields for row in islice(table.read(None), HEAD_ROWS) if isinstance(row, Row)]
-    for column in ("split", "set", "subset", "partition", "fold"):
-        named = next((name for name in (head[0] if head else ()) if name.strip().casefold() == column), None)
-        if named is None or not all(_split_value(fields.get(named)) for fields in head):
-            continue
-        there = {_split_value(row.fields.get(named)) for row in table.read(None) if isinstance(row, Row)}
-        if "train" in there and None not in there:
-            note = f"the splits are those of the column {named!r}"
-            return {split: _rows_of(table, named, split, note) for split in SPLITS if split in there}
-    return {"train": table}
-
-
-def _split_value(value: object) -> str | None:
-    return split_of(value) if isinstance(value, str) else None
-
-
-def _rows_of(table: Table, column: str, split: str, note: str) -> Table:
-    """The rows of one split; bad rows, whose split is unknown, are train's."""
-
-    def read(names: tuple[str, ...] | None) -> Iterator[Row | BadRow]:
-        for row in table.read(names):
-            if isinstance(row, BadRow):
-                if split == "train":
-                    yield row
-            elif _split_value(row.fields.get(column)) == split:
-                yield row
-
-    notes = (*table.notes, note) if split == "train" else ()
-    return replace(table, read=read, notes=notes, notes_after=table.notes_after if split == "train" else tuple)
 
 
 def _open_hub(hub_id: str, revision: str | None) -> Source:

@@ -13,7 +13,7 @@ from feathertune.data.bad_rows import BadRowError, empty_split, missing_note
 from feathertune.data.columns import joined_text, text_columns
 from feathertune.data.example import Split
 from feathertune.data.formats.format import Table
-from feathertune.data.labels import LabelReader
+from feathertune.data.labels import LabelReader, UnknownLabelError
 from feathertune.data.rows import BadRow, Row, Votes, missing_column
 from feathertune.data.spelling import MissingLabelError, SeveralLabelsError
 from feathertune.data.texts import TextWriter
@@ -36,7 +36,7 @@ class SplitReader:
     def read(self, name: str, table: Table) -> Split:
         """Read one split. Raises a `BadRowError` if it has bad rows and these are not to be skipped."""
         section, labels = self._section, self._labels
-        columns, bad, rows = _Columns(section, labels, self.votes), [], 0
+        columns, bad, rows = _Columns(section, labels, self.votes, self._unknown_label(name)), [], 0
         for row in self._rows(table):
             rows += 1
             problem = row if isinstance(row, BadRow) else columns.add(row)
@@ -50,6 +50,13 @@ class SplitReader:
             raise empty_split(name, table, bad, self.votes.unlabelled)
         renumbered = labels.finalize() if name == "train" else None
         return columns.split(name, table.name, renumbered, len(labels.names))
+
+    def _unknown_label(self, name: str) -> str | None:
+        """What to do about labels that train lacks, however many rows have them."""
+        if self._skip is None or name == "train":
+            return None
+        without = ", or do not read the test: data.test=false" if name == "test" else ""
+        return f"Leave such rows out: {self._skip}{without}. Or add examples of the label to train."
 
     def _rows(self, table: Table) -> Iterator[Row | BadRow]:
         """The rows of a split. The columns of the first row are checked."""
@@ -73,10 +80,10 @@ class SplitReader:
 class _Columns:
     """Collects the examples of a split: texts in a file of Arrow chunks, numbers in flat arrays."""
 
-    def __init__(self, section: DataSection, labels: LabelReader, votes: VoteLog) -> None:
+    def __init__(self, section: DataSection, labels: LabelReader, votes: VoteLog, unknown: str | None) -> None:
         self.rows, self._labels, self._ratings = array("q"), array("q"), array("d")
         self.missing = 0
-        self._votes = votes
+        self._votes, self._unknown = votes, unknown
         self._shares: dict[int, dict[int, float]] = {}  # index of an example -> shares of its classes, for `soft`
         self._texts = TextWriter()
         self._columns, self._reader, self._label = text_columns(section), labels, labels.column
@@ -104,6 +111,8 @@ class _Columns:
         except MissingLabelError:
             self.missing += 1
             return None
+        except UnknownLabelError as error:
+            return BadRow(row.place, str(error), self._unknown)
         except ValueError as error:
             return BadRow(row.place, str(error))
         self._texts.add(text)

@@ -13,8 +13,10 @@ from feathertune.recipe.parsing import apply_override, explain, fix_for
 from feathertune.recipe.schema import Recipe
 from feathertune.recipe.yaml_text import dump_yaml, load_yaml
 
-# What a recipe says about where labels come from, which another column of labels replaces.
+# What a recipe says about where labels come from; and the keys that say it about another source, of which the last four
+# go with no rating.
 _OF_A_RATING = ("column", "rating", "above", "at_least", "names", "soft", "raters")
+_OF_A_LABEL = ("column", "rating", "has", "map", "missing", "merge_case")
 
 
 def load_recipe(path: Path | str, overrides: list[str] | None = None) -> Recipe:
@@ -60,7 +62,7 @@ def parse_recipe(text: str, overrides: list[str], where: str) -> Recipe:
 def _leave_source(values: dict[str, Any], overrides: list[str]) -> bool | Literal["text", "label"]:
     """Prepare a recipe's values for overrides with another source: drop its revision, and its label if they name one.
 
-    Returns `DataSection.own_columns`.
+    Returns `DataSection.own_columns`. Raises a UserError if they name labels, but not of which column.
     """
     keys = {key.strip(): value for key, _, value in (override.partition("=") for override in overrides)}
     data = values.get("data")
@@ -72,7 +74,13 @@ def _leave_source(values: dict[str, Any], overrides: list[str]) -> bool | Litera
         return True
     if "data.revision" not in keys:
         data.pop("revision", None)
-    label_named = not keys.keys().isdisjoint(("data.label", "data.label.column", "data.label.rating"))
+    label_named = "data.label" in keys or any(f"data.label.{key}" in keys for key in _OF_A_LABEL)
+    if not label_named and "data.label.names" in keys:
+        raise UserError(
+            "the names of labels are those of a column, and the recipe's own column is another source's",
+            where="data.label.names",
+            fix="Name the column as well: data.label.column=COLUMN, or data.label.rating=COLUMN with its threshold.",
+        )
     if label_named and isinstance(data.get("label"), dict):
         for key in _OF_A_RATING:
             data["label"].pop(key, None)

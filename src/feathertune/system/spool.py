@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-MAX_IN_MEMORY = 8 * 2**20  # bytes
+MAX_IN_MEMORY = 2**20  # bytes
 
 
 class Spool(io.RawIOBase):

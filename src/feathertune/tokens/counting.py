@@ -20,7 +20,7 @@ from tokenizers import Tokenizer
 from feathertune.data.texts import iterate
 from feathertune.tokens.tokenized import text_chunks
 
-_WORDS_KEPT = 2**18  # different words whose counts are remembered from one chunk of texts to the next
+_WORDS_KEPT = 2**16  # different words whose counts are remembered from one chunk of texts to the next
 _CHUNK_BYTES = 2**22
 
 

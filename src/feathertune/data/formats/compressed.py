@@ -10,6 +10,7 @@ import bz2
 import gzip
 import io
 import lzma
+import shlex
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from typing import Any, BinaryIO, cast
 import pyarrow as pa
 
 from feathertune.errors import UserError, in_short
+from feathertune.recipe.parsing import typed
 
 _BUFFER = 2**18
 _MAGIC = {"gz": b"\x1f\x8b", "bz2": b"BZh", "xz": b"\xfd7zXZ\0", "zst": b"\x28\xb5\x2f\xfd", "zip": b"PK\x03\x04"}
@@ -173,7 +175,7 @@ def _only_member(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
         raise UserError(
             f"the zip archive has {len(members)} files, and one is expected: {names}{more}",
             where=str(path),
-            fix=f"Unpack it (unzip '{path}' -d '{path.with_suffix('')}'), and give the folder or one of its files.",
+            fix=_unpack(path, "unzip -q {} -d {}"),
         )
     (member,) = members
     if member.flag_bits & 1:
@@ -185,5 +187,14 @@ def _archive(path: Path, kind: str) -> UserError:
     return UserError(
         f"the file is an archive ({kind}), which may hold several files",
         where=str(path),
-        fix="Unpack it, and give the folder or one of its files.",
+        fix=_unpack(path, "mkdir {1} && tar -xf {0} -C {1}" if kind == "tar" else None),
     )
+
+
+def _unpack(path: Path, command: str | None) -> str:
+    """What to type for an archive: a command that unpacks it beside itself, and the folder as the source."""
+    folder = path.with_name(path.name.split(".")[0])
+    if command is None:
+        return f"Unpack it, and give the folder: {typed('data.source', str(folder))}"
+    unpacked = command.format(shlex.quote(str(path)), shlex.quote(str(folder)))
+    return f"To unpack it: {unpacked}. Then give the folder: {typed('data.source', str(folder))}"

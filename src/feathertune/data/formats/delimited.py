@@ -155,13 +155,14 @@ def _header(path: Path, settings: FileSettings, fit: Fit) -> bool:
     """Whether the first row names the columns: as the user says, else by what is below it."""
     if settings.header is not None:
         return settings.header
-    if settings.columns is not None and fit.rows:
-        return tuple(cell.strip() for cell in fit.rows[0]) == settings.columns
+    if settings.columns is not None and fit.rows and tuple(map(str.strip, fit.rows[0])) == settings.columns:
+        return True
     evidence = header_evidence(fit.rows)
-    if evidence is not None or len(fit.rows) < 2:
+    if evidence is not None or not fit.rows:
         return evidence is not False
+    then = f", then {_row(fit.rows[1])}" if len(fit.rows) > 1 else ", and there is no other row"
     raise UserError(
-        f"it is unclear whether the first row names the columns: {_row(fit.rows[0])}, then {_row(fit.rows[1])}",
+        f"it is unclear whether the first row names the columns: {_row(fit.rows[0])}{then}",
         where=f"{path}:1",
         fix="If it does: data.header=true; if it is an example like the others: data.header=false",
     )

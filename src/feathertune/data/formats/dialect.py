@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from feathertune.data.formats.header import USUAL_NAMES
 from feathertune.data.formats.lines import MAX_LINE
 
 SAMPLED_ROWS = 1000
@@ -84,13 +85,20 @@ def find_dialects(lines: Sequence[str], suffix: str, given: dict[str, str | None
     fits = [
         _best_quoting(lines, text, separator or ",", given) for separator in separators if (separator or ",") in text
     ]
-    fits = [fit for fit in fits if fit.share >= MIN_FIT or given.get("separator")]
+    if given.get("separator"):
+        return fits
+    fits = [fit for fit in fits if fit.share >= MIN_FIT and (suffix in BY_SUFFIX or not _is_prose(fit))]
     if not fits:
         return []
     fits.sort(key=lambda fit: -fit.score)  # stable: in the order of SEPARATORS
     close = [fit for fit in fits if fit.score > fits[0].score - _CLOSE]
-    named = [fit for fit in close if fit.dialect.separator == BY_SUFFIX.get(suffix)]
-    return named[:1] or close[:2]
+    if len(close) > 1:  # `a;yes;1,5` has no column after its comma
+        close = [fit for fit in close if not _only_in_numbers(lines, fit.dialect.separator)] or close
+    if suffix != ".csv":  # which is the name of files with any separator
+        close = [fit for fit in close if fit.dialect.separator == BY_SUFFIX.get(suffix)] or close
+    usual = [fit for fit in close if all(cell.strip().casefold() in USUAL_NAMES for cell in fit.rows[0])]
+    best = [fit for fit in close if fit.dialect.separator == "," and fit.score > close[-1].score]
+    return usual[:1] or best[:1] or close[:2]
 
 
 def default_dialect(lines: Sequence[str], suffix: str, given: dict[str, str | None]) -> Fit:
@@ -106,25 +114,35 @@ def _best_quoting(lines: Sequence[str], text: str, separator: str, given: dict[s
         quote = given["quote"] if given.get("quote") is not None else '"'
         return _fit(lines, Dialect(separator, quote or None, given.get("escape") or None, spaced))
     plain, doubled = (_fit(lines, Dialect(separator, quote, None, spaced)) for quote in (None, '"'))
-    candidates = [doubled, plain]
+    quoted = [doubled]
     if '\\"' in text:
-        candidates.insert(1, _fit(lines, Dialect(separator, '"', "\\", spaced)))
+        quoted.append(_fit(lines, Dialect(separator, '"', "\\", spaced)))
     if _is_wrapped(lines, separator, "'"):
-        candidates.insert(0, _fit(lines, Dialect(separator, "'", "\\" if "\\'" in text else None, spaced)))
-    if separator != "," and plain.share == doubled.share and not _is_quoted(lines, separator):
+        quoted.insert(0, _fit(lines, Dialect(separator, "'", "\\" if "\\'" in text else None, spaced)))
+    best = max(quoted, key=lambda fit: fit.share)
+    if best.share >= MIN_FIT and _are_marks(lines, separator, best):
+        return best
+    if separator != "," and plain.share == best.share:
         return plain
-    return max(candidates, key=lambda fit: fit.share)
+    return max((best, plain), key=lambda fit: fit.share)
 
 
-def _is_quoted(lines: Sequence[str], separator: str) -> bool:
-    """Whether quotes are marks and no characters: fields in quotes that need them, or all fields of a column in quotes.
+def _are_marks(lines: Sequence[str], separator: str, quoted: Fit) -> bool:
+    """Whether quotes are marks and no characters: all fields of a column have them, or fields that need them.
 
-    A field needs quotes if it has a quote (doubled) or the separator in it.
+    A field needs quotes if it has a quote (doubled) or the separator in it. There must be more such fields than rows
+    that the quotes break.
     """
-    need = re.compile(rf'(?:^|{re.escape(separator)})"[^"\n]*""[^\n]*"(?:{re.escape(separator)}|\r?$)')
-    if any(need.search(line.rstrip("\n")) for line in lines[:SAMPLED_ROWS]):
+    quote = quoted.dialect.quote or '"'
+    first = lines[0].rstrip("\r\n").split(separator)
+    in_all = len(first) > 1 and all(len(cell) > 1 and cell[0] == cell[-1] == quote for cell in map(str.strip, first))
+    if in_all or _is_wrapped(lines, separator, quote):
         return True
-    return _is_wrapped(lines, separator, '"')
+    mark = re.escape(separator)
+    field_ = re.compile(rf"(?:^|{mark}){quote}((?:[^{quote}\n]|{quote}{quote})*+){quote}(?={mark}|\r?$)", re.MULTILINE)
+    inner = (match[1] for match in field_.finditer("".join(lines)))
+    needed = sum(quote in text or separator in text for text in inner)
+    return needed > round((1 - quoted.share) * len(quoted.rows))
 
 
 def _is_wrapped(lines: Sequence[str], separator: str, quote: str) -> bool:
@@ -143,6 +161,17 @@ def _is_spaced(lines: Sequence[str], separator: str) -> bool:
         and f"{separator} " in lines[0]
         and all(rows_line.rstrip("\r\n").rsplit(separator, 1)[1].startswith(" ") for rows_line in rows)
     )
+
+
+def _is_prose(fit: Fit) -> bool:
+    """Whether the separators are the punctuation of sentences, in a file whose name promises no columns."""
+    return fit.prose > 0.5
+
+
+def _only_in_numbers(lines: Sequence[str], separator: str) -> bool:
+    """Whether the separator is only between digits, as a decimal comma."""
+    text = "".join(lines[:SAMPLED_ROWS])
+    return len(re.findall(rf"(?<=\d){re.escape(separator)}(?=\d)", text)) == text.count(separator)
 
 
 def _fit(lines: Sequence[str], dialect: Dialect) -> Fit:
@@ -165,4 +194,6 @@ def _fit(lines: Sequence[str], dialect: Dialect) -> Fit:
     same = sum(len(row) == len(rows[0]) for row in rows)
     cells = [cell for row in rows for cell in row[1:] if cell]
     prose = sum(cell.startswith(" ") for cell in cells) / max(len(cells), 1)
+    if dialect.skip_spaces and not all(cell.strip().casefold() in USUAL_NAMES for cell in rows[0]):
+        prose = 1.0
     return Fit(dialect, same / (len(rows) + errors), prose, rows)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Sequence
 
 from feathertune.data.rows import is_number
@@ -20,6 +22,11 @@ _OTHERS = frozenset(
     | {"source", "v1", "v2", "a", "b"}
 )
 USUAL_NAMES = TEXT_NAMES | LABEL_NAMES | _OTHERS
+# Names that are no texts or labels themselves.
+_SURE = frozenset({"text", "texts", "sentence", "sentences", "content", "tweet", "tweet_text", "review_text"})
+_DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T].*)?")
+_LINK = re.compile(r"\w+://\S+|www\.\S+|\S+@\S+\.\w+")
+_ENOUGH = 8  # values below the first one, to be taken for a column of labels
 _NAME_WORDS, _NAME_LENGTH = 4, 40  # the longest name of a column
 
 
@@ -29,37 +36,72 @@ def has_header(rows: Sequence[Sequence[str]]) -> bool:
 
 
 def header_evidence(rows: Sequence[Sequence[str]]) -> bool | None:
-    """True if the first row names the columns, False if it is an example like the others, None if nothing tells.
+    """True if the first row names the columns, False if it is an example like the others, None if that is unclear.
 
-    In this order: a cell that recurs below it in its column is a value; over numbers, a number is a value and a word is
-    a name; a known name is a name; a sentence is a value, and short cells over sentences are names.
+    Signs of a value: it recurs below in its column; a number (date, link) over numbers; weaker, a sentence. Signs of a
+    name: it is a usual one; a word over numbers (dates, links); a word that a column of few labels does not have;
+    weaker, a short cell over sentences. Where strong signs contradict each other, only the most usual names decide.
     """
     if not rows:
         return None
     first = [cell.strip() for cell in rows[0]]
+    usual = [cell.casefold() in USUAL_NAMES for cell in first]
+    if all(usual) and len(first) > 1:
+        return True
     below = [row for row in rows[1:SAMPLED_ROWS] if len(row) == len(first) and list(row) != list(rows[0])]
-    if not below or (len(first) > 1 and all(cell.casefold() in USUAL_NAMES for cell in first)):
+    if not below:
+        return _alone(first, usual, repeated=any(list(row) == list(rows[0]) for row in rows[1:]))
+    columns = [[value for row in below if (value := row[index].strip())] for index in range(len(first))]
+    signs = [_sign(cell, column) for cell, column in zip(first, columns, strict=True)]
+    doubled = any(first.count(cell) > 1 for cell, known in zip(first, usual, strict=True) if cell and not known)
+    values = signs.count(False) + doubled
+    names = sum(sign is True or (known and sign is None) for sign, known in zip(signs, usual, strict=True))
+    if any(
+        cell.casefold() in _SURE and sign is not False and _is_sentences(column)
+        for cell, sign, column in zip(first, signs, columns, strict=True)
+    ):
         return True
-    if any(first.count(cell) > 1 for cell in first if cell):
-        return False
-    columns = [[row[index].strip() for row in below] for index in range(len(first))]
-    if any(cell and cell in column for cell, column in zip(first, columns, strict=True)):
-        return False
-    numeric = [
-        index for index, column in enumerate(columns) if all(map(is_number, filter(None, column))) and any(column)
-    ]
-    if numeric:
-        return not any(is_number(first[index]) for index in numeric)
-    if any(cell.casefold() in USUAL_NAMES for cell in first):
-        return True
+    if values:
+        return None if names else False
     if any(_is_sentence(cell) for cell in first):
-        return False
+        return False if not names else True if names > 1 else None
     longer = any(_is_sentence(cell) for column in columns for cell in column)
-    return True if longer and all(map(_is_name, first)) else None
+    return True if names or (longer and all(map(_is_name, first))) else None
 
 
-def _holds_numbers(column: Sequence[str]) -> bool:
-    return any(column) and all(is_number(cell) for cell in column if cell)
+def _alone(first: Sequence[str], usual: Sequence[bool], *, repeated: bool) -> bool | None:
+    """What a first row is that has no others below it, or only copies of itself."""
+    if repeated or any(_is_sentence(cell) or is_number(cell) for cell in first):
+        return False
+    return True if any(usual) else None
+
+
+def _sign(cell: str, column: Sequence[str]) -> bool | None:
+    """False if a cell is a value of the column below it, True if it is none; None if the column does not show it."""
+    if not cell or not column:
+        return None
+    if cell in column:
+        return False
+    for is_typed in (is_number, is_date, is_link):
+        if all(map(is_typed, column)):
+            return None if _is_sentence(cell) else not is_typed(cell)
+    counts = Counter(column)
+    labels = len(column) >= _ENOUGH and len(counts) <= max(2, len(column) // 5) and min(counts.values()) > 1
+    return True if labels else None
+
+
+def _is_sentences(column: Sequence[str]) -> bool:
+    return any(map(_is_sentence, column))
+
+
+def is_date(cell: str) -> bool:
+    """Whether a cell is a date: 2024-01-31, 31.1.2024, also with a time."""
+    return _DATE.fullmatch(cell) is not None
+
+
+def is_link(cell: str) -> bool:
+    """Whether a cell is an address of the web or of mail."""
+    return _LINK.fullmatch(cell) is not None
 
 
 def _is_sentence(cell: str) -> bool:

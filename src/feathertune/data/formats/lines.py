@@ -17,7 +17,7 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _WRONG = "\udcff"  # stands for bytes that are not of the encoding, while a line is checked
 _MARKED = "feathertune.marked"  # the handler that puts it there: U+FFFD may be in the text itself
 codecs.register_error(_MARKED, lambda error: (_WRONG, error.end if isinstance(error, UnicodeDecodeError) else 0))
-_WAYS_OUT = (
+WAYS_OUT = (
     "Leave such rows out, data.on_bad_row=skip, or name the encoding if it is another, for example "
     "data.encoding=windows-1252."
 )
@@ -77,7 +77,7 @@ class Lines:
             return raw.decode()
         except UnicodeDecodeError as error:
             reason = f"not valid UTF-8: byte 0x{raw[error.start]:02x} at position {error.start + 1}"
-            self._note(reason, _WAYS_OUT)
+            self._note(reason, WAYS_OUT)
             return raw.decode(errors="replace")
 
     def _decoded(self) -> str:
@@ -94,7 +94,7 @@ class Lines:
         if _WRONG in line:
             position = line.index(_WRONG) + 1
             line = line.replace(_WRONG, "\ufffd")
-            self._note(f"not valid {encoding_title(self._encoding)}, at position {position}", _WAYS_OUT)
+            self._note(f"not valid {encoding_title(self._encoding)}, at position {position}", WAYS_OUT)
         return line[:-1] + "\n" if line.endswith("\r") else line
 
     def _too_long(self) -> UserError:
