@@ -8,10 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from feathertune.data.formats.format import FileSettings
+from feathertune.data.formats.format import FileSettings, Table
 from feathertune.data.formats.opening import open_file
 from feathertune.data.rows import BadRow, Row
 from feathertune.errors import UserError
@@ -97,3 +98,47 @@ def test_what_pandas_writes_is_right_or_refused(tmp_path: Path, table: list[list
         assert read(path, FileSettings()) == table
     except UserError as error:
         assert "in two ways" in str(error)  # noqa: PT017
+
+
+def table_of(path: Path, content: str, given: FileSettings = FileSettings()) -> Table:  # noqa: B008  # immutable
+    path.write_text(content, encoding="utf-8", newline="")
+    return open_file(path, given).tables["train"]
+
+
+ROWS = "".join(f"the soup was {word},{label}\n" for word, label in zip("abcdefghij", "xy" * 5, strict=True))
+
+
+def test_a_title_before_a_table_is_left_out_and_shown(tmp_path: Path) -> None:
+    table = table_of(tmp_path / "a.csv", f"Export of June\n\ntext,label\n{ROWS}")
+    assert table.notes == ("before the table: 'Export of June'",)
+    assert [row.row for row in table.read(None) if isinstance(row, Row)] == list(range(4, 14))
+
+
+def test_line_ends_that_were_written_twice_are_no_rows(tmp_path: Path) -> None:
+    table = table_of(tmp_path / "a.csv", f"text,label\n{ROWS}".replace("\n", "\r\n\r\n"))
+    assert table.notes == ("empty lines between the rows are left out",)
+    assert [row.row for row in table.read(None)] == list(range(3, 23, 2))  # type: ignore[union-attr]
+
+
+def test_a_header_in_the_middle_is_a_bad_row(tmp_path: Path) -> None:
+    table = table_of(tmp_path / "a.csv", f"text,label\n{ROWS}text,label\n{ROWS}")
+    (bad,) = [row for row in table.read(None) if isinstance(row, BadRow)]
+    assert (bad.place, bad.reason) == (f"{tmp_path}/a.csv:12", "the header again, as where files were joined")
+
+
+@pytest.mark.parametrize(("start", "count"), [("text,label\n", 10), ("", 10), ("words,mark\n", 10)])
+def test_names_that_the_user_gives_never_cost_a_row(tmp_path: Path, start: str, count: int) -> None:
+    table = table_of(tmp_path / "a.csv", start + ROWS, FileSettings(columns=("words", "mark")))
+    rows = [row for row in table.read(None) if isinstance(row, Row)]
+    assert len(rows) == count
+    assert rows[0].fields == {"words": "the soup was a", "mark": "x"}
+
+
+def test_it_is_unclear_whether_a_short_row_is_a_header(tmp_path: Path) -> None:
+    content = "late,bad\nsoon,good\n"
+    with pytest.raises(UserError, match=r"\[late \| bad\], then \[soon \| good\]") as caught:
+        table_of(tmp_path / "a.csv", content)
+    assert "data.header=true" in str(caught.value)
+    assert "data.header=false" in str(caught.value)
+    assert len(list(table_of(tmp_path / "a.csv", content, FileSettings(header=False)).read(None))) == 2
+    assert len(list(table_of(tmp_path / "a.csv", content, FileSettings(header=True)).read(None))) == 1

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from feathertune.data.formats.content import Content
-from feathertune.data.formats.dialect import Dialect, Fit, default_dialect, find_dialects
+from feathertune.data.formats.dialect import Dialect, Fit, default_dialect, find_dialects, is_prose
 from feathertune.data.formats.format import FileSettings, Table
-from feathertune.data.formats.header import header_evidence
+from feathertune.data.formats.header import USUAL_NAMES, header_evidence
 from feathertune.data.formats.lines import Lines, Problem
 from feathertune.data.formats.names import Columns, name_columns
 from feathertune.data.formats.opened import Sniffed
@@ -24,6 +24,10 @@ from feathertune.data.rows import BadRow, Row
 from feathertune.errors import UserError
 
 _BY_NAME = (".csv", ".tsv", ".tab", ".psv")  # text with columns even where its rows do not show it
+
+_TITLE_LINES = 5  # before a table, at most
+_SPACED = 3  # lines at least of a table, to tell that every second one is empty, or where it begins
+_SAMPLED = 1000
 
 
 def open_delimited(file: Sniffed, sample: Sample) -> Table | None:
@@ -43,6 +47,10 @@ def open_delimited(file: Sniffed, sample: Sample) -> Table | None:
     given = {"separator": separator or settings.separator, "quote": settings.quote, "escape": settings.escape}
     suffix = Path(file.name).suffix.lower()
     fits = find_dialects(lines, suffix, given)
+    title = 0 if fits else _title_lines(lines, suffix, given)
+    if title:
+        start, lines = start + title, lines[title:]
+        fits = find_dialects(lines, suffix, given)
     if len(fits) > 1:
         raise _two_readings(path, fits)
     named = settings.format in ("csv", "tsv") or suffix in _BY_NAME or settings.separator is not None
@@ -60,23 +68,31 @@ def open_delimited(file: Sniffed, sample: Sample) -> Table | None:
         escape=dialect.escape,
         header=header,
     )
-    reading = _Reading(path, dialect, start + header, file.content)
+    spaced = len(lines) > _SPACED and not any(map(str.strip, lines[1:_SAMPLED:2])) and all(lines[0:_SAMPLED:2])
+    reading = _Reading(path, dialect, start + header, file.content, spaced)
+    notes = columns.notes
+    notes += (f"before the table: {' '.join(sample.lines[:start]).strip()[:80]!r}",) if title else ()
+    notes += ("empty lines between the rows are left out",) if spaced else ()
     return file.table(
         lambda names: reading.rows(columns if names is None else columns.renamed(names)),
         found,
         columns=columns.kept,
-        notes=columns.notes,
+        notes=notes,
     )
 
 
 @dataclass(frozen=True)
 class _Reading:
-    """How the rows of a file are read: those after `skip` lines of the file (and its header)."""
+    """How the rows of a file are read: those after `skip` lines of the file (and its header).
+
+    `spaced`: every second line is empty, as where Windows programs write line ends twice; these are no rows.
+    """
 
     path: Path
     dialect: Dialect
     skip: int
     content: Content
+    spaced: bool = False
 
     def rows(self, columns: Columns) -> Iterator[Row | BadRow]:
         """The rows, under the names of their columns. Blank lines at the end of the file are none."""
@@ -87,17 +103,21 @@ class _Reading:
             read = (
                 self._plain(lines) if self.dialect.quote is None and self.dialect.escape is None else self._csv(lines)
             )
+            header: list[str] | None = None
             if columns.header:
-                _check_header(self.path, next(read, None))
+                header = _checked_header(self.path, next(read, None))
             blank: list[BadRow] = []
             pick = None if columns.all_kept else columns.pick
+            count, kept, path = columns.count, columns.kept, str(self.path)
             for line, values, problem in read:
-                if problem is None and len(values) == columns.count:
+                if problem is None and len(values) == count and values != header:
                     if blank:
                         yield from blank
                         blank.clear()
                     fields = values if pick is None else pick(values)
-                    yield Row(f"{self.path}:{line}", line, dict(zip(columns.kept, fields, strict=True)))
+                    yield Row(f"{path}:{line}", line, dict(zip(kept, fields, strict=True)))
+                    continue
+                if self.spaced and problem is None and not any(values):
                     continue
                 bad = _bad_row(f"{self.path}:{line}", columns, values, problem)
                 if problem is None and not any(values):
@@ -147,6 +167,20 @@ def _beginning(lines: Sequence[str]) -> tuple[int, list[str], str | None]:
     return start, list(lines[start:]), separator
 
 
+def _title_lines(lines: Sequence[str], suffix: str, given: dict[str, str | None]) -> int:
+    """How many lines without a separator, such as a title, are before a table whose rows are all of one width."""
+    for end in range(1, min(_TITLE_LINES, len(lines) - _SPACED) + 1):
+        if not lines[end].strip():
+            continue
+        fits = find_dialects(lines[end:], suffix, given)
+        if len(fits) == 1 and fits[0].share == 1 and not is_prose(fits[0]) and header_evidence(fits[0].rows):
+            separator = fits[0].dialect.separator
+            title = lines[:end]
+            named = any(separator in line or line.strip().casefold() in USUAL_NAMES for line in title)
+            return 0 if named else end
+    return 0
+
+
 def _separators(line: str) -> set[str]:
     return {separator for separator in (",", "\t", ";", "|") if separator in line}
 
@@ -179,9 +213,10 @@ def _row(cells: Sequence[str]) -> str:
     return "[" + " | ".join(cell[:40] for cell in cells[:6]) + "]"
 
 
-def _check_header(path: Path, read: tuple[int, list[str], Problem | None] | None) -> None:
+def _checked_header(path: Path, read: tuple[int, list[str], Problem | None] | None) -> list[str] | None:
     if read is not None and read[2] is not None:
         raise UserError(read[2].reason, where=f"{path}:{read[0]}", fix=read[2].fix)
+    return None if read is None else read[1]
 
 
 def _bad_row(place: str, columns: Columns, values: list[str], problem: Problem | None) -> BadRow:
@@ -189,4 +224,6 @@ def _bad_row(place: str, columns: Columns, values: list[str], problem: Problem |
         return BadRow(place, problem.reason, problem.fix)
     if not any(values):
         return BadRow(place, "the line is empty")
+    if len(values) == columns.count:
+        return BadRow(place, "the header again, as where files were joined")
     return BadRow(place, f"{len(values)} fields where {columns.count} are expected ({', '.join(columns.all)})")

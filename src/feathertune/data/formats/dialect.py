@@ -23,6 +23,8 @@ MIN_FIT = 0.8  # share of the rows with as many fields as the first one
 _CLOSE = 0.02
 _MANY = 8  # rows: if so many texts are in quotes, these are marks although the header has none
 
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+
 csv.field_size_limit(max(MAX_LINE, csv.field_size_limit()))
 
 
@@ -39,6 +41,8 @@ class Dialect:
         """The rows of `lines`, read strictly."""
         if self.quote is None and self.escape is None:
             return (line.rstrip("\n").removesuffix("\r").split(self.separator) for line in lines)
+        if self.escape == "\\":
+            lines = map(self._with_other_backslashes, lines)
         return csv.reader(
             lines,
             delimiter=self.separator,
@@ -48,6 +52,11 @@ class Dialect:
             skipinitialspace=self.skip_spaces,
             strict=True,
         )
+
+    def _with_other_backslashes(self, line: str) -> str:
+        r"""A line whose backslashes stay where they escape nothing, as in `C:\new`: `csv` would drop them."""
+        kept = f"\\{self.quote or ''}{self.separator}\r\n"
+        return _ESCAPED.sub(lambda match: match[0] if match[1] in kept else f"\\{match[0]}", line)
 
 
 @dataclass(frozen=True)
@@ -87,7 +96,7 @@ def find_dialects(lines: Sequence[str], suffix: str, given: dict[str, str | None
     ]
     if given.get("separator"):
         return fits
-    fits = [fit for fit in fits if fit.share >= MIN_FIT and (suffix in BY_SUFFIX or not _is_prose(fit))]
+    fits = [fit for fit in fits if fit.share >= MIN_FIT and (suffix in BY_SUFFIX or not is_prose(fit))]
     if not fits:
         return []
     fits.sort(key=lambda fit: -fit.score)  # stable: in the order of SEPARATORS
@@ -116,7 +125,10 @@ def _best_quoting(lines: Sequence[str], text: str, separator: str, given: dict[s
     plain, doubled = (_fit(lines, Dialect(separator, quote, None, spaced)) for quote in (None, '"'))
     quoted = [doubled]
     if '\\"' in text:
-        quoted.append(_fit(lines, Dialect(separator, '"', "\\", spaced)))
+        escaped = _fit(lines, Dialect(separator, '"', "\\", spaced))
+        if escaped.share >= max(MIN_FIT, plain.share, doubled.share) and _all_escaped(text, separator):
+            return escaped
+        quoted.append(escaped)
     if _is_wrapped(lines, separator, "'"):
         quoted.insert(0, _fit(lines, Dialect(separator, "'", "\\" if "\\'" in text else None, spaced)))
     best = max(quoted, key=lambda fit: fit.share)
@@ -125,6 +137,13 @@ def _best_quoting(lines: Sequence[str], text: str, separator: str, given: dict[s
     if separator != "," and plain.share == best.share:
         return plain
     return max((best, plain), key=lambda fit: fit.share)
+
+
+def _all_escaped(text: str, separator: str) -> bool:
+    """Whether all quotes are escaped by a backslash but those around fields, and not doubled."""
+    edge = re.escape(separator)
+    inner = rf'(?<!\\)(?<!{edge})(?<!\n)(?<!^)"(?!{edge}|\r?\n|$)'
+    return re.search(inner, text.replace("\\\\", "")) is None
 
 
 def _are_marks(lines: Sequence[str], separator: str, quoted: Fit) -> bool:
@@ -163,8 +182,8 @@ def _is_spaced(lines: Sequence[str], separator: str) -> bool:
     )
 
 
-def _is_prose(fit: Fit) -> bool:
-    """Whether the separators are the punctuation of sentences, in a file whose name promises no columns."""
+def is_prose(fit: Fit) -> bool:
+    """Whether the separators look like the punctuation of sentences."""
     return fit.prose > 0.5
 
 

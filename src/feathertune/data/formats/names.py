@@ -65,7 +65,7 @@ def name_columns(
         line: of the first row.
         rows: at least one.
         header: whether the first row is the names.
-        names: for a file without a header, by the user.
+        names: by the user, in place of those of a header.
 
     Raises:
         UserError: two columns have the same name; no column has one; the user's names are too few or too many.
@@ -73,6 +73,10 @@ def name_columns(
     if not header:
         return _without_header(path, rows, names)
     found = [cell.strip() for cell in rows[0]]
+    if names is not None:
+        if len(names) != len(found):
+            raise _other_count(path, names, len(found))
+        return Columns(names, names, True, (), tuple(range(len(names))))
     place = f"{path}:{line}"
     checked_columns([name for name in found if name], place)
     body = [row for row in rows[1:] if len(row) == len(found)]
@@ -116,10 +120,14 @@ def is_row_count(values: Sequence[str]) -> bool:
 def _without_header(path: Path, rows: Sequence[Sequence[str]], names: tuple[str, ...] | None) -> Columns:
     count = len(rows[0])
     if names is not None and len(names) != count:
-        raise UserError(
-            f"data.columns has {len(names)} names, and the rows have {count} fields",
-            where=str(path),
-            fix="Give as many names as there are fields.",
-        )
+        raise _other_count(path, names, count)
     given = names or tuple(f"column {index + 1}" for index in range(count))
     return Columns(given, given, False, (), tuple(range(count)))
+
+
+def _other_count(path: Path, names: Sequence[str], count: int) -> UserError:
+    return UserError(
+        f"data.columns has {len(names)} names, and the rows have {count} fields",
+        where=str(path),
+        fix="Give as many names as there are fields.",
+    )
