@@ -16,6 +16,7 @@ from feathertune import (
 from feathertune.baselines.bag_of_words import STRENGTHS, BagOfWordsBaseline, choose_strength
 from feathertune.baselines.files import load_baseline, save_baseline
 from feathertune.baselines.majority import MajorityBaseline
+from feathertune.data.columns import with_columns
 from feathertune.folders.summary import Summary
 from feathertune.prediction.files import read_predictions
 from feathertune.recipe.files import dump_recipe, parse_recipe
@@ -88,7 +89,7 @@ def test_a_run_of_a_baseline_is_a_run_folder(method: str, least: float, tmp_path
     recipe, run = recipe_of(write_tiny_data(tmp_path / "data", test=20), method), tmp_path / "run"
     summary = train(recipe, run)
     assert summary == Summary.read(run / "summary.json").to_json()
-    assert load_recipe(run / "recipe.yaml") == recipe
+    assert load_recipe(run / "recipe.yaml") == with_columns(recipe)
     assert summary["after"]["validation"]["accuracy"] >= least
     assert set(summary["after"]) == {"validation", "test"}
     assert summary["before"] == {}
@@ -123,6 +124,9 @@ def test_dry_run_shows_what_a_baseline_would_be_fitted_to(tmp_path: Path) -> Non
         "model": None,
         "label_names": ["no", "yes"],
         "examples": {"train": 96, "validation": 32, "test": 20},
+        "read_as": ["train.jsonl, validation.jsonl, test.jsonl read as: jsonl, UTF-8"],
+        "notes": ["text: 'text', label: 'label'"],
+        "remarks": [],
     }
 
 

@@ -189,9 +189,7 @@ def test_a_folder_has_splits_by_name(tmp_path: Path, validation: str) -> None:
         "test": "test.jsonl",
     }
     names = ("train.tsv", f"{validation}.csv", "test.jsonl")
-    assert source.origin == {
-        "files": {name: hashlib.sha256(b"text\n" + name.encode()).hexdigest() for name in names}
-    }
+    assert source.origin == {"files": {name: hashlib.sha256(b"text\n" + name.encode()).hexdigest() for name in names}}
     assert len(source.notes) == 1
     assert source.notes[0].startswith("notes.csv is not read")
 

@@ -129,13 +129,6 @@ def test_a_label_that_is_named_replaces_the_rating_of_another_source() -> None:
     assert "give either `column`" in refusal(RATED, "data.label.column=l"), "of its own source it has a label already"
 
 
-def test_names_of_labels_want_their_column() -> None:
-    assert "data.label.column=COLUMN" in refusal(RATED, "data.source=e", "data.label.names=['n', 'y']")
-    data = parse(RATED, "data.source=e", "data.label.column=l", "data.label.names=['n', 'y']").data
-    assert data.label == LabelSection(column="l", names=("n", "y"))
-    assert parse(RATED, "data.label.names=['n', 'y']").data.label.names == ("n", "y")
-
-
 def test_whose_columns_they_are_is_no_key() -> None:
     assert "data.own_columns (override): there is no such key" in refusal(BASE, "data.own_columns=false")
     assert "own_columns" not in refusal(BASE, "data.kolumns=x")
@@ -186,3 +179,10 @@ def test_a_shipped_recipe_keeps_its_rule_for_files_with_its_columns(tmp_path: Pa
     labels = {row.text: row.label for split in data.splits.values() for row in split}
     assert len(labels) == 30
     assert {text: int(int(text.split()[3]) % 6 / 5 >= 0.8) for text in labels} == labels
+
+
+def test_names_of_labels_want_their_column() -> None:
+    assert "data.label.column=COLUMN" in refusal(RATED, "data.source=e", "data.label.names=['n', 'y']")
+    data = parse(RATED, "data.source=e", "data.label.column=l", "data.label.names=['n', 'y']").data
+    assert data.label == LabelSection(column="l", names=("n", "y"))
+    assert parse(RATED, "data.label.names=['n', 'y']").data.label.names == ("n", "y")

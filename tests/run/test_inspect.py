@@ -157,3 +157,29 @@ def test_figures_of_lengths_and_labels(place: Path) -> None:
     inspect_source("data.csv", model="base", figures="figures")
     files = {path.name: path.read_bytes()[:4] for path in (place / "figures").iterdir()}
     assert files == dict.fromkeys(("characters.png", "tokens.png", "labels.png"), b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("labels", "line", "names"),
+    [
+        (["yes", "no", "YES"], "data.label.merge_case=true", ["no", "yes"]),
+        (["yes", "no", "nan"], "data.label.missing=[nan]", ["no", "yes"]),
+        (["a|b", "b", "a", "b|c", "c"], "data.label.has=a", ["not a", "a"]),
+        (["low", "high", "medium"], "data.label.names=[low,medium,high]", ["low", "medium", "high"]),
+        (["1", "2", "3", "4", "5"], "data.label={rating: level, at_least: 4}", ["NEGATIVE", "POSITIVE"]),
+    ],
+)
+def test_lines_to_type_work_where_another_recipe_is_taken(
+    labels: list[str], line: str, names: list[str], place: Path
+) -> None:
+    """A shipped recipe has a rating of its own, which data of another source does not."""
+    rows = "".join(f"a text with number {index},{labels[index % len(labels)]}\n" for index in range(60))
+    (place / "mine.csv").write_text(f"text,level\n{rows}")
+    recipe = load_recipe("quickstart", ["data.source=mine.csv", "method=majority", line])
+    assert outline(recipe)["label_names"] == names
+    assert {n for split in inspect_source("mine.csv", [line]).splits.values() for n in split.labels} == set(names)
+
+
+def test_two_names_for_a_recipes_rating_keep_its_threshold() -> None:
+    recipe = load_recipe("quickstart", ["data.source=mine.csv", "data.label.names=[bad, good]"])
+    assert (recipe.data.label.rating, recipe.data.label.above) == ("rating", 0.5)

@@ -14,7 +14,7 @@ from feathertune.comparison.plan import check_comparison, plan_runs
 from feathertune.data.columns import with_columns
 from feathertune.errors import UserError
 from feathertune.folders.comparison import Comparison, ComparisonFolder
-from feathertune.folders.output import take_back
+from feathertune.folders.output import stored_recipe, take_back
 from feathertune.recipe.files import dump_recipe
 from feathertune.recipe.schema import CompareSection, Method, Recipe
 from feathertune.report.comparison_report import write_comparison_report
@@ -61,7 +61,10 @@ def run_comparison(
     """
     require_one_process("compare")
     folder = ComparisonFolder(Path(output))
-    recipe = _with_section(with_columns(recipe), methods, seeds)
+    recipe = _with_section(recipe, methods, seeds)
+    plan_runs(recipe, folder)  # what cannot be compared, or kept here, is refused before any data is read
+    stored_recipe(folder.path, "comparison")
+    recipe = with_columns(recipe)
     runs = plan_runs(recipe, folder)
     check_comparison(folder, recipe)
     remove_left_in(folder.path)

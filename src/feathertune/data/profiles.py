@@ -66,9 +66,16 @@ class Column:
         )
 
     @property
+    def mostly_numbers(self) -> bool:
+        """Whether more than half of the values are numbers, or the text of one; others may be mistakes."""
+        texts = sum(isinstance(value, str) and not is_number(value.strip()) for value in self.present)
+        return 2 * texts < len(self.present) and not any(isinstance(value, list | dict) for value in self.present)
+
+    @property
     def holds_shares(self) -> bool:
-        """Whether all values are numbers from 0 to 1."""
-        return self.holds_numbers and all(0 <= float(str(value)) <= 1 for value in self.present)
+        """Whether it holds numbers from 0 to 1, but for mistakes."""
+        numbers = [str(value) for value in self.present if is_number(str(value).strip())]
+        return self.mostly_numbers and all(0 <= float(number) <= 1 for number in numbers)
 
     @property
     def looks_like_text(self) -> bool:

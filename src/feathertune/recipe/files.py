@@ -13,10 +13,10 @@ from feathertune.recipe.parsing import apply_override, explain, fix_for
 from feathertune.recipe.schema import Recipe
 from feathertune.recipe.yaml_text import dump_yaml, load_yaml
 
-# What a recipe says about where labels come from; and the keys that say it about another source, of which the last four
-# go with no rating.
+# What only a column of labels has, so that an override with it means another label than a recipe's rating.
+_OF_LABELS = ("has", "map", "missing", "merge_case")
+# What a recipe says about where labels come from, which another column of labels replaces.
 _OF_A_RATING = ("column", "rating", "above", "at_least", "names", "soft", "raters")
-_OF_A_LABEL = ("column", "rating", "has", "map", "missing", "merge_case")
 
 
 def load_recipe(path: Path | str, overrides: list[str] | None = None) -> Recipe:
@@ -62,7 +62,7 @@ def parse_recipe(text: str, overrides: list[str], where: str) -> Recipe:
 def _leave_source(values: dict[str, Any], overrides: list[str]) -> bool | Literal["text", "label"]:
     """Prepare a recipe's values for overrides with another source: drop its revision, and its label if they name one.
 
-    Returns `DataSection.own_columns`. Raises a UserError if they name labels, but not of which column.
+    Returns `DataSection.own_columns`.
     """
     keys = {key.strip(): value for key, _, value in (override.partition("=") for override in overrides)}
     data = values.get("data")
@@ -74,7 +74,8 @@ def _leave_source(values: dict[str, Any], overrides: list[str]) -> bool | Litera
         return True
     if "data.revision" not in keys:
         data.pop("revision", None)
-    label_named = "data.label" in keys or any(f"data.label.{key}" in keys for key in _OF_A_LABEL)
+    named = ("data.label", "data.label.column", "data.label.rating")
+    label_named = not keys.keys().isdisjoint(named) or _about_labels(keys)
     if not label_named and "data.label.names" in keys:
         raise UserError(
             "the names of labels are those of a column, and the recipe's own column is another source's",
@@ -92,6 +93,14 @@ def _leave_source(values: dict[str, Any], overrides: list[str]) -> bool | Litera
         case False, True:
             return "label"
     return False
+
+
+def _about_labels(keys: dict[str, str]) -> bool:
+    """Whether overrides are about labels of a column, not about the two classes of a rating."""
+    if not keys.keys().isdisjoint(f"data.label.{key}" for key in _OF_LABELS):
+        return True
+    names = load_yaml(keys.get("data.label.names", "null"), "data.label.names")
+    return isinstance(names, list) and len(names) > 2
 
 
 def dump_recipe(recipe: Recipe) -> str:

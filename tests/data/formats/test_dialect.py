@@ -85,3 +85,14 @@ def test_punctuation_makes_no_columns_of_plain_text(tmp_path: Path, line: str, c
 def test_spaces_after_separators_are_no_part_of_the_fields(tmp_path: Path) -> None:
     content = 'text, label\n"a, b", yes\nc, no\n'
     assert fields(tmp_path / "a.csv", content) == [["a, b", "yes"], ["c", "no"]]
+
+
+def test_backslashes_that_escape_nothing_stay(tmp_path: Path) -> None:
+    content = 'text,label\n"he said \\"no\\", in C:\\new",yes\n'
+    content += '"a \\\\ b, \\"c\\"",no\n'
+    assert fields(tmp_path / "a.csv", content) == [['he said "no", in C:\\new', "yes"], ['a \\ b, "c"', "no"]]
+
+
+def test_escaped_quotes_are_undone_in_fields_without_quotes(tmp_path: Path) -> None:
+    content = 'text\tlabel\na \\"b\\" c\tyes\nd\tno\n'
+    assert fields(tmp_path / "a.tsv", content) == [['a "b" c', "yes"], ["d", "no"]]

@@ -1,5 +1,6 @@
 """Tables as programs and people really write them: what is around the rows is no row, and no text is cut in silence."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,8 @@ import pytest
 from feathertune.data.formats.format import FileSettings, Table
 from feathertune.data.formats.opening import open_file
 from feathertune.data.rows import BadRow, Row
+from feathertune.errors import UserError
+from feathertune.recipe.files import parse_recipe
 
 ROWS = [(f"a fine day {number}", ("yes", "no")[number % 2]) for number in range(12)]
 
@@ -82,16 +85,6 @@ def test_a_column_without_a_name_that_holds_something_is_kept(tmp_path: Path) ->
     assert rows_of(one)[0] == ("a fine day 0", "yesyes", "yes")
 
 
-def test_where_most_rows_do_not_fit_the_dialect_is_in_doubt(tmp_path: Path) -> None:
-    one = table(tmp_path, "text,label\n" + "a,b,c,d\nx\n" * 8)
-    assert rows_of(one) == []
-    assert {row.fix for row in bad_rows_of(one)} == {
-        "Most rows have another number of fields than the first one: set data.separator, data.quote or data.escape."
-    }
-    few = table(tmp_path, "text,label\n" + BODY + "a,b,c\n")
-    assert [row.fix for row in bad_rows_of(few)] == [None]
-
-
 def test_the_only_column_has_whole_lines_where_nothing_is_quoted(tmp_path: Path) -> None:
     sentences = [f"well, it was a fine, loud day {number}" for number in range(6)]
     one = table(tmp_path, "text\n" + "".join(f"{sentence}\n" for sentence in sentences))
@@ -115,3 +108,17 @@ def test_apostrophes_are_no_quotes(tmp_path: Path) -> None:
     for separator in ",\t;":
         content = f"text{separator}label\n" + "".join(f"{text}{separator}x\n" for text in texts)
         assert rows_of(table(tmp_path, content)) == [(text, "x") for text in texts]
+
+
+@pytest.mark.parametrize(("separator", "typed"), [("\t", "tab"), ("|", "'|'"), (",", "','"), ("\x01", "$'\\x01'")])
+def test_two_readings_come_with_lines_that_can_be_typed(tmp_path: Path, separator: str, typed: str) -> None:
+    other = ";"
+    content = "".join(f"day{number}{separator}a{other}b\n" for number in range(9))
+    with pytest.raises(UserError, match="the rows can be read in two ways") as caught:
+        table(tmp_path, content)
+    assert f"data.separator={typed}" in str(caught.value)
+    shell = subprocess.run(
+        ["bash", "-c", f"printf %s data.separator={typed}"], capture_output=True, text=True, check=True
+    )
+    recipe = parse_recipe("model: {source: a}\ndata: {source: b}\n", [shell.stdout], where="here")
+    assert recipe.data.separator == separator

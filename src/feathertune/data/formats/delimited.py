@@ -30,10 +30,6 @@ _SPACED = 3  # lines at least of a table, to tell that every second one is empty
 _SAMPLED = 1000
 _SEP = re.compile(r'("?)sep=(.)\1\s*', re.IGNORECASE)
 _NO_SEPARATOR = "\n"  # of rows of one field, which is the whole line
-_OTHER_DIALECT = (
-    "Most rows have another number of fields than the first one: set data.separator, data.quote or data.escape."
-)
-_DOUBTFUL = 0.5  # share of rows that fit, below which the dialect itself is in doubt
 
 
 def open_delimited(file: Sniffed, sample: Sample) -> Table | None:
@@ -78,8 +74,7 @@ def open_delimited(file: Sniffed, sample: Sample) -> Table | None:
         header=header,
     )
     spaced = len(lines) > _SPACED and not any(map(str.strip, lines[1:_SAMPLED:2])) and all(lines[0:_SAMPLED:2])
-    doubtful = fit.share < _DOUBTFUL and len(fit.rows) > _SPACED and dialect.separator != _NO_SEPARATOR
-    reading = _Reading(path, dialect, start + header, file.content, spaced, doubtful and len(columns.all) > 1)
+    reading = _Reading(path, dialect, start + header, file.content, spaced)
     notes = columns.notes
     notes += (f"before the table: {' '.join(sample.lines[:start]).strip()[:80]!r}",) if title else ()
     notes += ("empty lines between the rows are left out",) if spaced else ()
@@ -96,7 +91,6 @@ class _Reading:
     """How the rows of a file are read: those after `skip` lines of the file (and its header).
 
     `spaced`: every second line is empty, as where Windows programs write line ends twice; these are no rows.
-    `doubtful`: most rows have other numbers of fields than the first one.
     """
 
     path: Path
@@ -104,7 +98,6 @@ class _Reading:
     skip: int
     content: Content
     spaced: bool = False
-    doubtful: bool = False
 
     def rows(self, columns: Columns) -> Iterator[Row | BadRow]:
         """The rows, under the names of their columns. Blank lines at the end of the file are none."""
@@ -133,8 +126,7 @@ class _Reading:
                     continue
                 if self.spaced and problem is None and not any(values):
                     continue
-                fix = _OTHER_DIALECT if self.doubtful else None
-                bad = _bad_row(f"{path}:{line}", columns, values, problem, fix)
+                bad = _bad_row(f"{path}:{line}", columns, values, problem)
                 if problem is None and not any(values):
                     blank.append(bad)
                 else:
@@ -247,8 +239,13 @@ def _header(path: Path, settings: FileSettings, fit: Fit) -> bool:
 def _two_readings(path: Path, fits: Sequence[Fit]) -> UserError:
     """The error for a file that two separators fit equally well."""
     shown = "; ".join(f"with `{fit.dialect.separator}` {', '.join(map(_row, fit.rows[:2]))}" for fit in fits)
-    ways = " or ".join(f"data.separator='{fit.dialect.separator}'" for fit in fits)
+    ways = " or ".join(f"data.separator={_typed(fit.dialect.separator)}" for fit in fits)
     return UserError(f"the rows can be read in two ways: {shown}", where=str(path), fix=f"Choose one: {ways}")
+
+
+def _typed(separator: str) -> str:
+    """A separator as it is typed in a shell."""
+    return "tab" if separator == "\t" else f"'{separator}'" if separator.isprintable() else f"${separator!r}"
 
 
 def _row(cells: Sequence[str]) -> str:
@@ -261,11 +258,11 @@ def _checked_header(path: Path, read: tuple[int, list[str], Problem | None] | No
     return None if read is None else read[1]
 
 
-def _bad_row(place: str, columns: Columns, values: list[str], problem: Problem | None, fix: str | None) -> BadRow:
+def _bad_row(place: str, columns: Columns, values: list[str], problem: Problem | None) -> BadRow:
     if problem is not None:
         return BadRow(place, problem.reason, problem.fix)
     if not any(values):
         return BadRow(place, "the line is empty")
     if len(values) == columns.count:
         return BadRow(place, "the header again, as where files were joined")
-    return BadRow(place, f"{len(values)} fields where {columns.count} are expected ({', '.join(columns.all)})", fix)
+    return BadRow(place, f"{len(values)} fields where {columns.count} are expected ({', '.join(columns.all)})")

@@ -26,7 +26,8 @@ USUAL_NAMES = TEXT_NAMES | LABEL_NAMES | _OTHERS
 _SURE = frozenset({"text", "texts", "sentence", "sentences", "content", "tweet", "tweet_text", "review_text"})
 _DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T].*)?")
 _LINK = re.compile(r"\w+://\S+|www\.\S+|\S+@\S+\.\w+")
-_ENOUGH = 8  # values below the first one, to be taken for a column of labels
+_PART = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d+")
+_ENOUGH = 8  # rows below the first one, to show what a column is
 _NAME_WORDS, _NAME_LENGTH = 4, 40  # the longest name of a column
 
 
@@ -45,7 +46,7 @@ def header_evidence(rows: Sequence[Sequence[str]]) -> bool | None:
     if not rows:
         return None
     first = [cell.strip() for cell in rows[0]]
-    usual = [cell.casefold() in USUAL_NAMES for cell in first]
+    usual = list(map(_is_usual, first))
     if all(usual) and len(first) > 1:
         return True
     below = [row for row in rows[1:SAMPLED_ROWS] if len(row) == len(first) and list(row) != list(rows[0])]
@@ -66,7 +67,16 @@ def header_evidence(rows: Sequence[Sequence[str]]) -> bool | None:
     if any(_is_sentence(cell) for cell in first):
         return False if not names else True if names > 1 else None
     longer = any(_is_sentence(cell) for column in columns for cell in column)
-    return True if names or (longer and all(map(_is_name, first))) else None
+    enough = len(below) >= _ENOUGH
+    return True if names or (longer and enough and all(map(_is_name, first))) else None
+
+
+def _is_usual(cell: str) -> bool:
+    """Whether a cell is a usual name, or has one as a part: `comment_text`, `reviewText`."""
+    if cell.casefold() in USUAL_NAMES:
+        return True
+    words = _PART.findall(cell) if cell.isidentifier() else []
+    return len(words) > 1 and any(word.casefold() in TEXT_NAMES | LABEL_NAMES for word in words)
 
 
 def _alone(first: Sequence[str], usual: Sequence[bool], *, repeated: bool) -> bool | None:
@@ -82,7 +92,7 @@ def _sign(cell: str, column: Sequence[str]) -> bool | None:
         return None
     if cell in column:
         return False
-    for is_typed in (is_number, is_date, is_link):
+    for is_typed in (_is_numeric, is_date, is_link):
         if all(map(is_typed, column)):
             return None if _is_sentence(cell) else not is_typed(cell)
     counts = Counter(column)
@@ -92,6 +102,11 @@ def _sign(cell: str, column: Sequence[str]) -> bool | None:
 
 def _is_sentences(column: Sequence[str]) -> bool:
     return any(map(_is_sentence, column))
+
+
+def _is_numeric(cell: str) -> bool:
+    """Whether a cell is a number, also with a decimal comma."""
+    return is_number(cell.replace(",", ".", 1))
 
 
 def is_date(cell: str) -> bool:

@@ -27,13 +27,18 @@ from feathertune.data.tools import (
     prodigy,
     rasa,
     spacy_cats,
+    trec,
 )
 from feathertune.data.tools.tool import Document, Record, Tool
 from feathertune.errors import UserError
 
 DOCUMENT_KEYS = frozenset({*chatbots.DOCUMENT_KEYS, *rasa.DOCUMENT_KEYS})
 
-_BY_LINES: tuple[Callable[[Sequence[str]], Tool | None], ...] = (fasttext.recognize, rasa.recognize)
+_BY_LINES: tuple[Callable[[Sequence[str]], Tool | None], ...] = (
+    fasttext.recognize,
+    rasa.recognize,
+    trec.recognize,
+)
 _BY_RECORDS: tuple[Callable[[Sequence[Record], str], Tool | None], ...] = (
     label_studio.recognize,
     label_studio_table.recognize,

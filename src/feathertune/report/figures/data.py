@@ -38,6 +38,7 @@ def text_lengths_figure(lengths: Mapping[str, npt.NDArray[np.int64]], unit: str,
     axes.set_xlabel(f"Length of the text in {unit}{beyond}")
     axes.set_ylabel("Texts (%)")
     axes.set_ylim(bottom=0)
+    axes.locator_params(axis="x", integer=True)
     return finish(figure, axes, columns=4)
 
 
