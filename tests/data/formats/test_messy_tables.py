@@ -122,3 +122,12 @@ def test_two_readings_come_with_lines_that_can_be_typed(tmp_path: Path, separato
     )
     recipe = parse_recipe("model: {source: a}\ndata: {source: b}\n", [shell.stdout], where="here")
     assert recipe.data.separator == separator
+
+
+def test_quotes_that_come_further_down_are_marks_but_in_a_tsv(tmp_path: Path) -> None:
+    filler, last = "".join(f"a fine day {number}{{0}}yes\n" for number in range(60_000)), '"he said ""no"""{0}no\n'
+    for separator in ",;|":
+        one = table(tmp_path, f"text{separator}label\n" + (filler + last).format(separator))
+        assert rows_of(one)[-1] == ('he said "no"', "no")
+    one = table(tmp_path, "text\tlabel\n" + (filler + last).format("\t"))
+    assert rows_of(one)[-1] == ('"he said ""no"""', "no")

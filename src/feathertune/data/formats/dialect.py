@@ -139,7 +139,8 @@ def _best_quoting(lines: Sequence[str], text: str, separator: str, given: dict[s
             return single
     if best.share >= MIN_FIT and _are_marks(lines, separator, best):
         return best
-    if separator != "," and plain.share == best.share:
+    written_as_csv = separator == "," or (separator != "\t" and '"' not in text)  # quotes may come further down
+    if not written_as_csv and plain.share == best.share:
         return plain
     return max((best, plain), key=lambda fit: fit.share)
 
