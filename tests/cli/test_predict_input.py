@@ -236,7 +236,7 @@ def test_cut_texts_are_counted(predict: Predict, tmp_path: Path) -> None:
     ("content", "message"),
     [
         ("a,b\n1,2\n", "there is no column 'text' (the columns are 'a', 'b')"),
-        ("one,two\nthe cat can sing a song,a red moon over the sea\n", "there is no column 'text'"),
+        ("one,two\n" + "the cat can sing a song,a red moon over the sea\n" * 9, "there is no column 'text'"),
     ],
 )
 def test_an_unclear_text_column_is_an_error(predict: Predict, tmp_path: Path, content: str, message: str) -> None:

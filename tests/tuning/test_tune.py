@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from feathertune.data.columns import with_columns
 from feathertune.errors import UserError
 from feathertune.folders.search import Search, SearchFolder, Trial
 from feathertune.folders.summary import Summary
@@ -155,7 +156,7 @@ def test_values_that_do_not_go_together_fail_and_the_search_continues(inputs: Pa
 
 def test_a_search_that_was_killed_before_its_first_trial_continues(inputs: Path, tmp_path: Path) -> None:
     recipe, folder = recipe_of(inputs, RATES, "training.epochs=1"), SearchFolder(tmp_path / "tuned")
-    write_text(folder.recipe, dump_recipe(recipe))
+    write_text(folder.recipe, dump_recipe(with_columns(recipe)))
     assert tune(recipe, folder.path, trials=1)["best"] is not None
 
 
