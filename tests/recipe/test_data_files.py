@@ -179,10 +179,3 @@ def test_a_shipped_recipe_keeps_its_rule_for_files_with_its_columns(tmp_path: Pa
     labels = {row.text: row.label for split in data.splits.values() for row in split}
     assert len(labels) == 30
     assert {text: int(int(text.split()[3]) % 6 / 5 >= 0.8) for text in labels} == labels
-
-
-def test_names_of_labels_want_their_column() -> None:
-    assert "data.label.column=COLUMN" in refusal(RATED, "data.source=e", "data.label.names=['n', 'y']")
-    data = parse(RATED, "data.source=e", "data.label.column=l", "data.label.names=['n', 'y']").data
-    assert data.label == LabelSection(column="l", names=("n", "y"))
-    assert parse(RATED, "data.label.names=['n', 'y']").data.label.names == ("n", "y")

@@ -76,12 +76,6 @@ def _leave_source(values: dict[str, Any], overrides: list[str]) -> bool | Litera
         data.pop("revision", None)
     named = ("data.label", "data.label.column", "data.label.rating")
     label_named = not keys.keys().isdisjoint(named) or _about_labels(keys)
-    if not label_named and "data.label.names" in keys:
-        raise UserError(
-            "the names of labels are those of a column, and the recipe's own column is another source's",
-            where="data.label.names",
-            fix="Name the column as well: data.label.column=COLUMN, or data.label.rating=COLUMN with its threshold.",
-        )
     if label_named and isinstance(data.get("label"), dict):
         for key in _OF_A_RATING:
             data["label"].pop(key, None)
