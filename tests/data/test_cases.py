@@ -41,7 +41,7 @@ def said(record: DataRecord) -> str:
         ("pipe.csv", YES_NO, ["`|`"]),
         ("quoted.tsv", {"yes": 16, "no": 17}, ["tab"]),
         ("backslash.csv", {"yes": 16, "no": 17}, ["backslash"]),
-        ("cr.csv", YES_NO, []),
+        ("cr.csv", YES_NO, ["lines end with CR"]),
         ("utf16.tsv", YES_NO, ["UTF-16"]),
         ("latin1.csv", YES_NO, ["Windows-1252"]),
         ("trailing.csv", YES_NO, ["left out"]),

@@ -119,6 +119,7 @@ def test_the_recipe_that_is_written_trains_on_what_was_found(place: Path) -> Non
         "source": "data.csv",
         "format": "csv",
         "separator": ";",
+        "quote": '"',
         "header": True,
         "encoding": "utf-8",
         "text": "text",

@@ -167,6 +167,7 @@ class ReadAs(Part):
     sheet: str | None = None
     field: str | None = None
     tool: str | None = None
+    line_ends: str | None = None
 
 
 class DataRecord(Record):

@@ -36,11 +36,18 @@ def apply_override(values: dict[str, Any], override: str) -> str:
         node = node[name]
         if not isinstance(node, dict):
             raise UserError(f"the override {override!r} sets a key of {'.'.join(keys[:depth])}, which is no section")
-    value = load_yaml(text, f"the override {override!r}")
+    value = _character(keys, text) or load_yaml(text, f"the override {override!r}")
     for spelling in spellings(keys[-1]):
         node.pop(spelling, None)
     node[keys[-1]] = value
     return new_key(".".join(keys))
+
+
+def _character(keys: Sequence[str], text: str) -> str | None:
+    """The value of a key of one character, such as `data.separator=|`, of which YAML would make something else."""
+    if keys[0] != "data" or keys[-1] not in ("separator", "quote", "escape"):
+        return None
+    return {"tab": "\t", "\\t": "\t"}.get(text, text if len(text) == 1 else None)
 
 
 def typed(key: str, value: str) -> str:

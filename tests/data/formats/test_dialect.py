@@ -28,11 +28,11 @@ def fields(path: Path, content: str, **settings: str) -> list[list[object]]:
     [
         ("a fine day,yes\n", Dialect(",")),
         ("a fine day\tyes\n", Dialect("\t", None)),
-        ("a fine day;yes\n", Dialect(";", None)),
-        ("so, well, yes|yes\n", Dialect("|", None)),
-        ("a fine day^yes\n", Dialect("^", None)),
+        ("a fine day;yes\n", Dialect(";")),
+        ("so, well, yes|yes\n", Dialect("|")),
+        ("a fine day^yes\n", Dialect("^")),
         ("fine; well,yes,1\n", Dialect(",")),
-        ("a fine day;yes;1,5\n", Dialect(";", None)),  # a decimal comma
+        ("a fine day;yes;1,5\n", Dialect(";")),  # a decimal comma
         ("'it\\'s a, b','yes'\n", Dialect(",", "'", "\\")),
         ('"a \\"b\\", c","yes"\n', Dialect(",", '"', "\\")),
         ('"a ""b"" c"\tyes\n', Dialect("\t", '"')),

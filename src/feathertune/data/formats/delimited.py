@@ -8,6 +8,7 @@ line ends, and a row's line is the one it starts on (RFC 4180).
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,10 +25,11 @@ from feathertune.data.rows import BadRow, Row
 from feathertune.errors import UserError
 
 _BY_NAME = (".csv", ".tsv", ".tab", ".psv")  # text with columns even where its rows do not show it
-
 _TITLE_LINES = 5  # before a table, at most
 _SPACED = 3  # lines at least of a table, to tell that every second one is empty, or where it begins
 _SAMPLED = 1000
+_SEP = re.compile(r'("?)sep=(.)\1\s*', re.IGNORECASE)
+_NO_SEPARATOR = "\n"  # of rows of one field, which is the whole line
 
 
 def open_delimited(file: Sniffed, sample: Sample) -> Table | None:
@@ -56,14 +58,17 @@ def open_delimited(file: Sniffed, sample: Sample) -> Table | None:
     named = settings.format in ("csv", "tsv") or suffix in _BY_NAME or settings.separator is not None
     if not fits and not named:
         return None
-    fit = fits[0] if fits else default_dialect(lines, suffix, given)
+    fit = fits[0] if fits else _in_one_column(lines) or default_dialect(lines, suffix, given)
+    above = _row_above(fit)
+    if above:
+        start, title, fit = start + above, title + above, replace(fit, rows=fit.rows[above:])
     header = _header(path, settings, fit)
     columns = name_columns(path, start + 1, fit.rows, header=header, names=settings.columns)
     dialect = fit.dialect
     found = replace(
         file.format,
         kind="csv",
-        separator=dialect.separator,
+        separator=None if dialect.separator == _NO_SEPARATOR else dialect.separator,
         quote=dialect.quote,
         escape=dialect.escape,
         header=header,
@@ -108,6 +113,8 @@ class _Reading:
                 header = _checked_header(self.path, next(read, None))
             blank: list[BadRow] = []
             pick = None if columns.all_kept else columns.pick
+            if columns.empty:
+                read = _overflows(read, columns)
             count, kept, path = columns.count, columns.kept, str(self.path)
             for line, values, problem in read:
                 if problem is None and len(values) == count and values != header:
@@ -119,7 +126,7 @@ class _Reading:
                     continue
                 if self.spaced and problem is None and not any(values):
                     continue
-                bad = _bad_row(f"{self.path}:{line}", columns, values, problem)
+                bad = _bad_row(f"{path}:{line}", columns, values, problem)
                 if problem is None and not any(values):
                     blank.append(bad)
                 else:
@@ -148,6 +155,16 @@ class _Reading:
                 yield start, values, lines.take_problem()
 
 
+def _overflows(
+    read: Iterator[tuple[int, list[str], Problem | None]], columns: Columns
+) -> Iterator[tuple[int, list[str], Problem | None]]:
+    """The rows, of which those are bad that have something in a column that is left out as empty."""
+    for line, values, problem in read:
+        if problem is None and columns.overflows(values):
+            problem = Problem("more fields than columns with names: is there a separator in a text without quotes?")
+        yield line, values, problem
+
+
 def empty_file(path: Path) -> UserError:
     """The error for a file without a row."""
     return UserError("the file is empty", where=str(path))
@@ -158,8 +175,9 @@ def _beginning(lines: Sequence[str]) -> tuple[int, list[str], str | None]:
     start, separator = 0, None
     while start < len(lines) and not lines[start].strip():
         start += 1
-    if start < len(lines) and lines[start].strip().lower().startswith("sep=") and len(lines[start].strip()) == 5:
-        return start + 1, list(lines[start + 1 :]), lines[start].strip()[4]
+    excel = _SEP.fullmatch(lines[start]) if start < len(lines) else None
+    if excel is not None:
+        return start + 1, list(lines[start + 1 :]), excel[2]
     while start + 2 < len(lines) and lines[start].startswith("#") and not lines[start + 1].startswith("#,"):
         if _separators(lines[start]) & _separators(lines[start + 1]):
             break
@@ -179,6 +197,22 @@ def _title_lines(lines: Sequence[str], suffix: str, given: dict[str, str | None]
             named = any(separator in line or line.strip().casefold() in USUAL_NAMES for line in title)
             return 0 if named else end
     return 0
+
+
+def _row_above(fit: Fit) -> int:
+    """1 if a title, as a row of one filled cell, is above the row of names; else 0."""
+    if len(fit.rows) <= _SPACED or len(fit.rows[0]) < 2 or sum(map(bool, map(str.strip, fit.rows[0]))) != 1:
+        return 0
+    return int(all(map(str.strip, fit.rows[1])) and header_evidence(fit.rows[1:]) is True)
+
+
+def _in_one_column(lines: Sequence[str]) -> Fit | None:
+    """A file whose first line is the name of its only column, over texts whose punctuation separates nothing."""
+    rows = [[line.rstrip("\r\n")] for line in lines[:_SAMPLED]]
+    named = rows[0][0].strip().casefold() in USUAL_NAMES
+    if not named or any(row[0].startswith('"') for row in rows) or not any("," in row[0] for row in rows[1:]):
+        return None
+    return Fit(Dialect(_NO_SEPARATOR, None), 1.0, 0.0, rows)
 
 
 def _separators(line: str) -> set[str]:
@@ -205,8 +239,13 @@ def _header(path: Path, settings: FileSettings, fit: Fit) -> bool:
 def _two_readings(path: Path, fits: Sequence[Fit]) -> UserError:
     """The error for a file that two separators fit equally well."""
     shown = "; ".join(f"with `{fit.dialect.separator}` {', '.join(map(_row, fit.rows[:2]))}" for fit in fits)
-    ways = " or ".join(f"data.separator='{fit.dialect.separator}'" for fit in fits)
+    ways = " or ".join(f"data.separator={_typed(fit.dialect.separator)}" for fit in fits)
     return UserError(f"the rows can be read in two ways: {shown}", where=str(path), fix=f"Choose one: {ways}")
+
+
+def _typed(separator: str) -> str:
+    """A separator as it is typed in a shell."""
+    return "tab" if separator == "\t" else f"'{separator}'" if separator.isprintable() else f"${separator!r}"
 
 
 def _row(cells: Sequence[str]) -> str:

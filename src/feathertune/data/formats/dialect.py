@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from feathertune.data.formats.header import USUAL_NAMES
 from feathertune.data.formats.lines import MAX_LINE
+from feathertune.data.formats.names import with_whole_header
 
 SAMPLED_ROWS = 1000
 SEPARATORS = (",", "\t", ";", "|", "^", "~", "\x01", "\x1f")
@@ -132,9 +133,14 @@ def _best_quoting(lines: Sequence[str], text: str, separator: str, given: dict[s
     if _is_wrapped(lines, separator, "'"):
         quoted.insert(0, _fit(lines, Dialect(separator, "'", "\\" if "\\'" in text else None, spaced)))
     best = max(quoted, key=lambda fit: fit.share)
+    if max(best.share, plain.share) < 1 and f"{separator}'" in text.replace("\n'", f"{separator}'"):
+        single = _fit(lines, Dialect(separator, "'", None, spaced))  # around the fields that need it
+        if single.share == 1:
+            return single
     if best.share >= MIN_FIT and _are_marks(lines, separator, best):
         return best
-    if separator != "," and plain.share == best.share:
+    written_as_csv = separator == "," or (separator != "\t" and '"' not in text)  # quotes may come further down
+    if not written_as_csv and plain.share == best.share:
         return plain
     return max((best, plain), key=lambda fit: fit.share)
 
@@ -208,6 +214,7 @@ def _fit(lines: Sequence[str], dialect: Dialect) -> Fit:
             continue
         if any(cell.strip() for cell in row):
             rows.append(row)
+    rows = with_whole_header(rows)
     if not rows or len(rows[0]) < 2:
         return Fit(dialect, 0.0, 0.0, rows)
     same = sum(len(row) == len(rows[0]) for row in rows)

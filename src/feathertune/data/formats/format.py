@@ -42,6 +42,7 @@ class FileFormat:
         sheet: of a workbook.
         field: the key under which a JSON file has its rows.
         tool: the label tool that wrote the file, such as 'Label Studio'.
+        line_ends: CR, as on a Macintosh before 2001; None for the usual ones, which need no mention.
     """
 
     kind: str
@@ -54,6 +55,7 @@ class FileFormat:
     sheet: str | None = None
     field: str | None = None
     tool: str | None = None
+    line_ends: str | None = None
 
     def sentence(self) -> str:
         """How the file is read, in one line: 'read as: csv, `;` separated, no header, Windows-1252'."""
@@ -69,6 +71,7 @@ class FileFormat:
         parts += [f"sheet {self.sheet!r}"] if self.sheet is not None else []
         parts += [f"rows under {self.field!r}"] if self.field is not None else []
         parts += [encoding_title(self.encoding)] if self.encoding is not None else []
+        parts += [f"lines end with {self.line_ends}"] if self.line_ends is not None else []
         parts += [f"compressed ({self.compression})"] if self.compression is not None else []
         return f"read as: {', '.join(parts)}"
 

@@ -56,7 +56,9 @@ def header_evidence(rows: Sequence[Sequence[str]]) -> bool | None:
     signs = [_sign(cell, column) for cell, column in zip(first, columns, strict=True)]
     doubled = any(first.count(cell) > 1 for cell, known in zip(first, usual, strict=True) if cell and not known)
     values = signs.count(False) + doubled
-    names = sum(sign is True or (known and sign is None) for sign, known in zip(signs, usual, strict=True))
+    # Where `class_1` is above `class_7`, both are values.
+    alone = [known and not any(map(_is_usual, column)) for known, column in zip(usual, columns, strict=True)]
+    names = sum(sign is True or (known and sign is None) for sign, known in zip(signs, alone, strict=True))
     if any(
         cell.casefold() in _SURE and sign is not False and _is_sentences(column)
         for cell, sign, column in zip(first, signs, columns, strict=True)
@@ -66,9 +68,9 @@ def header_evidence(rows: Sequence[Sequence[str]]) -> bool | None:
         return None if names else False
     if any(_is_sentence(cell) for cell in first):
         return False if not names else True if names > 1 else None
-    longer = any(_is_sentence(cell) for column in columns for cell in column)
     enough = len(below) >= _ENOUGH
-    return True if names or (longer and enough and all(map(_is_name, first))) else None
+    above = all(map(_is_name, first)) and any(map(_is_above_sentences, first, columns))
+    return True if names or (enough and above) else None
 
 
 def _is_usual(cell: str) -> bool:
@@ -124,7 +126,13 @@ def _is_sentence(cell: str) -> bool:
 
 
 def _is_name(cell: str) -> bool:
-    return len(cell.split()) <= _NAME_WORDS and len(cell) <= _NAME_LENGTH
+    """Whether a cell may be a name: one word. Two may be a short text (`Great movie`)."""
+    return len(cell.split()) == 1 and len(cell) <= _NAME_LENGTH and not cell.endswith(("!", "?", "."))
+
+
+def _is_above_sentences(cell: str, column: Sequence[str]) -> bool:
+    """Whether a cell is above sentences, of which none is as short."""
+    return _is_sentences(column) and all(len(value.split()) > len(cell.split()) for value in column)
 
 
 def first_row_names(rows: Sequence[Sequence[object]]) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
+from feathertune.data.formats.encoding import has_wide_mark, wide_encoding
 from feathertune.errors import UserError
 
 SNIFFED = 2**20  # bytes that are looked at, at most
@@ -162,9 +163,9 @@ def _zip_kind(file: Path | BinaryIO, place: str) -> str | None:
 
 
 def _is_text(start: bytes) -> bool:
-    """Whether many control characters may be those of a text: of UTF-16, whose every second byte is NUL, or nearly."""
+    """Whether many control characters may be those of a text: of UTF-16 or UTF-32, which have many NUL bytes."""
     zeros = max(start[0::2].count(0), start[1::2].count(0))
-    if start.startswith((b"\xff\xfe", b"\xfe\xff")) or zeros * 5 > len(start) * 2:
+    if has_wide_mark(start) or wide_encoding(start) is not None or zeros * 5 > len(start) * 2:
         return True
     return zeros == 0 and "\ufffd" not in start[:-4].decode(errors="replace")
 

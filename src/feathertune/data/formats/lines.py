@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import io
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -12,11 +14,14 @@ from feathertune.errors import UserError
 
 MAX_LINE = 64 * 2**20  # bytes; a longer line means another kind of file, and would have to fit in memory
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_REPLACEMENT = "\ufffd"  # what stands for bytes that are not of the encoding
+_WRONG = "\udcff"  # stands for bytes that are not of the encoding, while a line is checked
+_MARKED = "feathertune.marked"  # the handler that puts it there: U+FFFD may be in the text itself
+codecs.register_error(_MARKED, lambda error: (_WRONG, error.end if isinstance(error, UnicodeDecodeError) else 0))
 WAYS_OUT = (
     "Leave such rows out, data.on_bad_row=skip, or name the encoding if it is another, for example "
     "data.encoding=windows-1252."
 )
+_QUOTED = re.compile(r'"[^"]*"')
 
 
 class Problem(NamedTuple):
@@ -44,7 +49,7 @@ class Lines:
             self._next = self._utf_8
         else:
             utf_8 = "utf-8-sig" if encoding == "utf-8" else encoding
-            self._text = io.TextIOWrapper(file, utf_8, errors="replace", newline="\r" if mac else "\n")
+            self._text = io.TextIOWrapper(file, utf_8, errors=_MARKED, newline="\r" if mac else "\n")
 
     def __iter__(self) -> Iterator[str]:
         return self
@@ -80,12 +85,15 @@ class Lines:
         if not line:
             raise StopIteration
         self.number += 1
+        if self.number == 1:
+            line = line.removeprefix("\ufeff")
         if len(line) > MAX_LINE:
             raise self._too_long()
         if "\0" in line:
             self._note_nul(line.index("\0"))
-        if _REPLACEMENT in line:
-            position = line.index(_REPLACEMENT) + 1
+        if _WRONG in line:
+            position = line.index(_WRONG) + 1
+            line = line.replace(_WRONG, "\ufffd")
             self._note(f"not valid {encoding_title(self._encoding)}, at position {position}", WAYS_OUT)
         return line[:-1] + "\n" if line.endswith("\r") else line
 
@@ -109,5 +117,8 @@ def without_line_end(line: str) -> str:
 
 
 def has_mac_lines(head: str) -> bool:
-    r"""Whether the lines of a text end with '\r' alone."""
-    return "\r" in head.rstrip("\r") and "\n" not in head
+    r"""Whether the lines of a text end with '\r' alone; within quotes they may end with '\n', as Excel wrote them."""
+    if "\r" not in head or ("\n" in head and '"' not in head):
+        return False
+    outside = _QUOTED.sub("", head) if "\n" in head else head
+    return "\r" in outside.rstrip("\r") and "\n" not in outside

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter
 from pathlib import Path
 
-from feathertune.data.rows import is_number
+from feathertune.data.formats.header import USUAL_NAMES
 from feathertune.errors import UserError
+
+_FEW = 0.1  # share of rows that have something in a last column without a name: a text's separator is not quoted
+_MOST = 0.8  # share of rows with as many fields as most of them
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,7 @@ class Columns:
         header: whether the file has a row of names.
         notes: which were left out, and why.
         indices: of those that are read.
+        empty: indices of those without a name that are to be empty.
     """
 
     all: tuple[str, ...]
@@ -28,6 +33,11 @@ class Columns:
     header: bool
     notes: tuple[str, ...]
     indices: tuple[int, ...]
+    empty: tuple[int, ...] = ()
+
+    def overflows(self, values: Sequence[str]) -> bool:
+        """Whether a row has something in a column that is to be empty."""
+        return len(values) == self.count and any(values[index].strip() for index in self.empty)
 
     @property
     def count(self) -> int:
@@ -73,6 +83,9 @@ def name_columns(
     if not header:
         return _without_header(path, rows, names)
     found = [cell.strip() for cell in rows[0]]
+    commented = found[0].removeprefix("#").strip()
+    if commented.casefold() in USUAL_NAMES:  # `#text<tab>label`: a header that other programs skip
+        found[0] = commented
     if names is not None:
         if len(names) != len(found):
             raise _other_count(path, names, len(found))
@@ -82,11 +95,14 @@ def name_columns(
     body = [row for row in rows[1:] if len(row) == len(found)]
     left_out: list[str] = []
     kept: list[int] = []
+    empty: list[int] = []
     for index, name in enumerate(found):
         values = [row[index].strip() for row in body]
-        counts = is_row_count(values)
-        if not name and not any(values):
+        counts = not kept and is_row_count(values)
+        filled = sum(map(bool, values))
+        if not name and (not filled or (not any(found[index:]) and filled < _FEW * len(values))):
             left_out.append(f"column {index + 1}, which has no name and is empty")
+            empty.append(index)
         elif (not name or name.startswith("Unnamed: ")) and counts:
             left_out.append(f"column {index + 1}, which has no name and counts the rows")
         else:
@@ -95,7 +111,7 @@ def name_columns(
     notes = (f"left out: {'; '.join(left_out)}",) if left_out else ()
     if any(cell and cell != cell.strip() for cell in rows[0]):
         notes = (*notes, "spaces around the names of columns are not part of them")
-    return Columns(all_names, tuple(all_names[index] for index in kept), True, notes, tuple(kept))
+    return Columns(all_names, tuple(all_names[index] for index in kept), True, notes, tuple(kept), tuple(empty))
 
 
 def checked_columns(columns: Sequence[str], place: str) -> tuple[str, ...]:
@@ -109,12 +125,27 @@ def checked_columns(columns: Sequence[str], place: str) -> tuple[str, ...]:
 
 
 def is_row_count(values: Sequence[str]) -> bool:
-    """Whether the values number the rows, from 0 or 1."""
-    return (
-        len(values) > 1
-        and values[0] in ("0", "1")
-        and all(is_number(value) and value == str(index + int(values[0])) for index, value in enumerate(values))
-    )
+    """Whether the values number the rows: whole numbers, each once, in any order, as in a part of a table."""
+    whole = len(values) > 1 and all(value.isascii() and value.isdigit() for value in values)
+    return whole and len(set(values)) == len(values)
+
+
+def with_whole_header(rows: list[list[str]]) -> list[list[str]]:
+    """The rows with a first one that is as long as the others, where its missing names are those of no real column.
+
+    Separators may follow all rows but the header; and R writes no name for the numbers of the rows.
+    """
+    if len(rows) < 3:
+        return rows
+    first, width = rows[0], Counter(map(len, rows[1:])).most_common(1)[0][0]
+    below = [row for row in rows[1:] if len(row) == width]
+    if len(first) >= width or len(below) < _MOST * (len(rows) - 1):
+        return rows
+    if not any(cell.strip() for row in below for cell in row[len(first) :]):
+        return [[*first, *[""] * (width - len(first))], *rows[1:]]
+    if len(first) == width - 1 and is_row_count([row[0] for row in below]):
+        return [["", *first], *rows[1:]]
+    return rows
 
 
 def _without_header(path: Path, rows: Sequence[Sequence[str]], names: tuple[str, ...] | None) -> Columns:

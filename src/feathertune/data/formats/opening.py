@@ -52,7 +52,7 @@ def open_file(path: Path, settings: FileSettings) -> OpenedFile:
         return _open_binary(sniffed, kind)
     sample = read_sample(path, settings.encoding)
     content = Content(path, sample.encoding, sample.mac)
-    found = replace(found, encoding=sample.encoding)
+    found = replace(found, encoding=sample.encoding, line_ends="CR" if sample.mac else None)
     return _open_text(Sniffed(content, name, found, settings), kind, sample)
 
 

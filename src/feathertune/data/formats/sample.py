@@ -47,5 +47,5 @@ def read_sample(path: Path, encoding: str | None = None) -> Sample:
     whole = len(head) <= SNIFFED
     head = head[:SNIFFED]
     found = find_encoding(head, whole=whole) if encoding is None else checked_encoding(encoding)
-    text = head.decode("utf-8-sig" if found == "utf-8" else found, errors="replace")
+    text = head.decode(found, errors="replace").removeprefix("\ufeff")
     return Sample(text, found, whole, has_mac_lines(text))
