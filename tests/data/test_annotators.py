@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from feathertune.data import loading
+from feathertune.data import loading, other_data
 from feathertune.data.annotators import Rule, TiedVotesError, decide
 from feathertune.data.example import Dataset
 from feathertune.data.formats.format import Table
-from feathertune.data.loading import load_dataset, load_split
+from feathertune.data.loading import load_dataset
+from feathertune.data.other_data import load_split
 from feathertune.data.rows import BadRow, Row, Votes
 from feathertune.data.sources import Source
 from feathertune.data.statistics import describe
@@ -61,7 +62,8 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> None:
             yield Row(f"train:{number}", number, {"text": f"text number {number}", "label": label})
 
     table = Table("train", "train", read, fixed_columns=True, notes_after=lambda: ("A tool: 1 text left out (why)",))
-    monkeypatch.setattr(loading, "open_source", lambda *_: Source({"train": table}, {"files": {}}))
+    for module in (loading, other_data):
+        monkeypatch.setattr(module, "open_source", lambda *_: Source({"train": table}, {"files": {}}))
 
 
 def loaded(how: Rule) -> Dataset:

@@ -6,32 +6,16 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from feathertune.data.example import Split
-from feathertune.data.loading import load_dataset, load_split, split_validation
+from feathertune.data.loading import load_dataset
 from feathertune.data.overlap import find_overlap
-from feathertune.data.text_keys import text_keys
 from feathertune.errors import UserError
 from feathertune.recipe.schema import DataSection, LabelSection
+from rated import RATING, folder, section
 from tiny import write_tiny_data
-from workbooks import xlsx
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "query-wellformedness"
-RATING = LabelSection(rating="rating", above=0.5)
-DEV = "text\trating\nwhat ?\t0\nwho ?\t1\n"
-
-
-def folder(path: Path, **files: str | bytes) -> Path:
-    """A folder of tsv files; train and dev have good rows by default."""
-    for name, content in {"train": DEV, "dev": DEV, **files}.items():
-        (path / f"{name}.tsv").write_bytes(content if isinstance(content, bytes) else content.encode())
-    return path
-
-
-def section(path: Path, **fields: object) -> DataSection:
-    return DataSection.model_validate({"source": str(path), "label": RATING, **fields})
 
 
 def make_split(texts: list[str], labels: list[int]) -> Split:
@@ -102,13 +86,6 @@ def test_a_bad_row_stops_or_is_listed_and_skipped(tmp_path: Path, case: str) -> 
     (bad,) = dataset.bad_rows
     assert bad.place == place
     assert reason in bad.reason
-
-
-def test_skipping_rows_is_not_suggested_where_it_is_not_possible(tmp_path: Path) -> None:
-    train = folder(tmp_path, train="text\trating\na\t1\nc\t0\nb\thigh\n") / "train.tsv"
-    with pytest.raises(UserError, match="the rating 'high' is not a number") as caught:
-        load_split(train, section(tmp_path, on_bad_row="skip"), ("NEGATIVE", "POSITIVE"))
-    assert caught.value.fix == "Fix or remove it."
 
 
 def test_an_unknown_label_names_file_line_and_the_nearest(tmp_path: Path) -> None:
@@ -183,36 +160,6 @@ def test_a_missing_validation_split_is_made_from_train(tmp_path: Path) -> None:
     assert validation.rows.tolist() != other.splits["validation"].rows.tolist()
 
 
-@settings(deadline=None, max_examples=50)
-@given(
-    st.lists(st.tuples(st.sampled_from("abcdefgh"), st.integers(0, 2)), min_size=12, max_size=80),
-    st.integers(0, 2**32 - 1),
-)
-def test_copies_of_a_text_never_end_on_both_sides(examples: list[tuple[str, int]], seed: int) -> None:
-    texts = [text.upper() if index % 2 else f" {text}\u3000" for index, (text, _) in enumerate(examples)]
-    split = make_split(texts, [label for _, label in examples])
-    try:
-        train, validation = split_validation(split, 0.3, seed)
-    except UserError:
-        assert len({text for text, _ in examples}) < 6  # every class is one text, or its texts are all too many
-        return
-    assert not set(text_keys(train.texts).tolist()) & set(text_keys(validation.texts).tolist())
-    assert len(train) + len(validation) == len(split)
-
-
-def test_the_made_split_does_not_depend_on_the_order_of_rows() -> None:
-    texts, labels = [f"text {n}" for n in range(100)], [n % 2 for n in range(100)]
-    _, forwards = split_validation(make_split(texts, labels), 0.2, 7)
-    _, backwards = split_validation(make_split(texts[::-1], labels[::-1]), 0.2, 7)
-    assert sorted(forwards.texts.to_pylist()) == sorted(backwards.texts.to_pylist())
-
-
-def test_too_few_examples_to_split_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "train.tsv").write_text("text\trating\na\t0\nb\t1\n")
-    with pytest.raises(UserError, match="2 examples are too few to make a validation split"):
-        load_dataset(section(tmp_path), seed=0)
-
-
 @pytest.mark.skipif(not SHARED.is_dir(), reason="Google's query-wellformedness files are not in ../shared/data")
 def test_googles_own_files_are_read_as_they_are() -> None:
     above = load_dataset(section(SHARED, text="content", label=RATING), seed=0)
@@ -240,59 +187,6 @@ def test_a_validation_seed_makes_the_same_split_for_every_seed(tmp_path: Path) -
 
     assert rows(1, None) != rows(2, None)
     assert rows(1, 7) == rows(2, 7) == rows(7, None)
-
-
-YES_NO = "text,label\nwarm soup,yes\ncold soup,no\n"
-
-
-def test_a_folder_that_is_one_split_is_evaluated_as_a_file_is(tmp_path: Path) -> None:
-    for place, text in (("yes/1.txt", "warm soup"), ("no/1.txt", "cold soup")):
-        (tmp_path / "soups" / place).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "soups" / place).write_text(text, encoding="utf-8")
-    split = load_split(tmp_path / "soups", DataSection(source="x"), ("no", "yes"))
-    assert split.name == "soups"
-    assert sorted((example.text, example.label) for example in split) == [("cold soup", 0), ("warm soup", 1)]
-
-
-def test_of_a_file_with_splits_the_validation_split_is_evaluated(tmp_path: Path) -> None:
-    rows = {name: [{"text": f"{name} soup", "label": "yes"}] for name in ("train", "validation")}
-    (tmp_path / "all.json").write_text(json.dumps(rows), encoding="utf-8")
-    split = load_split(tmp_path / "all.json", DataSection(source="x"), ("no", "yes"))
-    assert (split.name, [example.text for example in split]) == ("validation", ["validation soup"])
-
-
-def test_a_folder_without_validation_names_what_can_be_evaluated(tmp_path: Path) -> None:
-    for name in ("Train.csv", "Test.csv"):
-        (tmp_path / name).write_text(YES_NO, encoding="utf-8")
-    with pytest.raises(UserError, match="no validation split, but train and test") as caught:
-        load_split(tmp_path, DataSection(source="x"), ("no", "yes"))
-    assert caught.value.fix == f"Give one of them: {tmp_path / 'Train.csv'} or {tmp_path / 'Test.csv'}"
-    assert len(load_split(tmp_path / "Test.csv", DataSection(source="x"), ("no", "yes"))) == 2
-
-
-@pytest.mark.parametrize(
-    "content",
-    [b"id,text\n1,warm soup\n2,cold soup\n3,old soup\n", YES_NO.encode() + b"caf\xe9 soup,yes\n"],
-    ids=["no labels", "another encoding"],
-)
-def test_keys_of_a_recipe_are_not_proposed_for_a_file_to_evaluate(content: bytes, tmp_path: Path) -> None:
-    path = tmp_path / "other.csv"
-    path.write_bytes(content)
-    with pytest.raises(UserError) as caught:
-        load_split(path, DataSection(source="x"), ("no", "yes"))
-    assert caught.value.fix == (
-        "Give a csv file in UTF-8 with the columns of the run's data: 'text', 'label'.\n"
-        f"  For texts without labels: feathertune predict RUN --input {path}"
-    )
-
-
-def test_labels_that_are_all_unknown_are_another_runs(tmp_path: Path) -> None:
-    (tmp_path / "other.csv").write_text(YES_NO, encoding="utf-8")
-    with pytest.raises(UserError, match="unknown label 'yes'") as caught:
-        load_split(tmp_path / "other.csv", DataSection(source="x"), ("bad", "good"))
-    assert caught.value.fix == (
-        "All labels are others than the run's: give data with the labels that it was trained with."
-    )
 
 
 ROWS = "".join(f"what a day it was, number {n}\t{'xy'[n % 2]}\n" for n in range(30))
@@ -325,17 +219,3 @@ def test_labels_of_the_recipe_that_stand_for_none_but_never_occur_are_noted(tmp_
         DataSection(source=str(tmp_path), label=LabelSection(column="label", missing=("na",))), seed=0
     )
     assert "no row of train has the label 'na' (data.label.missing)" in dataset.notes
-
-
-def test_what_a_recipe_says_about_its_files_helps_to_read_others_alike(tmp_path: Path) -> None:
-    run, rows = section(tmp_path, text="text", label={"column": "label"}, sheet="second"), [["text", "label"]]
-    rows += [[f"what a day it was, number {n}", "xy"[n % 2]] for n in range(20)]
-    half = [*rows[:11]]
-    (tmp_path / "two.xlsx").write_bytes(xlsx({"first": rows, "second": half}))
-    (tmp_path / "one.xlsx").write_bytes(xlsx({"first": rows}))
-    (tmp_path / "plain.csv").write_text("".join(f'"{text}",{label}\n' for text, label in rows))
-    lengths = [len(load_split(tmp_path / name, run, ("x", "y"))) for name in ("two.xlsx", "one.xlsx", "plain.csv")]
-    assert lengths == [10, 20, 20]
-    (tmp_path / "bad.csv").write_text("a\n1\n")
-    with pytest.raises(UserError, match=r"bad\.csv"):
-        load_split(tmp_path / "bad.csv", run, ("x", "y"))

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from feathertune.data.loading import labels_in
+from feathertune.data.other_data import labels_in
 from feathertune.errors import UserError
 from feathertune.folders.adapter import UNKNOWN, AdapterFolder
 from feathertune.folders.opened import OpenedRun

@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from feathertune.data.example import Dataset, Split
-from feathertune.data.loading import load_dataset, load_split
+from feathertune.data.loading import load_dataset
+from feathertune.data.other_data import load_split
 from feathertune.data.texts import StoredTexts
 from feathertune.errors import UserError
 from feathertune.evaluation.calibration import apply_decision, cross_fit
