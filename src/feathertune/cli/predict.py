@@ -25,8 +25,10 @@ from feathertune.wording.numbers import count
 if TYPE_CHECKING:
     from feathertune.data.formats.format import FileSettings
     from feathertune.recipe.schema import DataSection
+    from feathertune.serving.bulk import Tally
     from feathertune.serving.inputs import Input
     from feathertune.serving.outputs import Answer, Columns, OutputFormat, TextFormat
+    from feathertune.serving.predictor import Predictor
 
 
 class PredictionFormat(StrEnum):
@@ -139,8 +141,7 @@ def predict(
     if settings and exported:
         raise UserError(f"--set {settings[0]}: an export has its own settings", fix="Leave --set out.")
     source = run if exported else OpenedRun.at(run, settings or ())  # before torch is imported, which takes seconds
-    from feathertune.serving.bulk import Tally, answers, answers_to_texts
-    from feathertune.serving.output_files import needs_all, output_columns
+    from feathertune.serving.bulk import Tally, answers_to_texts
     from feathertune.serving.outputs import Columns
     from feathertune.serving.predictor import Predictor
 
@@ -152,21 +153,32 @@ def predict(
         given = answers_to_texts(predictor, texts or [], tally)
         _write(given, kind, output, Columns.of(predictor.label_names, (), kind))
     else:
+        from feathertune.serving.output_files import needs_all
+
         whole = needs_all(kind, output, keep=keep_columns)
         with _opened(input_, reading, column, predictor.data, whole=whole) as opened:
-            _print_notes(opened.notes)
-            printed = len(opened.notes)
-            columns, types = output_columns(opened, predictor.label_names, kind, keep=keep_columns)
-            flush = sys.stdout.flush if output is None else (lambda: None)
-            given = answers(predictor, opened, tally, skip=on_bad_row is OnBadRow.SKIP, after_chunk=flush)
-            _write(given, kind, output, columns, types)
-            _print_notes([*opened.notes[printed:], *columns.notes()])
+            _answer(predictor, opened, kind, output, tally, keep=keep_columns, skip=on_bad_row is OnBadRow.SKIP)
     written = count(tally.predicted, "prediction")
     if output is not None:
         print_note(f"{written} written to {output}")
     elif input_ is not None:
         print_note(f"{written} written")
     _print_notes(tally.notes(predictor.max_length))
+
+
+def _answer(
+    predictor: Predictor, opened: Input, kind: str, output: Path | None, tally: Tally, *, keep: bool, skip: bool
+) -> None:
+    """Write the answers to an opened input, and print the notes on it: those known before, then the others."""
+    from feathertune.serving.bulk import answers
+    from feathertune.serving.output_files import output_columns
+
+    _print_notes(opened.notes)
+    printed = len(opened.notes)
+    columns, types = output_columns(opened, predictor.label_names, kind, keep=keep)
+    flush = sys.stdout.flush if output is None else (lambda: None)
+    _write(answers(predictor, opened, tally, skip=skip, after_chunk=flush), kind, output, columns, types)
+    _print_notes([*opened.notes[printed:], *columns.notes()])
 
 
 @contextmanager

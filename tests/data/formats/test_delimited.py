@@ -142,3 +142,10 @@ def test_it_is_unclear_whether_a_short_row_is_a_header(tmp_path: Path) -> None:
     assert "data.header=false" in str(caught.value)
     assert len(list(table_of(tmp_path / "a.csv", content, FileSettings(header=False)).read(None))) == 2
     assert len(list(table_of(tmp_path / "a.csv", content, FileSettings(header=True)).read(None))) == 1
+
+
+def test_a_format_of_tsv_means_tabs_whatever_else_would_fit(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("text,label\tx\n" + "a,b\tc\n" * 9)
+    table = open_file(path, FileSettings(format="tsv")).tables["train"]
+    assert table.columns == ("text,label", "x")

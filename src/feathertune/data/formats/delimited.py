@@ -46,7 +46,8 @@ def open_delimited(file: Sniffed, sample: Sample) -> Table | None:
     start, lines, separator = _beginning(sample.lines)
     if not lines:
         raise empty_file(path)
-    given = {"separator": separator or settings.separator, "quote": settings.quote, "escape": settings.escape}
+    named = "\t" if settings.format == "tsv" else None
+    given = {"separator": separator or settings.separator or named, "quote": settings.quote, "escape": settings.escape}
     suffix = Path(file.name).suffix.lower()
     fits = find_dialects(lines, suffix, given)
     title = 0 if fits else _title_lines(lines, suffix, given)
@@ -55,8 +56,8 @@ def open_delimited(file: Sniffed, sample: Sample) -> Table | None:
         fits = find_dialects(lines, suffix, given)
     if len(fits) > 1:
         raise _two_readings(path, fits)
-    named = settings.format in ("csv", "tsv") or suffix in _BY_NAME or settings.separator is not None
-    if not fits and not named:
+    has_columns = settings.format in ("csv", "tsv") or suffix in _BY_NAME or settings.separator is not None
+    if not fits and not has_columns:
         return None
     fit = fits[0] if fits else _in_one_column(lines) or default_dialect(lines, suffix, given)
     above = _row_above(fit)
