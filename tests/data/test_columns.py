@@ -1,5 +1,6 @@
 """Which columns are texts and labels, by their names and content."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -176,3 +177,29 @@ def test_lists_of_words_are_no_texts(tmp_path: Path) -> None:
     path = source(tmp_path, '{"tokens": ["a", "b"], "label": "x"}\n{"tokens": ["c"], "label": "y"}\n' * 9, "data.jsonl")
     with pytest.raises(UserError, match="no column but the label holds texts; 'tokens' holds lists"):
         found(path)
+
+
+def test_a_label_tools_file_with_two_questions_is_trained_on_the_one_that_is_named(tmp_path: Path) -> None:
+    tasks = [
+        {
+            "id": number,
+            "data": {"text": f"{WORDS[number % 4]} {number}"},
+            "annotations": [
+                {
+                    "id": number,
+                    "was_cancelled": False,
+                    "result": [choice("mood", "xy"[number % 2]), choice("topic", "q")],
+                }
+            ],
+        }
+        for number in range(24)
+    ]
+    path = source(tmp_path, json.dumps(tasks), "export.json")
+    with pytest.raises(UserError, match=r"2 questions: 'mood', 'topic'\n.*data\.label\.column=mood"):
+        found(path)
+    dataset = load_dataset(DataSection(source=path, label=LabelSection(column="mood")), seed=0)
+    assert dataset.label_names == ("x", "y")
+
+
+def choice(question: str, answer: str) -> dict[str, object]:
+    return {"type": "choices", "value": {"choices": [answer]}, "from_name": question, "to_name": "text"}
