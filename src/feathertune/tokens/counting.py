@@ -102,8 +102,8 @@ def _by_words(tokenizer: Tokenizer, texts: pa.ChunkedArray, unknown: int | None)
         different = words.flatten().dictionary_encode()
         names = different.dictionary.to_pylist()
         _learn(tokenizer, [name for name in names if name not in known], unknown, known)
-        counts_W2 = np.array([known[name] for name in names], dtype=np.int64).reshape(-1, 2)
-        sums_2 = np.cumsum(counts_W2[different.indices.to_numpy()], axis=0)
+        counts_W2 = np.array([known[name] for name in names], dtype=np.int32).reshape(-1, 2)
+        sums_2 = np.cumsum(counts_W2[different.indices.to_numpy()], axis=0, dtype=np.int32)  # of a few MiB of text
         ends_N1 = words.offsets.to_numpy() - words.offsets[0].as_py()
         lengths.append(np.diff(np.concatenate([[0], sums_2[:, 0]])[ends_N1]))
         found += int(sums_2[-1, 1]) if len(sums_2) else 0

@@ -8,8 +8,6 @@ from __future__ import annotations
 import codecs
 import re
 
-from charset_normalizer import from_bytes
-
 from feathertune.data.formats.letters import likeliest
 from feathertune.errors import UserError, nearest
 
@@ -152,5 +150,7 @@ def _guess(head: bytes) -> str:
     found = likeliest(data)
     if found is not None and found[1] > _UNLIKELY:
         return found[0]
+    from charset_normalizer import from_bytes  # 5 MB that a text in UTF-8 needs not
+
     best = from_bytes(data).best()
     return "cp1252" if best is None else _WINDOWS.get(best.encoding, best.encoding)

@@ -17,7 +17,6 @@ from feathertune.data.formats.lines import without_line_end
 from feathertune.data.formats.opened import OpenedFile, Sniffed
 from feathertune.data.formats.plain import plain_table
 from feathertune.data.formats.sample import Sample, read_sample
-from feathertune.data.formats.sheet_tables import open_workbook
 from feathertune.data.rows import BadRow, Row
 from feathertune.data.tools.fasttext import FastText
 from feathertune.data.tools.recognizing import recognize
@@ -63,6 +62,8 @@ def read_rows(path: Path, names: tuple[str, ...] | None = None) -> Iterator[Row 
 
 def _open_binary(file: Sniffed, kind: str) -> OpenedFile:
     if kind in _WORKBOOKS:
+        from feathertune.data.formats.sheet_tables import open_workbook  # calamine is for workbooks alone
+
         return open_workbook(file, kind)
     columns = arrow_columns(file.content, kind)
     found = replace(file.format, kind=kind, encoding=None)
