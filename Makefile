@@ -43,8 +43,10 @@ devices: $(VENV)/.installed-dev
 	test -d $(RUN)-int8 || $(BIN)/feathertune train quickstart method=qat init_from=$(RUN) \
 	  "quantize={weights: int8, training: ptq}" --output $(RUN)-int8
 	rm -rf runs/devices
-	$(BIN)/feathertune export $(RUN)-int8 --to onnx --output runs/devices/int8
-	$(BIN)/python benchmarks/devices.py --run $(RUN)-int8 --exports int8=runs/devices/int8 --qemu $(QEMU)
+	$(BIN)/feathertune export $(RUN)-int8 --to onnx --output runs/devices/onnx
+	$(BIN)/feathertune export $(RUN)-int8 --to executorch --output runs/devices/executorch
+	$(BIN)/python benchmarks/devices.py --run $(RUN)-int8 --qemu $(QEMU) \
+	  --exports onnx=runs/devices/onnx executorch=runs/devices/executorch
 
 # ONNX exports in transformers.js, in node. Not in CI: the packages take 0.5 GB. They run without their install scripts,
 # which would fetch CUDA's libraries.

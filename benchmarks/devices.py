@@ -1,15 +1,15 @@
-"""ONNX exports on emulated processors, compared with what was evaluated.
+"""ONNX and ExecuTorch exports on emulated processors, compared with what was evaluated.
 
     python benchmarks/devices.py --run RUN --exports fp32=DIR int8=DIR
 
-Each export predicts the first --texts validation texts of the run by examples/onnx_predict.py, on each processor of the
-table, in QEMU's user mode. The table shows the largest difference from the evaluated logits and the labels that differ.
-Emulation says nothing about speed.
+Each export predicts the first --texts validation texts of the run by the example for its target (examples/), on each
+processor of the table, in QEMU's user mode. The table shows the largest difference from the evaluated logits and the
+labels that differ. Emulation says nothing about speed.
 
 The first run prepares --folder: an ARM64 root (Debian's python3.11, fetched by apt-get as an ordinary user) and ARM64
 wheels (by pip). QEMU 10 or newer is needed; with 7.2, onnxruntime fails on ARM64 while it is imported. It takes a few
-minutes, on Debian and x86 alone, and is no part of the tests. ExecuTorch is not in the table: its Python runtime needs
-torch, whose ARM64 wheel of this version needs CUDA's libraries.
+minutes, on Debian and x86 alone, and is no part of the tests. ExecuTorch's Python runtime needs torch, whose newer
+ARM64 wheels need CUDA's libraries: on ARM64, the last ExecuTorch whose torch has none runs the program.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -27,6 +28,7 @@ from typing import Any
 
 import numpy as np
 
+from feathertune.folders.export import ExportDescription, ExportFolder
 from feathertune.folders.run import RunFolder
 from feathertune.prediction.files import read_predictions
 from feathertune.prediction.predictions import Predictions
@@ -35,8 +37,12 @@ from feathertune.system.machine import describe_environment
 from measuring import in_columns, progress
 
 ROOT = Path(__file__).parents[1]
-_EXAMPLE = ROOT / "examples" / "onnx_predict.py"
-_WHEELS = ("numpy", "onnxruntime", "tokenizers")
+_EXAMPLES = {target: ROOT / "examples" / f"{target}_predict.py" for target in ("onnx", "executorch")}
+_WHEELS = tuple(f"{package}=={version(package)}" for package in ("numpy", "onnxruntime", "tokenizers"))
+_EXECUTORCH = (  # with what its Python runtime imports, and no more
+    *("executorch==1.1.0", "torch==2.10.0", "filelock", "flatbuffers", "mpmath==1.3.0", "networkx", "packaging"),
+    *("pyyaml", "ruamel.yaml", "sympy", "tabulate", "typing_extensions"),
+)
 _TIMEOUT = 1800  # seconds for one export on one processor
 
 
@@ -73,11 +79,14 @@ def main(arguments: list[str] | None = None) -> None:
     options = _parse(arguments)
     evaluated = read_predictions(RunFolder(options.run).predictions("after", "validation"), "validation")
     texts = list(evaluated.texts)[: options.texts]
-    prepare(options.folder)
+    targets = {
+        name: ExportDescription.read(ExportFolder(path).description).target for name, path in options.exports.items()
+    }
+    prepare(options.folder, _WHEELS + _EXECUTORCH if "executorch" in targets.values() else _WHEELS)
     rows = []
     for device in (None, *DEVICES):
         for name, path in options.exports.items():
-            predicted = _predict(device, path, texts, options)
+            predicted = _predict(device, _EXAMPLES[targets[name]], path, texts, options)
             title = device.title if device else "this machine"
             rows.append({"device": title, "export": name} | compare(evaluated, predicted))
             progress("  ".join(map(str, rows[-1].values())))
@@ -115,9 +124,9 @@ def _cell(value: Any) -> str:
 
 
 def _predict(
-    device: Device | None, export: Path, texts: list[str], options: argparse.Namespace
+    device: Device | None, example: Path, export: Path, texts: list[str], options: argparse.Namespace
 ) -> list[tuple[str, float]]:
-    """The label and its probability for each text, by the example on one device."""
+    """The label and its probability for each text, by the example of its target on one device."""
     command, environment = [sys.executable], dict(os.environ)
     if device is not None:
         environment |= device.environment
@@ -129,7 +138,7 @@ def _predict(
             emulator, python = [*emulator, "-L", str(root)], str(root / "usr" / "bin" / "python3.11")
             environment["PYTHONPATH"] = str(options.folder / "site")
         command = [*emulator, python]
-    command += ["-W", "ignore", str(_EXAMPLE), str(export), *texts]
+    command += ["-W", "ignore", str(example), str(export), *texts]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_TIMEOUT, env=environment)
     if done.returncode:
         sys.exit(f"{device.title if device else 'this machine'}, {export}: {done.stderr[-2000:]}")
@@ -137,15 +146,14 @@ def _predict(
     return [(label, float(probability)) for label, probability, _ in lines]
 
 
-def prepare(folder: Path) -> None:
-    """The ARM64 root and the wheels of the versions that are installed here, unless they are there already."""
+def prepare(folder: Path, wheels: Sequence[str]) -> None:
+    """The ARM64 root and these wheels, unless they are there already."""
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "root").is_dir():
         _fetch_root(folder)
     (folder / "site").mkdir(exist_ok=True)
     platforms = [f"manylinux{glibc}_aarch64" for glibc in ("_2_28", "_2_27", "_2_17", "2014")]
-    for package in _WHEELS:
-        wheel = f"{package}=={version(package)}"
+    for wheel in wheels:
         mark = folder / "site" / f".{wheel}"
         if mark.exists():
             continue

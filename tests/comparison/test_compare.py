@@ -30,6 +30,7 @@ from feathertune.recipe.old_names import OLD_KEYS
 from feathertune.recipe.schema import Recipe
 from feathertune.report.writing import write_report
 from feathertune.terminal.comparison_tables import comparison_table
+from feathertune.training.reporter import SilentReporter
 from feathertune.wording.markdown import escaped
 from tiny import save_tiny_base, write_tiny_data
 
@@ -385,3 +386,17 @@ def test_killed_and_started_again_it_ends_as_if_nothing_had_happened(tmp_path: P
     feathertune.train(load_recipe(run / "recipe.yaml"), whole)
     for name in ("predictions/after-test.csv", "adapter/adapter_model.safetensors"):
         assert (run / name).read_bytes() == (whole / name).read_bytes(), name
+
+
+def test_the_columns_that_were_found_are_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+
+    class Lines(SilentReporter):
+        def say(self, line: str) -> None:
+            said.append(line)
+
+    monkeypatch.setattr(making, "launch", here)
+    recipe = load_recipe(write_recipe(tmp_path))
+    feathertune.compare(recipe, tmp_path / "out", methods=["majority"], seeds=1, reporter=Lines())
+    assert said[0] == "note: text: 'text', label: 'label'"
+    assert not any("text: " in line for line in said[1:])

@@ -8,6 +8,7 @@ import pytest
 from feathertune.data.columns import joined_text, resolve
 from feathertune.data.loading import load_dataset
 from feathertune.errors import UserError
+from feathertune.recipe.files import load_recipe, shipped_recipes
 from feathertune.recipe.schema import DataSection, LabelSection
 
 WORDS = ("what a lovely day it was", "the soup was cold again", "nobody came to the door", "they sang all night long")
@@ -63,6 +64,14 @@ def test_ratings_from_0_to_1_are_split_at_the_middle_and_others_need_a_threshold
     assert found(source(tmp_path, table("text,stars", list(WORDS), ["1", "5"]))).label.column == "stars"
 
 
+@pytest.mark.parametrize("header", ["text,label", ""])
+def test_names_that_are_typed_are_those_of_the_label_that_is_found(tmp_path: Path, header: str) -> None:
+    path = source(tmp_path, table(header, list(WORDS), ["0", "1"]))
+    for overrides, expected in (((), ("0", "1")), (("data.label.names=[bad, good]",), ("bad", "good"))):
+        recipe = load_recipe(shipped_recipes()["quickstart"], [f"data.source={path}", *overrides])
+        assert load_dataset(recipe.data, seed=0).label_names == expected
+
+
 @pytest.mark.parametrize("own", [True, False])
 def test_a_file_without_a_header_gets_the_names_of_the_recipe(tmp_path: Path, own: bool) -> None:
     path = source(tmp_path, table("", list(WORDS), ["1.0", "0.2", "0.6", "0.4"], separator="\t"), "train.tsv")
@@ -92,7 +101,8 @@ def test_columns_of_the_user_are_obeyed_and_checked(tmp_path: Path) -> None:
 def test_columns_of_another_source_are_replaced(tmp_path: Path) -> None:
     path = source(tmp_path, table("review,kind", list(WORDS), ["x", "y"]))
     rating = LabelSection(rating="rating", above=0.5, names=("ill-formed", "well-formed"))
-    section = DataSection(source=path, text="content", label=rating).model_copy(update={"own_columns": False})
+    section = DataSection(source=path, text="content", label=rating)
+    section = section.model_copy(update={"own_columns": False, "own_names": False})
     assert resolve(section) == DataSection(source=path, text="review", label=LabelSection(column="kind"))
 
 

@@ -121,6 +121,14 @@ def test_columns_are_a_recipes_own_until_its_source_is_another(overrides: tuple[
     assert data.revision == ("v1" if same else None), "a revision is one of its own source"
 
 
+@pytest.mark.parametrize(
+    ("overrides", "own"),
+    [((), True), (("data.source=e",), False), (("data.source=e", "data.label.names=[n, y]"), True)],
+)
+def test_names_of_labels_are_a_recipes_own_likewise(overrides: tuple[str, ...], own: bool) -> None:
+    assert parse(RATED, *overrides).data.own_names is own
+
+
 def test_a_label_that_is_named_replaces_the_rating_of_another_source() -> None:
     data = parse(RATED, "data.source=e", "data.label.column=l", "data.label.merge_case=true").data
     assert data.label == LabelSection(column="l", merge_case=True)

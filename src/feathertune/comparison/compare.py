@@ -64,13 +64,14 @@ def run_comparison(
     recipe = _with_section(recipe, methods, seeds)
     plan_runs(recipe, folder)  # what cannot be compared, or kept here, is refused before any data is read
     stored_recipe(folder.path, "comparison")
-    recipe = with_columns(recipe)
+    show, reporter = reporter is not None, reporter or SilentReporter()
+    recipe = with_columns(recipe, reporter.say)
     runs = plan_runs(recipe, folder)
     check_comparison(folder, recipe)
     remove_left_in(folder.path)
     write_text(folder.recipe, dump_recipe(recipe))
     try:
-        make_runs(runs, reporter or SilentReporter(), show=reporter is not None)
+        make_runs(runs, reporter, show=show)
     except UserError:
         if not any(folder.runs.glob("*")):  # the recipe was refused: the folder must accept a corrected one
             take_back(folder.path, folder.recipe.name, folder.runs.name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -39,14 +39,25 @@ class Resolved:
 
 def resolve(section: DataSection) -> DataSection:
     """The section with its columns of text and label named. Raises a UserError if they cannot be found."""
+    return _resolved(section).section
+
+
+def with_columns(recipe: Recipe, say: Callable[[str], None] | None = None) -> Recipe:
+    """The recipe with its columns of text and label named, as a run stores it. Raises a UserError as `resolve`.
+
+    `say` gets the line on which columns were chosen, where the recipe does not name them.
+    """
+    resolved = _resolved(recipe.data)
+    if say is not None:
+        for note in resolved.notes:
+            say(f"note: {note}")
+    return recipe.model_copy(update={"data": resolved.section})
+
+
+def _resolved(section: DataSection) -> Resolved:
     if section.text is not None and _names_label(section.label) and section.own_columns is True:
-        return section
-    return resolve_for(section, open_source(section.source, section.revision, file_settings(section))).section
-
-
-def with_columns(recipe: Recipe) -> Recipe:
-    """The recipe with its columns of text and label named, as a run stores it. Raises a UserError as `resolve`."""
-    return recipe.model_copy(update={"data": resolve(recipe.data)})
+        return Resolved(section, None)
+    return resolve_for(section, open_source(section.source, section.revision, file_settings(section)))
 
 
 def resolve_for(section: DataSection, source: Source) -> Resolved:
@@ -131,7 +142,7 @@ def _find(section: DataSection, table: Table, head: Sequence[Column]) -> Resolve
         texts = (_text_of(table, head, label),)
     given = section.text is not None and _names_label(section.label)
     chosen = section.model_copy(
-        update={"text": texts[0] if len(texts) == 1 else texts, "label": label, "own_columns": True}
+        update={"text": texts[0] if len(texts) == 1 else texts, "label": label, "own_columns": True, "own_names": True}
     )
     return Resolved(chosen, None, choice_notes(head, texts, chosen.label, given=given, of_tool=roles is not None))
 
@@ -143,13 +154,14 @@ def _without_foreign(section: DataSection, head: Sequence[Column], *, headerless
     """
     if section.own_columns is True:
         return section
+    own_names = section.label.names if section.own_names else None
     shares = [column for column in head if column.holds_shares]
     rated = {column.name for column in shares}
     names = {column.name for column in head}
     if headerless:  # where no name tells, classes 0 and 1 are no ratings
         unsure = all(column.looks_like_label for column in shares)
         lost = section.own_columns != "label" and section.label.rating is not None and unsure
-        return section.model_copy(update={"label": LabelSection()}) if lost else section
+        return section.model_copy(update={"label": LabelSection(names=own_names)}) if lost else section
     update: dict[str, object] = {}
     if section.own_columns != "text" and section.text is not None and not set(text_columns(section)) <= set(names):
         update["text"] = None
@@ -159,7 +171,7 @@ def _without_foreign(section: DataSection, head: Sequence[Column], *, headerless
         and _names_label(label)
         and (label.column or label.rating) not in (names if label.rating is None else rated)
     ):
-        update["label"] = LabelSection(annotators=label.annotators)  # names and thresholds belong to that column
+        update["label"] = LabelSection(annotators=label.annotators, names=own_names)  # a threshold is that column's
     return section.model_copy(update=update)
 
 
@@ -189,7 +201,8 @@ def _find_without_header(section: DataSection, table: Table, head: Sequence[Colu
     if section_label.rating is None and section_label.column is None:
         kind = {"rating": label_name, "above": found.above} if found.rating is not None else {"column": label_name}
         section_label = section_label.model_copy(update=kind)
-    chosen = section.model_copy(update={"text": text_name, "label": section_label, "own_columns": True})
+    own = {"own_columns": True, "own_names": True}
+    chosen = section.model_copy(update={"text": text_name, "label": section_label} | own)
     positions = (
         f"text: column {names.index(text_column) + 1}, label: column {names.index(label_column) + 1}"
         f"{threshold_note(section_label) if section_label != section.label else ''}"

@@ -126,4 +126,5 @@ def _resolved_for_file(section: DataSection, table: Table) -> Resolved:
     wanted = {*text_columns(section), section.label.column or section.label.rating}
     if not table.headerless and wanted <= {column.name for column in read_head(table, FIRST_ROWS)}:
         return Resolved(section, None)
-    return resolve_for(section.model_copy(update={"own_columns": False}), Source({"train": table}, {}))
+    own = {"own_columns": False, "own_names": section.label.column is not None}
+    return resolve_for(section.model_copy(update=own), Source({"train": table}, {}))

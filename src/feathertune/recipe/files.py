@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
@@ -49,20 +49,19 @@ def parse_recipe(text: str, overrides: list[str], where: str) -> Recipe:
     values = load_yaml(text, where)
     if not isinstance(values, dict):
         raise UserError("a recipe is a mapping of sections (model, data, method, lora, training, ...)", where=where)
-    own_columns = _leave_source(values, overrides)
+    own = _leave_source(values, overrides)
     overridden = [apply_override(values, override) for override in overrides]
     try:
         recipe = Recipe.model_validate(values)
     except ValidationError as error:
         raise UserError(explain(error, Recipe, values, overridden), where=where, fix=fix_for(error, Recipe)) from None
-    data = recipe.data.model_copy(update={"own_columns": own_columns})
-    return recipe if own_columns is True else recipe.model_copy(update={"data": data})
+    return recipe.model_copy(update={"data": recipe.data.model_copy(update=own)}) if own else recipe
 
 
-def _leave_source(values: dict[str, Any], overrides: list[str]) -> bool | Literal["text", "label"]:
+def _leave_source(values: dict[str, Any], overrides: list[str]) -> dict[str, bool | str]:
     """Prepare a recipe's values for overrides with another source: drop its revision, and its label if they name one.
 
-    Returns `DataSection.own_columns`.
+    Returns `own_columns` and `own_names` of `DataSection`, or nothing if the source is the recipe's own.
     """
     keys = {key.strip(): value for key, _, value in (override.partition("=") for override in overrides)}
     data = values.get("data")
@@ -71,7 +70,7 @@ def _leave_source(values: dict[str, Any], overrides: list[str]) -> bool | Litera
         or "data" in keys
         or keys.get("data.source", data.get("source")) == data.get("source")
     ):
-        return True
+        return {}
     if "data.revision" not in keys:
         data.pop("revision", None)
     named = ("data.label", "data.label.column", "data.label.rating")
@@ -79,14 +78,15 @@ def _leave_source(values: dict[str, Any], overrides: list[str]) -> bool | Litera
     if label_named and isinstance(data.get("label"), dict):
         for key in _OF_A_RATING:
             data["label"].pop(key, None)
-    match "data.text" in keys, label_named:
-        case True, True:
-            return True
-        case True, False:
-            return "text"
-        case False, True:
-            return "label"
-    return False
+    own_columns: dict[tuple[bool, bool], bool | str] = {
+        (True, True): True,
+        (True, False): "text",
+        (False, True): "label",
+    }
+    return {
+        "own_columns": own_columns.get(("data.text" in keys, label_named), False),
+        "own_names": "data.label.names" in keys,
+    }
 
 
 def _about_labels(keys: dict[str, str]) -> bool:

@@ -133,7 +133,9 @@ class DataSection(Section):
     # of a recipe; whoever finds the columns sets it back to True.
     own_columns: bool | Literal["text", "label"] = Field(default=True, exclude=True)
 
-    @field_validator("own_columns", mode="before")
+    own_names: bool = Field(default=True, exclude=True)  # likewise: whether `label.names` were
+
+    @field_validator("own_columns", "own_names", mode="before")
     @classmethod
     def _is_no_key(cls, _: Any) -> Any:
         raise ValueError("there is no such key")

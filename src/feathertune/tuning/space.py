@@ -69,7 +69,8 @@ def trial_recipe(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
     plain = recipe.model_copy(update={"search": None, "compare": None})
     changes = ["data.test=false", *(f"{key}={json.dumps(value)}" for key, value in values.items())]
     trial = parse_recipe(dump_recipe(plain), changes, where="search")
-    data = trial.data.model_copy(update={"own_columns": recipe.data.own_columns})  # it is in no dump
+    own = {"own_columns": recipe.data.own_columns, "own_names": recipe.data.own_names}  # which are in no dump
+    data = trial.data.model_copy(update=own)
     return trial.model_copy(update={"data": data})
 
 
