@@ -43,6 +43,7 @@ _EXECUTORCH = (  # with what its Python runtime imports, and no more
     *("executorch==1.1.0", "torch==2.10.0", "filelock", "flatbuffers", "mpmath==1.3.0", "networkx", "packaging"),
     *("pyyaml", "ruamel.yaml", "sympy", "tabulate", "typing_extensions"),
 )
+_ROUNDING = 5e-7  # of a probability that an example prints
 _TIMEOUT = 1800  # seconds for one export on one processor
 
 
@@ -98,7 +99,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def compare(evaluated: Predictions, predicted: list[tuple[str, float]]) -> dict[str, Any]:
-    """One row of the table.
+    """One row of the table: the logits differ at least so much, since a probability is printed to six decimals.
 
     Args:
         evaluated: of the run's validation split.
@@ -107,15 +108,17 @@ def compare(evaluated: Predictions, predicted: list[tuple[str, float]]) -> dict[
     names = list(evaluated.label_names)
     classes_N = np.array([names.index(label) for label, _ in predicted])
     given_N = np.array([probability for _, probability in predicted])
-    known_N = evaluated.probabilities_NC[np.arange(len(classes_N)), classes_N]
+    known_N = _logit(evaluated.probabilities_NC[np.arange(len(classes_N)), classes_N])
+    least_N, most_N = _logit(given_N - _ROUNDING), _logit(given_N + _ROUNDING)
     return {
         "texts": len(classes_N),
-        "logit_difference": float(np.abs(_logit(given_N) - _logit(known_N)).max()),
+        "logit_difference": float(np.maximum(least_N - known_N, known_N - most_N).clip(0).max()),
         "labels_differ": int((classes_N != evaluated.predicted[: len(classes_N)]).sum()),
     }
 
 
 def _logit(probability_N: np.ndarray) -> np.ndarray:
+    probability_N = probability_N.clip(1e-12, 1 - 1e-12)
     return np.log(probability_N) - np.log1p(-probability_N)
 
 
