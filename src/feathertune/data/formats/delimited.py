@@ -60,9 +60,9 @@ def open_delimited(file: Sniffed, sample: Sample) -> Table | None:
     if not fits and not has_columns:
         return None
     fit = fits[0] if fits else _in_one_column(lines) or default_dialect(lines, suffix, given)
-    above = _row_above(fit)
-    if above:
-        start, title, fit = start + above, title + above, replace(fit, rows=fit.rows[above:])
+    above = _rows_above(fit)
+    start, title = start + _line_of_row(above, fit.dialect, lines), title + above
+    fit = replace(fit, rows=fit.rows[above:])
     header = _header(path, settings, fit)
     columns = name_columns(path, start + 1, fit.rows, header=header, names=settings.columns)
     dialect = fit.dialect
@@ -200,11 +200,40 @@ def _title_lines(lines: Sequence[str], suffix: str, given: dict[str, str | None]
     return 0
 
 
-def _row_above(fit: Fit) -> int:
-    """1 if a title, as a row of one filled cell, is above the row of names; else 0."""
-    if len(fit.rows) <= _SPACED or len(fit.rows[0]) < 2 or sum(map(bool, map(str.strip, fit.rows[0]))) != 1:
+def _rows_above(fit: Fit) -> int:
+    """How many rows of one filled cell, such as a title, are above the row of names."""
+    if not fit.rows or len(fit.rows[0]) < 2:
         return 0
-    return int(all(map(str.strip, fit.rows[1])) and header_evidence(fit.rows[1:]) is True)
+    filled = (sum(map(bool, map(str.strip, row))) for row in fit.rows[: _TITLE_LINES + 1])
+    above = next((index for index, count in enumerate(filled) if count != 1), 0)
+    if above == 0 or len(fit.rows) - above < _SPACED or not all(map(str.strip, fit.rows[above])):
+        return 0
+    return above if header_evidence(fit.rows[above:]) is True else 0
+
+
+def _line_of_row(index: int, dialect: Dialect, lines: Sequence[str]) -> int:
+    """How many lines are before a row, of those that are not blank: a `Fit` has no others."""
+    taken = 0
+
+    def counted() -> Iterator[str]:
+        nonlocal taken
+        for line in lines:
+            taken += 1
+            yield line
+
+    reader = dialect.reader(counted())
+    while True:
+        before = taken
+        try:
+            row = next(reader)
+        except StopIteration:
+            return 0
+        except csv.Error:
+            continue
+        if any(map(str.strip, row)):
+            if index == 0:
+                return before
+            index -= 1
 
 
 def _in_one_column(lines: Sequence[str]) -> Fit | None:
