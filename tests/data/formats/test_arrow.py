@@ -159,3 +159,29 @@ def test_a_frame_is_read_as_pandas_wrote_it(tmp_path: Path) -> None:
         {"text": "a", "label": "x"},
         {"text": "b", "label": "y"},
     ]
+
+
+@pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary()])
+@pytest.mark.parametrize("writer", ["parquet", "arrow file"])
+def test_bytes_in_utf8_are_texts_and_others_are_ignored(
+    tmp_path: Path, writer: str, kind: pa.DataType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arrow_rows, "BATCH_ROWS", 2)
+    texts = ["schön", "fine", None, "good", "bad"]
+    columns = {
+        "text": pa.array([None if text is None else text.encode() for text in texts], kind),
+        "picture": pa.array([b"\x89PNG\xff"] * 5, kind),
+        "label": pa.array([1, 0, 1, 0, 1]),
+    }
+    WRITERS[writer](pa.table(columns), tmp_path / "a")
+    assert fields(tmp_path / "a") == [
+        {"text": text, "label": label} for text, label in zip(texts, [1, 0, 1, 0, 1], strict=True)
+    ]
+
+
+def test_bytes_that_are_not_utf8_further_down_are_a_bad_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrow_rows, "BATCH_ROWS", 2)
+    pq.write_table(pa.table({"text": [b"a", b"b", b"\xff", b"c"], "label": [0, 1, 0, 1]}), tmp_path / "a.parquet")
+    rows = list(open_file(tmp_path / "a.parquet", FileSettings()).tables["train"].read(None))
+    assert [isinstance(row, Row) for row in rows] == [True, True, False, True]
+    assert rows[2].place.endswith("a.parquet:3")

@@ -3,6 +3,7 @@
 import gzip
 import io
 import pickle
+import re
 import sqlite3
 import zipfile
 from pathlib import Path
@@ -67,6 +68,10 @@ REFUSED = {
     "HDF5": (b"\x89HDF\r\n\x1a\n\0\0", "an HDF5 file"),
     "ORC": (b"ORC\x0a\x03\0\0", "an ORC file"),
     "Avro": (b"Obj\x01\x04\x16avro.schema", "an Avro file"),
+    "SQL of a dump": (b"-- MySQL dump 10.13\n--\nINSERT INTO r VALUES (1,'a','x');\n", "an SQL script"),
+    "SQL": (b"CREATE TABLE r (t text, l text);\nINSERT INTO r VALUES ('a','x');\n", "an SQL script"),
+    "ARFF": (b"% of May\n@RELATION r\n@attribute text string\n@data\n'a',x\n", "an ARFF file"),
+    "Markdown": (b"| text | label |\n| --- | :-: |\n| a | x |\n", "a table of Markdown"),
     "random bytes": (np.random.default_rng(0).bytes(5000), "a binary file of an unknown kind"),
     "a blank file": (b"\n \n", "the file is empty"),
     "nothing": (b"", "the file is empty"),
@@ -81,6 +86,26 @@ def test_what_is_no_data_is_refused_by_its_name(tmp_path: Path, case: str, name:
     with pytest.raises(UserError) as caught:
         list(read_rows(tmp_path / name))
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.yaml", "- text: a fine day\n  label: x\n", "YAML, other than Rasa's training data"),
+        ("a.toml", '[[rows]]\ntext = "a, b"\n', "the file is TOML"),
+        ("a.xml", "<reviews><text>a</text></reviews>\n", "the file is XML"),
+        ("a.sql", "UPDATE r SET l = 'x';\n", "an SQL script"),
+        ("a.json", '// of May\n[{"text": "a", "label": "x"}]\n', "a comment, which JSON has not"),
+        ("a.jsonl", '/* of May */\n{"text": "a", "label": "x"}\n', "a comment, which JSON has not"),
+    ],
+)
+def test_what_a_name_and_a_beginning_show_is_refused_unless_the_kind_is_set(
+    tmp_path: Path, name: str, content: str, message: str
+) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(UserError, match=re.escape(message)):
+        open_file(tmp_path / name, FileSettings())
+    assert list(open_file(tmp_path / name, FileSettings(format="txt")).tables["train"].read(None))
 
 
 def test_a_database_is_refused_with_the_way_to_export_it(tmp_path: Path) -> None:

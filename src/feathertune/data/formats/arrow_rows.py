@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
@@ -86,11 +87,45 @@ def _source(content: Content) -> Any:
 
 
 def _opened(file: Any, kind: str) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
-    """The schema, and the batches of at most BATCH_ROWS rows with the kept columns."""
+    """The schema, and the batches of at most BATCH_ROWS rows with the kept columns.
+
+    Bytes are texts if those of the first batch are UTF-8: some programs write strings without saying so.
+    """
+    schema, batches = _as_written(file, kind)
+    if not any(map(_is_bytes, schema.types)):
+        return schema, batches
+    first = next(batches, None)
+    if first is None:
+        return schema, iter(())
+    texts = {name for name, column in zip(first.schema.names, first.columns, strict=True) if _holds_texts(column)}
+    kinds = [pa.field(one.name, pa.string(), metadata=one.metadata) if one.name in texts else one for one in schema]
+    return pa.schema(kinds, schema.metadata), (_decoded(batch, texts) for batch in chain([first], batches))
+
+
+def _holds_texts(column: pa.Array) -> bool:
+    if not _is_bytes(column.type):
+        return False
+    try:
+        return not any("\0" in value for value in column.cast(pa.string()).to_pylist() if value)
+    except pa.ArrowInvalid:
+        return False
+
+
+def _decoded(batch: pa.RecordBatch, texts: set[str]) -> pa.RecordBatch:
+    """Columns of bytes as strings; what is not UTF-8 is found where the rows are made."""
+    columns = [
+        column.cast(pa.string(), safe=False) if name in texts else column
+        for name, column in zip(batch.schema.names, batch.columns, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+
+
+def _as_written(file: Any, kind: str) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
     if kind == "parquet":
         parquet = pq.ParquetFile(file)
         schema = parquet.schema_arrow
-        return schema, parquet.iter_batches(BATCH_ROWS, columns=kept_columns(schema))
+        columns = [field.name for field in schema if _is_kept(field.type) or _is_bytes(field.type)]
+        return schema, parquet.iter_batches(BATCH_ROWS, columns=columns)
     start = file.read(6)
     file.seek(0)
     if start == b"ARROW1":
@@ -121,6 +156,10 @@ def _is_kept(kind: pa.DataType) -> bool:
     if pa.types.is_struct(kind):
         return all(_is_kept(kind.field(index).type) for index in range(kind.num_fields))
     return _is_scalar(kind)
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind))
 
 
 def _is_list(kind: pa.DataType) -> bool:

@@ -67,6 +67,26 @@ _HTML = re.compile(r"(?:<!--.*?-->\s*)?<(?:!doctype\s+html|html|head|body|table)
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _BEGINS_JSON = re.compile(r'\{\s*("|$)|\[\s*([\[{"]|$)')
 _PYTHON_DICT = re.compile(r"[\[(]?\s*\{\s*u?'[^'\n]*'\s*:")
+_ROWS_AS_CSV = "Save its texts and labels as csv or jsonl."
+_WRITTEN = (  # a text of this beginning is no table, whatever separators it has: what it is, what to do
+    (
+        re.compile(
+            r"-- (?:MySQL|MariaDB|PostgreSQL|phpMyAdmin|Dump)|PRAGMA \w+=\w+;|CREATE TABLE\b|INSERT INTO\b",
+            re.IGNORECASE,
+        ),
+        "an SQL script",
+        "Run it in a database, and save the table as csv.",
+    ),
+    (re.compile(r"(?:\s*%[^\n]*\n)*\s*@relation\s", re.IGNORECASE), "an ARFF file (Weka)", _ROWS_AS_CSV),
+    (re.compile(r"\|[^\n]*\|\s*\n\|(?:\s*:?-+:?\s*\|)+\s*\n"), "a table of Markdown", _ROWS_AS_CSV),
+)
+_NAMED = {  # likewise, a file with this suffix that is no tool's export
+    ".yaml": ("YAML, other than Rasa's training data", _ROWS_AS_CSV),
+    ".yml": ("YAML, other than Rasa's training data", _ROWS_AS_CSV),
+    ".sql": ("an SQL script", "Run it in a database, and save the table as csv."),
+    ".toml": ("TOML", _ROWS_AS_CSV),
+    ".xml": ("XML", _ROWS_AS_CSV),
+}
 _LINE_SUFFIXES = (".jsonl", ".ndjson", ".jl")
 _LINES = 50  # of JSON that are tried
 
@@ -133,6 +153,22 @@ def text_kind(text: str, suffix: str, place: str, *, whole: bool) -> str:
             fix="Write it with json.dump.",
         )
     return _json_kind(text, suffix, whole=whole) or "text"
+
+
+def check_is_table(text: str, suffix: str, place: str) -> None:
+    """Raise a UserError for a text that is neither lines nor a table: a script, a document, JSON with a comment.
+
+    Args:
+        text: its decoded beginning, without JSON.
+        suffix: of the file's name, such as '.yaml'.
+        place: for messages.
+    """
+    text = text.lstrip("\ufeff \t\r\n")
+    if suffix in (".json", *_LINE_SUFFIXES) and text.startswith(("//", "/*")):
+        raise UserError("the file begins with a comment, which JSON has not", where=place, fix="Remove its comments.")
+    known = next(((name, fix) for pattern, name, fix in _WRITTEN if pattern.match(text)), _NAMED.get(suffix))
+    if known is not None:
+        raise refused(known[0], place, known[1])
 
 
 def refused(name: str, place: str, fix: str) -> UserError:

@@ -70,13 +70,14 @@ class Sniffed:
         return replace(table, read=lambda names: flat_rows(read(names)), columns=None if columns is None else flat)
 
     def of_tool(self, table: Table, tool: Tool) -> Table:
-        """The table of a label tool's export: the rows that the tool means."""
+        """The table of a label tool's export: the rows that the tool means, whose columns have names."""
+        header = table.format.header or None if table.format is not None else None
         return replace(
             table,
-            read=lambda names: tool.rows(table.read(names)),
+            read=lambda _: tool.rows(table.read(None)),
             fixed_columns=False,
             columns=None,
             roles=tool.roles,
             notes_after=tool.notes,
-            format=None if table.format is None else replace(table.format, tool=tool.name),
+            format=None if table.format is None else replace(table.format, header=header, tool=tool.name),
         )

@@ -12,7 +12,7 @@ from feathertune.data.formats.content import Content
 from feathertune.data.formats.delimited import empty_file, open_delimited
 from feathertune.data.formats.format import FileFormat, FileSettings
 from feathertune.data.formats.json_tables import open_document, open_lines
-from feathertune.data.formats.kinds import SNIFFED, binary_kind, text_kind
+from feathertune.data.formats.kinds import SNIFFED, binary_kind, check_is_table, text_kind
 from feathertune.data.formats.lines import without_line_end
 from feathertune.data.formats.opened import OpenedFile, Sniffed
 from feathertune.data.formats.plain import plain_table
@@ -88,6 +88,8 @@ def _open_text(file: Sniffed, kind: str, sample: Sample) -> OpenedFile:
         tool = FastText() if kind == "fasttext" else recognize(_lines(sample), ("text",), "txt", file.name)
         if tool is not None:
             return OpenedFile({"train": file.of_tool(plain_table(file), tool)})
+    if file.settings.format is None:
+        check_is_table(text, suffix, file.place)
     table = None if kind == "txt" else open_delimited(file, sample)
     return OpenedFile({"train": plain_table(file) if table is None else table})
 
