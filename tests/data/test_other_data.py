@@ -1,6 +1,7 @@
 """Other labelled data, read by the rules of a finished run."""
 
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,16 @@ def test_keys_of_a_recipe_are_not_proposed_for_a_file_to_evaluate(content: bytes
         "Give a csv file in UTF-8 with the columns of the run's data: 'text', 'label'.\n"
         f"  For texts without labels: feathertune predict RUN --input {path}"
     )
+
+
+def test_a_folder_or_file_to_give_instead_is_proposed_as_the_option(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "soups.zip", "w") as archive:
+        for name in ("a.csv", "b.csv"):
+            archive.writestr(name, YES_NO)
+    with pytest.raises(UserError) as caught:
+        load_split(tmp_path / "soups.zip", DataSection(source="x"), ("no", "yes"))
+    assert caught.value.fix is not None
+    assert f"Then give the folder: --data {tmp_path / 'soups'}" in caught.value.fix
 
 
 def test_labels_that_are_all_unknown_are_another_runs(tmp_path: Path) -> None:

@@ -56,6 +56,8 @@ def test_other_options_are_refused(option: str, message: str) -> None:
         ("Correct data.field.", "Correct --read field."),
         ("Or leave it out: data.on_bad_row=skip", "Or leave it out: --on-bad-row skip"),
         ("data.text=review", "--text-column review"),
+        ("Give the folder: data.source=a", "Give the folder: --input a"),
+        ("Give the folder: 'data.source=a b'", "Give the folder: --input 'a b'"),
         ("metadata.format stays, and so does data.source", "metadata.format stays, and so does data.source"),
         (None, None),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,6 +18,8 @@ from feathertune.data.split_reader import SplitReader
 from feathertune.errors import UserError
 from feathertune.recipe.schema import DataSection
 from feathertune.wording.numbers import count
+
+_SOURCE = re.compile(r"""(['"]?)\bdata\.source=""")
 
 
 def load_split(
@@ -109,8 +112,9 @@ def _labelled_split(path: Path, settings: FileSettings) -> tuple[Table, str]:
 
 def _without_keys(error: UserError, section: DataSection, path: Path) -> UserError:
     """The error with a fix for a file that is evaluated: no keys of a recipe, since the run is finished."""
-    if error.fix is None or "data." not in error.fix:
-        return error
+    fix = _SOURCE.sub(r"--data \1", error.fix or "")
+    if "data." not in fix:
+        return UserError(error.what, where=error.where, fix=fix or None)
     label = section.label.column or section.label.rating or "label"
     names = ", ".join(map(repr, (*text_columns(section), label)))
     return UserError(

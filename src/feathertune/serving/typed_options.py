@@ -22,6 +22,7 @@ from feathertune.recipe.yaml_text import load_yaml
 READ_KEYS = tuple(field.name for field in fields(FileSettings))
 _ESCAPES = {"\\t": "\t", "tab": "\t"}
 _KEY = re.compile(rf"""(['"]?)\bdata\.({"|".join(READ_KEYS)})\b""")
+_SOURCE = re.compile(r"""(['"]?)\bdata\.source=""")
 _TEXT = re.compile(r"""(['"]?)\bdata\.text(?:=|\b)""")
 
 
@@ -83,5 +84,6 @@ def reworded(text: str | None) -> str | None:
     if text is None or "data." not in text:
         return text
     text = text.replace("data.on_bad_row=skip", "--on-bad-row skip")
+    text = _SOURCE.sub(r"--input \1", text)
     text = _TEXT.sub(r"--text-column \1", text)
     return _KEY.sub(r"--read \1\2", text)
