@@ -172,7 +172,8 @@ def test_json_values_keep_their_types(tmp_path: Path) -> None:
 def test_parquet_leaves_out_columns_that_cannot_be_text_or_label(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     words = pa.array(["a", "b"]).dictionary_encode()
-    pq.write_table(pa.table({"text": words, "vector": [[1.0], [2.0]], "raw": [b"\xff", b"\xfe"], "label": [1, 0]}), path)
+    columns = {"text": words, "vector": [[1.0], [2.0]], "raw": [b"\xff", b"\xfe"], "label": [1, 0]}
+    pq.write_table(pa.table(columns), path)
     assert list(read_rows(path)) == [
         Row(f"{path}:1", 1, {"text": "a", "label": 1}),
         Row(f"{path}:2", 2, {"text": "b", "label": 0}),
