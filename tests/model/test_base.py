@@ -151,6 +151,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "no width": (lambda folder: change_config(folder, hidden_size=0), "cannot load the model"),
     "heads": (lambda folder: change_config(folder, num_attention_heads=5), "not a multiple of the number"),
     "activation": (lambda folder: change_config(folder, hidden_act="nope"), "KeyError 'nope'"),
+    "padding": (lambda folder: change_config(folder, pad_token_id=120), "pad_token_id is 120, .* has 120 tokens"),
     "quantized": (
         lambda folder: change_config(folder, quantization_config={"quant_method": "gptq", "bits": 4}),
         "the weights of this model are quantized .GPTQ.",

@@ -1,6 +1,7 @@
 """Texts get the ids that the tokenizer itself would give; long texts are truncated and counted."""
 
 import importlib.util
+import re
 from mmap import mmap
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,25 @@ def test_loading_a_tokenizer(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="cannot load a tokenizer"):
         load_tokenizer(tmp_path / "empty")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("tokenizer.json", "{", r"^{base}/tokenizer.json: cannot load a tokenizer: .*\n.*get it again"),
+        ("config.json", "[]", r"^{base}/config.json: cannot read the model's config: "),
+        (
+            "config.json",
+            '{"model_type": "bert", "pad_token_id": [0]}',
+            r"^{base}/config.json: cannot read the model's config: .*pad_token_id.* got list",
+        ),
+    ],
+)
+def test_a_file_that_is_broken_is_named(tmp_path: Path, name: str, content: str, message: str) -> None:
+    base = save_tiny_base(tmp_path / "base")
+    (base / name).write_text(content, encoding="utf-8")
+    with pytest.raises(UserError, match=message.replace("{base}", re.escape(str(base)))):
+        load_tokenizer(base)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("sentencepiece") is not None, reason="sentencepiece is installed")

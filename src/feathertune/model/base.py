@@ -83,6 +83,14 @@ def load_base(files: BaseFiles, label_names: tuple[str, ...], seed: int) -> Pack
             )
         except _LOAD_ERRORS as error:
             raise UserError(f"cannot load the model: {_shortened(error)}", where=files.source) from None
+        except AssertionError:  # of torch's embedding; GPT-2's has no row for padding, so that any number does
+            if base_padding is None or base_padding < config.vocab_size:
+                raise
+            raise UserError(
+                f"pad_token_id is {base_padding}, and the vocabulary has {config.vocab_size} tokens",
+                where=files.source,
+                fix="Correct pad_token_id in config.json; null is for none.",
+            ) from None
     initialized = {*report["missing_keys"], *(item[0] for item in report["mismatched_keys"])}
     head = head_parameters(model, family)
     _check_report(model, report, set(head), where=files.source)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
@@ -144,16 +145,32 @@ def load_as_transformers(folder: Path, gguf_file: str | None = None) -> Any:
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True, **options)
     except Exception as error:  # tokenizers raises plain Exceptions for a broken tokenizer.json
-        raise UserError(
-            f"cannot load a tokenizer: {in_short(error)}",
-            where=str(folder),
-            fix="The model's folder must contain tokenizer.json.",
-        ) from None
+        raise _not_loaded(folder, error) from None
     if not tokenizer.is_fast:
         raise UserError(
             "the model has no fast tokenizer", where=str(folder), fix="Convert it, so that there is a tokenizer.json."
         )
     return tokenizer
+
+
+def _not_loaded(folder: Path, error: Exception) -> UserError:
+    """The error for a folder whose tokenizer transformers cannot load: the file that is broken, if one is."""
+    from transformers import AutoConfig
+
+    if (folder / "config.json").is_file():
+        try:
+            AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        except Exception as of_config:
+            why = textwrap.shorten(str(of_config), 300, placeholder=" ...")
+            return UserError(f"cannot read the model's config: {why}", where=str(folder / "config.json"))
+    if (folder / TOKENIZER).is_file():
+        fix = "The file is damaged, or of a newer version of the library tokenizers: get it again, or upgrade."
+        return UserError(f"cannot load a tokenizer: {in_short(error)}", where=str(folder / TOKENIZER), fix=fix)
+    return UserError(
+        f"cannot load a tokenizer: {in_short(error)}",
+        where=str(folder),
+        fix="The model's folder must contain tokenizer.json.",
+    )
 
 
 def _check_sentencepiece(folder: Path) -> None:
