@@ -16,7 +16,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from feathertune.cli import compare, evaluate, export, inspect, predict, report, train, tune
+from feathertune.cli import compare, evaluate, export, inspect, predict, report, serve, train, tune
 from feathertune.errors import UserError
 
 app = typer.Typer(
@@ -31,6 +31,7 @@ app = typer.Typer(
 app.command()(train.train)
 app.command()(evaluate.evaluate)
 app.command()(predict.predict)
+app.command()(serve.serve)
 app.command()(report.report)
 app.command()(compare.compare)
 app.command()(tune.tune)

@@ -60,6 +60,8 @@ class ExportedModel:
             self._tokenizer = Tokenizer.from_file(str(folder.tokenizer))
         except Exception as error:  # the tokenizers library raises Exception itself
             raise UserError(f"cannot load the tokenizer: {in_short(error)}", where=str(folder.tokenizer)) from None
+        self._counting = Tokenizer.from_str(self._tokenizer.to_str())
+        self._counting.no_truncation()
         if runtime is None or isinstance(runtime, str):
             runtime = _runtime(folder, self.description, threads, runtime)
         self._runtime: Runtime = runtime
@@ -105,6 +107,10 @@ class ExportedModel:
                 self._check(ids_BL, rows_B, texts)
                 logits_NC[rows_B] = self._runtime.logits(ids_BL)
         return logits_NC, cut_N
+
+    def token_counts(self, texts: Sequence[str]) -> list[int]:
+        """How many tokens each text has, before it is cut."""
+        return [len(encoding) for encoding in self._counting.encode_batch_fast(list(texts))]
 
     def padded_logits(self, texts: Sequence[str], batch: int) -> npt.NDArray[np.float32]:
         """The same for an ONNX export in batches of `batch` texts as they come, padded on the right with id 0."""

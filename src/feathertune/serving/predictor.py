@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+from tokenizers import Tokenizer
 
 from feathertune.baselines.baseline import baseline_logits
 from feathertune.baselines.files import load_baseline
@@ -31,7 +32,8 @@ class Prediction:
     """The prediction for one text: the label, its probability, and the probability of every label.
 
     The label is the most likely one, unless the run has its own threshold. `truncated`: the text had more tokens than
-    the model reads, `Predictor.max_length`, so the rest was not read.
+    the model reads, `Predictor.max_length`, so the rest was not read. `logits`: the model's output in the order of the
+    labels, before temperature and softmax.
     """
 
     text: str
@@ -39,6 +41,7 @@ class Prediction:
     score: float
     probabilities: dict[str, float]
     truncated: bool = False
+    logits: tuple[float, ...] = ()
 
 
 class _Model(Protocol):
@@ -62,6 +65,10 @@ class _Model(Protocol):
         """[N, C] for N texts, and [N]: which of them were cut."""
         ...
 
+    def token_counts(self, texts: Sequence[str]) -> list[int]:
+        """How many tokens each text has, before it is cut."""
+        ...
+
 
 class _RunModel:
     def __init__(self, trained: TrainedModel) -> None:
@@ -70,10 +77,18 @@ class _RunModel:
         self.data = trained.recipe.data
         self.decision = trained.decision
         self.max_length: int | None = trained.max_length
+        # A copy, since truncation is set and unset in the tokenizer while another thread may count.
+        self._counting: Tokenizer = Tokenizer.from_str(trained.tokenizer.backend_tokenizer.to_str())
+        self._counting.no_truncation()
+        self._counting.no_padding()
 
     def logits_and_cuts(self, texts: Sequence[str]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
         tokens = self._trained.tokenize(texts)
-        return predict_logits(self._trained.classifier, tokens), tokens.full_lengths > tokens.lengths
+        logits_NC = predict_logits(self._trained.classifier, tokens, independent=True)
+        return logits_NC, tokens.full_lengths > tokens.lengths
+
+    def token_counts(self, texts: Sequence[str]) -> list[int]:
+        return [len(encoding) for encoding in self._counting.encode_batch_fast(list(texts))]
 
 
 class _BaselineModel:
@@ -85,6 +100,9 @@ class _BaselineModel:
 
     def logits_and_cuts(self, texts: Sequence[str]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
         return baseline_logits(self._baseline, texts), np.zeros(len(texts), dtype=np.bool_)
+
+    def token_counts(self, texts: Sequence[str]) -> list[int]:
+        return [len(text.split()) for text in texts]
 
 
 class Predictor:
@@ -129,8 +147,17 @@ class Predictor:
         """How many tokens of a text are read; None for a baseline, which reads all."""
         return self._model.max_length
 
+    @property
+    def decision(self) -> Decision:
+        """How the model's logits become probabilities and labels."""
+        return self._model.decision
+
+    def token_counts(self, texts: Sequence[str]) -> list[int]:
+        """How many tokens each text has, before it is cut; of a baseline, how many words."""
+        return self._model.token_counts(texts)
+
     def predict(self, texts: str | Sequence[str]) -> list[Prediction]:
-        """One prediction for each text, in order. It does not depend on the other texts.
+        """One prediction for each text, in order. It does not depend on the other texts, not even in its last bit.
 
         Raises:
             UserError: something is not a text (None, a number, bytes), or is empty or only white space; `texts` is a
@@ -146,11 +173,13 @@ class Predictor:
         probabilities_NC = decision.probabilities(logits_NC)
         predictions = []
         classes_N = decision.classes(probabilities_NC).tolist()
-        for text, index, probabilities_C, cut in zip(
-            texts, classes_N, probabilities_NC.tolist(), cut_N.tolist(), strict=True
+        for text, index, probabilities_C, cut, logits_C in zip(
+            texts, classes_N, probabilities_NC.tolist(), cut_N.tolist(), logits_NC.tolist(), strict=True
         ):
             by_label = dict(zip(self.label_names, probabilities_C, strict=True))
-            predictions.append(Prediction(text, self.label_names[index], probabilities_C[index], by_label, cut))
+            predictions.append(
+                Prediction(text, self.label_names[index], probabilities_C[index], by_label, cut, tuple(logits_C))
+            )
         return predictions
 
 

@@ -1,0 +1,90 @@
+"""Running the app in uvicorn: what to listen on, slow clients, and the end."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import h11
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from feathertune.errors import UserError
+from feathertune.server.settings import Settings
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """A socket that listens there; port 0: any free one. Raises UserError if that is not possible."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen()
+    except OSError as error:
+        raise UserError(
+            f"cannot listen there: {error.strerror}",
+            where=f"--host {host} --port {port}",
+            fix="Give another --port, or end the program that uses this one.",
+        ) from None
+    return listener
+
+
+def run_app(app: FastAPI, settings: Settings, listener: socket.socket) -> None:
+    """Serve until SIGTERM or Ctrl-C: then no request is taken any more, and those in progress are answered."""
+    config = uvicorn.Config(
+        app,
+        http=_protocol(settings.timeout),
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        timeout_keep_alive=max(1, int(settings.timeout)),
+        timeout_graceful_shutdown=max(1, int(settings.drain)),
+    )
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def _protocol(seconds: float) -> type[H11Protocol]:
+    """Uvicorn's protocol, which by itself waits forever for the head of a request."""
+
+    class TimedHead(H11Protocol):
+        timer: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            self._watch()
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            self._watch()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._stop()
+            super().connection_lost(exc)
+
+        def _watch(self) -> None:
+            """Run a timer while the head of a request is incomplete."""
+            if self.conn.their_state is not h11.IDLE:
+                self._stop()
+            elif self.timer is None:
+                self.timer = self.loop.call_later(seconds, self.transport.close)
+
+        def _stop(self) -> None:
+            if self.timer is not None:
+                self.timer.cancel()
+                self.timer = None
+
+    return TimedHead
+
+
+def page_folder() -> Path | None:
+    """The folder of the page, if this installation has one."""
+    spec = find_spec("feathertune.page")
+    folders = [] if spec is None else [Path(one) for one in spec.submodule_search_locations or ()]
+    return next((folder for folder in folders if (folder / "index.html").is_file()), None)
