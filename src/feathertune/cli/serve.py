@@ -67,7 +67,7 @@ def serve(
     if settings and exported:
         raise UserError(f"--set {settings[0]}: an export has its own settings", fix="Leave --set out.")
     source = run if exported else OpenedRun.at(run, settings or ())  # before torch is imported, which takes seconds
-    from feathertune.server.running import listening, page_folder, run_app
+    from feathertune.server.running import listening, run_app
 
     listener = listening(host, port)
     from feathertune.server.app import build_app
@@ -78,6 +78,6 @@ def serve(
         source, base=base, precision=precision.value, runtime=None if runtime is None else runtime.value
     )
     info = describe(source, predictor, limits, precision.value)
-    app = build_app(predictor, info, limits, page_folder())
-    print_note(f"{info.model_id} at http://{host}:{listener.getsockname()[1]} (documentation: /docs); Ctrl-C ends it")
+    app = build_app(predictor, info, limits)
+    print_note(f"{info.model_id} at http://{host}:{listener.getsockname()[1]} (for programs: /docs); Ctrl-C ends it")
     run_app(app, limits, listener)

@@ -39,6 +39,7 @@ from feathertune.server.refusals import AsciiJson, Refusal
 from feathertune.server.settings import Settings
 from feathertune.serving.predictor import Predictor
 
+_PAGE = Path(__file__).parent / "page"
 _PROBLEMS = {
     400: "The body is not JSON.",
     401: "The API key is missing or wrong.",
@@ -55,14 +56,13 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 _KEY: dict[int | str, dict[str, Any]] = {status: _RESPONSES[status] for status in (400, 401, 408, 413, 429)}
 
 
-def build_app(predictor: Predictor, info: Info, settings: Settings, page_folder: Path | None = None) -> FastAPI:
+def build_app(predictor: Predictor, info: Info, settings: Settings) -> FastAPI:
     """The app that serves a model.
 
     Args:
         predictor: the model; only the app may use it from now on, since it predicts in a thread.
         info: what `/info` says.
         settings: the limits.
-        page_folder: index.html, served at `/`, and what it needs, at `/page/`. None: there is no page.
     """
     metrics = Metrics()
     batcher = Batcher(predictor, settings, metrics)
@@ -87,8 +87,7 @@ def build_app(predictor: Predictor, info: Info, settings: Settings, page_folder:
     _add_handlers(app)
     _add_predictions(app, Classifier(predictor, batcher, settings), info)
     _add_operations(app, info, metrics)
-    if page_folder is not None:
-        _add_page(app, page_folder)
+    _add_page(app)
     app.add_middleware(Limits, settings=settings, metrics=metrics)
     return app
 
@@ -168,12 +167,12 @@ def _add_operations(app: FastAPI, info: Info, metrics: Metrics) -> None:
         return Response(css, media_type="text/css")
 
 
-def _add_page(app: FastAPI, folder: Path) -> None:
+def _add_page(app: FastAPI) -> None:
     @app.get("/", include_in_schema=False)
     async def page() -> FileResponse:
-        return FileResponse(folder / "index.html")
+        return FileResponse(_PAGE / "index.html")
 
-    app.mount("/page", StaticFiles(directory=folder))
+    app.mount("/page", StaticFiles(directory=_PAGE))
 
 
 def _add_handlers(app: FastAPI) -> None:

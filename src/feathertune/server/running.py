@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import h11
@@ -81,10 +79,3 @@ def _protocol(seconds: float) -> type[H11Protocol]:
                 self.timer = None
 
     return TimedHead
-
-
-def page_folder() -> Path | None:
-    """The folder of the page, if this installation has one."""
-    spec = find_spec("feathertune.page")
-    folders = [] if spec is None else [Path(one) for one in spec.submodule_search_locations or ()]
-    return next((folder for folder in folders if (folder / "index.html").is_file()), None)
