@@ -9,7 +9,7 @@ from feathertune.prediction.inference import predict_logits
 from feathertune.tokens.batch import pack
 from feathertune.tokens.tokenized import TokenizedTexts
 from lively import MODELS, adapt, adapted_names, largest_difference, lively_classifier
-from tiny import token_rows
+from tiny import random_texts, token_rows
 
 # Texts that begin alike, end alike, occur twice, are prefixes of others, and are longer than 128 tokens.
 ROWS = [[5, 6, 7], [5, 6], [5, 6, 7, 9], [9, 6, 7], [5, 6], [5, *range(3, 110), *range(3, 60)], [5, 6, 8] * 9, [4]]
@@ -71,3 +71,29 @@ def test_causal_models_compute_shared_prefixes_once(monkeypatch: pytest.MonkeyPa
 def test_which_models_are_causal() -> None:
     causal = {name for name in MODELS if MODELS[name]().causal}
     assert causal == {name for name in MODELS if name.startswith(("gpt2", "llama", "mistral", "qwen", "gemma3-window"))}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_independent_logits_are_the_same_to_the_last_bit_whatever_the_other_texts_are(name: str) -> None:
+    """Lengths around the borders of the classes, of attention's padding, and of SDPA (128 tokens)."""
+    lengths = [1, 2, 3, 7, 8, 9, 9, 12, 15, 16, 17, 23, 24, 40, 64, 127, 129, 130, 136] + [11] * 40
+    assert_independent(MODELS[name](), random_texts(lengths))
+
+
+def test_that_holds_on_two_threads() -> None:
+    """A wider model, since torch leaves small tensors to one thread."""
+    classifier, before = lively_classifier("bert", hidden_size=128, intermediate_size=512), torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        assert_independent(classifier, random_texts([*range(1, 40), 129, 129] + [11] * 100))
+    finally:
+        torch.set_num_threads(before)
+
+
+def assert_independent(classifier: PackedClassifier, texts: TokenizedTexts) -> None:
+    together = predict_logits(classifier, texts, independent=True)
+    few = predict_logits(classifier, texts.window(5, 23), 200, independent=True)
+    np.testing.assert_array_equal(few, together[5:23])
+    for index in range(21):
+        alone = predict_logits(classifier, texts.window(index, index + 1), independent=True)
+        np.testing.assert_array_equal(alone[0], together[index])
