@@ -1,24 +1,21 @@
 """The pages in headless Chromium: nothing is wider than a phone, no error, no request, every picture is there.
 
-Needs Chromium (Debian's package `chromium`) on the path, or its place in the variable CHROMIUM. With SCREENSHOTS set
-to a folder, what was seen is kept there.
+With SCREENSHOTS set to a folder, what was seen is kept there.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (Debian: apt-get install chromium)")
+from browsers import NEEDS_CHROMIUM, running
 
-QUIET = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-QUIET += ["--disable-component-update", "--disable-sync"]
+pytestmark = NEEDS_CHROMIUM
+
 WIDTHS = {"phone": 360, "tablet": 768, "desktop": 1280}
 
 OVERFLOWING = """() => [...document.querySelectorAll("body *")].filter(element => {
@@ -47,11 +44,8 @@ CONTRASTS = """() => {
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as started:
-        running = started.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield running
-        running.close()
+    with running() as browser:
+        yield browser
 
 
 def opened(browser: Any, page: Path, width: int, **settings: Any) -> tuple[Any, list[str]]:

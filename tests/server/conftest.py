@@ -53,8 +53,8 @@ def app(run: Path, predictor: Predictor) -> Callable[..., object]:
     """Settings -> the app over the run."""
     from feathertune.server.app import build_app
 
-    def build(page: Path | None = None, **settings: object) -> object:
+    def build(**settings: object) -> object:
         chosen = Settings(**settings)  # type: ignore[arg-type]
-        return build_app(predictor, describe(OpenedRun.at(run), predictor, chosen, "fp32"), chosen, page)
+        return build_app(predictor, describe(OpenedRun.at(run), predictor, chosen, "fp32"), chosen)
 
     return build
