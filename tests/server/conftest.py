@@ -45,7 +45,7 @@ def run(trained: Callable[..., Path]) -> Path:
 
 @pytest.fixture(scope="package")
 def predictor(run: Path) -> Predictor:
-    return Predictor(run)
+    return Predictor(run, independent=True)
 
 
 @pytest.fixture

@@ -72,7 +72,7 @@ def test_answers_under_load_equal_those_of_predict_bit_for_bit(
     else:
         changes = {"int8": ["quantize={weights: int8, training: ptq}"], "bag_of_words": ["method=bag_of_words"]}
         path = trained(kind, *changes.get(kind, []))
-    predictor, draw = Predictor(path), random.Random(0)  # noqa: S311 - texts, no secrets
+    predictor, draw = Predictor(path, independent=True), random.Random(0)  # noqa: S311 - texts, no secrets
     texts = [" ".join(draw.choices(WORDS, k=draw.randint(1, 20))) for _ in range(300)]
     wanted = {text: predictor.predict(text)[0] for text in texts}
 

@@ -71,8 +71,8 @@ class _Model(Protocol):
 
 
 class _RunModel:
-    def __init__(self, trained: TrainedModel) -> None:
-        self._trained = trained
+    def __init__(self, trained: TrainedModel, *, independent: bool) -> None:
+        self._trained, self._independent = trained, independent
         self.label_names = trained.classifier.label_names
         self.data = trained.recipe.data
         self.decision = trained.decision
@@ -84,7 +84,7 @@ class _RunModel:
 
     def logits_and_cuts(self, texts: Sequence[str]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
         tokens = self._trained.tokenize(texts)
-        logits_NC = predict_logits(self._trained.classifier, tokens, independent=True)
+        logits_NC = predict_logits(self._trained.classifier, tokens, independent=self._independent)
         return logits_NC, tokens.full_lengths > tokens.lengths
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
@@ -121,6 +121,7 @@ class Predictor:
         base: str | None = None,
         precision: Precision = "fp32",
         runtime: OnnxRuntimeName | None = None,
+        independent: bool = False,
     ) -> None:
         """Open a run folder or an export folder.
 
@@ -128,9 +129,11 @@ class Predictor:
             run: the folder, or what was opened from it.
             base, precision: of a run: see `load_trained`, also for the errors.
             runtime: of an ONNX export; by default onnxruntime.
+            independent: a text's prediction is the same to the last bit whatever the other texts are, as in a server,
+                for which a run takes up to half as long again; an export and a baseline are always so.
         """
         opened = run if isinstance(run, OpenedRun | TrainedModel) else Path(run)
-        self._model = _open(opened, base, precision, runtime)
+        self._model = _open(opened, base, precision, runtime, independent=independent)
 
     @property
     def label_names(self) -> tuple[str, ...]:
@@ -157,7 +160,7 @@ class Predictor:
         return self._model.token_counts(texts)
 
     def predict(self, texts: str | Sequence[str]) -> list[Prediction]:
-        """One prediction for each text, in order. It does not depend on the other texts, not even in its last bit.
+        """One prediction for each text, in order. It does not depend on the other texts, but for rounding.
 
         Raises:
             UserError: something is not a text (None, a number, bytes), or is empty or only white space; `texts` is a
@@ -184,7 +187,12 @@ class Predictor:
 
 
 def _open(
-    run: Path | OpenedRun | TrainedModel, base: str | None, precision: Precision, runtime: OnnxRuntimeName | None
+    run: Path | OpenedRun | TrainedModel,
+    base: str | None,
+    precision: Precision,
+    runtime: OnnxRuntimeName | None,
+    *,
+    independent: bool,
 ) -> _Model:
     if isinstance(run, Path) and is_export(run) and not is_adapter(run):
         _refuse_options("an export", base, precision)
@@ -196,12 +204,12 @@ def _open(
     if isinstance(run, TrainedModel):
         if base is not None or precision != "fp32":
             raise UserError("the model is already loaded, so its base and precision cannot be changed")
-        return _RunModel(run)
+        return _RunModel(run, independent=independent)
     opened = run if isinstance(run, OpenedRun) else OpenedRun.at(run)
     if opened.recipe.method in BASELINES:
         _refuse_options("the run of a baseline", base, precision)
         return _BaselineModel(opened)
-    return _RunModel(load_trained(opened, base, precision=precision))
+    return _RunModel(load_trained(opened, base, precision=precision), independent=independent)
 
 
 def _refuse_options(kind: str, base: str | None, precision: Precision) -> None:
