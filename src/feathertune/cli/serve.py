@@ -74,8 +74,13 @@ def serve(
     from feathertune.server.info import describe
     from feathertune.serving.predictor import Predictor
 
-    chosen = None if runtime is None else runtime.value
-    predictor = Predictor(source, base=base, precision=precision.value, runtime=chosen, independent=True)
+    predictor = Predictor(
+        source,
+        base=base,
+        precision=precision.value,
+        runtime=None if runtime is None else runtime.value,
+        independent=True,
+    )
     info = describe(source, predictor, limits, precision.value)
     app = build_app(predictor, info, limits)
     print_note(f"{info.model_id} at http://{host}:{listener.getsockname()[1]} (for programs: /docs); Ctrl-C ends it")
