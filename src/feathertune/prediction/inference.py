@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from feathertune.data.example import Split
-from feathertune.errors import TextError
 from feathertune.model.adapt import merged
 from feathertune.model.classifier import PackedClassifier
+from feathertune.prediction.finite import check_logits
 from feathertune.prediction.predictions import Predictions
 from feathertune.quantization.integer import has_integers
 from feathertune.tokens.batch import TOKEN_MULTIPLE, pack
@@ -92,19 +90,3 @@ def predict_split(classifier: PackedClassifier, split: Split, texts: TokenizedTe
     logits_NC = predict_logits(classifier, texts)
     check_logits(logits_NC, split.place)
     return Predictions.of_split(split, classifier.label_names, logits_NC)
-
-
-def check_logits(logits_NC: npt.NDArray[np.float32], place: Callable[[int], str]) -> None:
-    """Raise a TextError if a logit is NaN or infinite, naming the first text by `place`, which gets its index."""
-    broken_N = ~np.isfinite(logits_NC).all(axis=1)
-    if broken_N.any():
-        first = int(broken_N.argmax())
-        what = f"the model's logits are not finite for {int(broken_N.sum())} of {len(logits_NC)} texts"
-        raise TextError(
-            what,
-            first,
-            where=place(first),
-            fix="If this happened in training, the run diverged: lower training.learning_rate. Otherwise the "
-            "weights are damaged.",
-            of_model=True,
-        )

@@ -11,7 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from feathertune.folders.summary import QuantizationSummary, Stage
-from feathertune.prediction.inference import check_logits, predict_logits
+from feathertune.prediction.finite import check_logits
+from feathertune.prediction.inference import predict_logits
 from feathertune.quantization.convert import convert, fake_quantize
 from feathertune.quantization.folder import Description, load_quantized, read_description, save_quantized
 from feathertune.quantization.scheme import Plan

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from tokenizers import Tokenizer
 
 from feathertune.baselines.baseline import baseline_logits
 from feathertune.baselines.files import load_baseline
@@ -20,11 +19,13 @@ from feathertune.export.exported import ExportedModel, OnnxRuntimeName
 from feathertune.folders.adapter import is_adapter
 from feathertune.folders.export import is_export
 from feathertune.folders.opened import OpenedRun
-from feathertune.model.precision import Precision
 from feathertune.prediction.decision import Decision
-from feathertune.prediction.inference import check_logits, predict_logits
+from feathertune.prediction.finite import check_logits
 from feathertune.recipe.schema import BASELINES, DataSection
-from feathertune.run.load import TrainedModel, load_trained
+
+if TYPE_CHECKING:  # for types alone: exports and baselines need no torch
+    from feathertune.model.precision import Precision
+    from feathertune.run.load import TrainedModel
 
 
 @dataclass(frozen=True)
@@ -70,27 +71,6 @@ class _Model(Protocol):
         ...
 
 
-class _RunModel:
-    def __init__(self, trained: TrainedModel, *, independent: bool) -> None:
-        self._trained, self._independent = trained, independent
-        self.label_names = trained.classifier.label_names
-        self.data = trained.recipe.data
-        self.decision = trained.decision
-        self.max_length: int | None = trained.max_length
-        # A copy, since truncation is set and unset in the tokenizer while another thread may count.
-        self._counting: Tokenizer = Tokenizer.from_str(trained.tokenizer.backend_tokenizer.to_str())
-        self._counting.no_truncation()
-        self._counting.no_padding()
-
-    def logits_and_cuts(self, texts: Sequence[str]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-        tokens = self._trained.tokenize(texts)
-        logits_NC = predict_logits(self._trained.classifier, tokens, independent=self._independent)
-        return logits_NC, tokens.full_lengths > tokens.lengths
-
-    def token_counts(self, texts: Sequence[str]) -> list[int]:
-        return [len(encoding) for encoding in self._counting.encode_batch_fast(list(texts))]
-
-
 class _BaselineModel:
     def __init__(self, opened: OpenedRun) -> None:
         self._baseline = load_baseline(opened.folder.baseline)
@@ -132,7 +112,7 @@ class Predictor:
             independent: a text's prediction is the same to the last bit whatever the other texts are, as in a server,
                 for which a run takes up to half as long again; an export and a baseline are always so.
         """
-        opened = run if isinstance(run, OpenedRun | TrainedModel) else Path(run)
+        opened = Path(run) if isinstance(run, str | Path) else run
         self._model = _open(opened, base, precision, runtime, independent=independent)
 
     @property
@@ -201,15 +181,18 @@ def _open(
         raise UserError(
             "only an ONNX export has a choice of runtimes", where=f"--runtime {runtime}", fix="Leave --runtime out."
         )
-    if isinstance(run, TrainedModel):
-        if base is not None or precision != "fp32":
-            raise UserError("the model is already loaded, so its base and precision cannot be changed")
-        return _RunModel(run, independent=independent)
-    opened = run if isinstance(run, OpenedRun) else OpenedRun.at(run)
-    if opened.recipe.method in BASELINES:
+    opened = OpenedRun.at(run) if isinstance(run, Path) else run
+    if isinstance(opened, OpenedRun) and opened.recipe.method in BASELINES:
         _refuse_options("the run of a baseline", base, precision)
         return _BaselineModel(opened)
-    return _RunModel(load_trained(opened, base, precision=precision), independent=independent)
+    from feathertune.run.load import load_trained
+    from feathertune.serving.run_model import RunModel
+
+    if isinstance(opened, OpenedRun):
+        return RunModel(load_trained(opened, base, precision=precision), independent=independent)
+    if base is not None or precision != "fp32":
+        raise UserError("the model is already loaded, so its base and precision cannot be changed")
+    return RunModel(opened, independent=independent)
 
 
 def _refuse_options(kind: str, base: str | None, precision: Precision) -> None:

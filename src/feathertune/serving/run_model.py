@@ -1,0 +1,37 @@
+"""A run's model for the predictor. Only this part of it imports torch, which takes seconds and exports do without."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Tokenizer
+
+from feathertune.prediction.inference import predict_logits
+from feathertune.run.load import TrainedModel
+
+
+class RunModel:
+    """Predicts with a loaded model; see `Predictor` for `independent`."""
+
+    def __init__(self, trained: TrainedModel, *, independent: bool) -> None:
+        self._trained, self._independent = trained, independent
+        self.label_names = trained.classifier.label_names
+        self.data = trained.recipe.data
+        self.decision = trained.decision
+        self.max_length: int | None = trained.max_length
+        # A copy, since truncation is set and unset in the tokenizer while another thread may count.
+        self._counting: Tokenizer = Tokenizer.from_str(trained.tokenizer.backend_tokenizer.to_str())
+        self._counting.no_truncation()
+        self._counting.no_padding()
+
+    def logits_and_cuts(self, texts: Sequence[str]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+        """[N, C] for N texts, and [N]: which of them were cut."""
+        tokens = self._trained.tokenize(texts)
+        logits_NC = predict_logits(self._trained.classifier, tokens, independent=self._independent)
+        return logits_NC, tokens.full_lengths > tokens.lengths
+
+    def token_counts(self, texts: Sequence[str]) -> list[int]:
+        """How many tokens each text has, before it is cut."""
+        return [len(encoding) for encoding in self._counting.encode_batch_fast(list(texts))]
