@@ -47,6 +47,8 @@ def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         (["inspect", "model", "quickstart", "lora.rnk=3"], 2, "did you mean 'rank'?"),
         (["evaluate", "nothing"], 2, "there is no such run folder"),
         (["export", "nothing", "--to", "onnx", "--output", "out"], 2, "there is no such run folder"),
+        (["serve", "nothing"], 2, "there is no such run folder"),
+        (["serve", "--help"], 0, "--api-key-file"),
         (["report", "nothing"], 2, "there is no such run folder"),
         (["predict", "nothing", "a text"], 2, "there is no such run folder"),
         (["predict", "nothing", "--input", "nothing.csv"], 2, "there is no such file"),

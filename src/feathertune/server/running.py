@@ -17,6 +17,7 @@ from feathertune.server.settings import Settings
 
 def listening(host: str, port: int) -> socket.socket:
     """A socket that listens there; port 0: any free one. Raises UserError if that is not possible."""
+    listener = None
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind, protocol)
@@ -24,6 +25,8 @@ def listening(host: str, port: int) -> socket.socket:
         listener.bind(address)
         listener.listen()
     except OSError as error:
+        if listener is not None:
+            listener.close()
         raise UserError(
             f"cannot listen there: {error.strerror}",
             where=f"--host {host} --port {port}",
