@@ -60,9 +60,9 @@ def open_delimited(file: Sniffed, sample: Sample) -> Table | None:
     if not fits and not has_columns:
         return None
     fit = fits[0] if fits else _in_one_column(lines) or default_dialect(lines, suffix, given)
-    above = _row_above(fit)
+    above, rows = _rows_above(lines, fit)
     if above:
-        start, title, fit = start + above, title + above, replace(fit, rows=fit.rows[above:])
+        start, title, fit = start + above, title + above, replace(fit, rows=fit.rows[rows:])
     header = _header(path, settings, fit)
     columns = name_columns(path, start + 1, fit.rows, header=header, names=settings.columns)
     dialect = fit.dialect
@@ -200,11 +200,25 @@ def _title_lines(lines: Sequence[str], suffix: str, given: dict[str, str | None]
     return 0
 
 
-def _row_above(fit: Fit) -> int:
-    """1 if a title, as a row of one filled cell, is above the row of names; else 0."""
-    if len(fit.rows) <= _SPACED or len(fit.rows[0]) < 2 or sum(map(bool, map(str.strip, fit.rows[0]))) != 1:
-        return 0
-    return int(all(map(str.strip, fit.rows[1])) and header_evidence(fit.rows[1:]) is True)
+def _rows_above(lines: Sequence[str], fit: Fit) -> tuple[int, int]:
+    """The lines above the row of names that hold titles, each as a row of one filled cell, or nothing; and the titles.
+
+    Rows without a filled cell count as lines alone, since a sample has none.
+    """
+    titles = 0
+    for above, line in enumerate(lines[: _TITLE_LINES + 1]):
+        try:
+            row = next(fit.dialect.reader(iter([line])), [])
+        except csv.Error:  # a field goes on in the next line
+            return 0, 0
+        filled = sum(map(bool, map(str.strip, row)))
+        if filled > 1:
+            named = titles and all(map(str.strip, row)) and fit.rows[titles] == row
+            return (above, titles) if named and header_evidence(fit.rows[titles:]) is True else (0, 0)
+        if len(fit.rows) <= titles + _SPACED or (filled and (len(row) < 2 or fit.rows[titles] != row)):
+            return 0, 0
+        titles += filled
+    return 0, 0
 
 
 def _in_one_column(lines: Sequence[str]) -> Fit | None:
