@@ -41,7 +41,11 @@ def test_intents_may_be_keys() -> None:
 
 def test_snips_has_parts_of_texts_under_the_intent() -> None:
     said = [{"data": [{"text": "play "}, {"text": "jazz", "entity": "genre"}]}, {"data": [{"text": "louder"}]}]
-    value = {"language": "en", "intents": {"music": {"utterances": said}, "none": {"utterances": []}}, "entities": {}}
+    value: dict[str, object] = {
+        "language": "en",
+        "intents": {"music": {"utterances": said}, "none": {"utterances": []}},
+        "entities": {},
+    }
     assert pairs(value) == [("play jazz", "music"), ("louder", "music")]
 
 
