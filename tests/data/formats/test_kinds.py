@@ -60,6 +60,16 @@ REFUSED = {
     "numpy": (array(), "a NumPy array"),
     "PNG": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "a picture (PNG)"),
     "JPEG": (b"\xff\xd8\xff\xe0\0\x10JFIF\0", "a picture (JPEG)"),
+    "pickle of protocol 0": (pickle.dumps({"text": "a"}, protocol=0), "a Python pickle"),
+    "Stata 12": (b"\x73\x02\x01\x00\x03\x00" + bytes(100), "a Stata file"),
+    "MATLAB": (b"MATLAB 5.0 MAT-file, Platform: GLNXA64".ljust(124) + b"\0\1IM", "a MATLAB file"),
+    "SAS": (bytes(12) + bytes.fromhex("c2ea8160b31411cfbd92080009c7318c181f1011") + bytes(90), "a SAS file"),
+    "XML without a declaration": (b'<Reviews>\n<Review id="1"><text>good, bad</text></Review>\n</Reviews>\n', "is XML"),
+    "SGML": (b'<!DOCTYPE lewis SYSTEM "lewis.dtd">\n<REUTERS TOPICS="YES"><BODY>a</BODY></REUTERS>', "is XML or SGML"),
+    "a table within a page": (b"<div>\n<table><tr><td>text</td></tr></table></div>", "a web page (HTML)"),
+    "MySQL dump": (b"-- MySQL dump 10.13\nDROP TABLE IF EXISTS `a`;\nCREATE TABLE `a` (`b` text);\n", "an SQL dump"),
+    "SQLite dump": (b"BEGIN TRANSACTION;\nCREATE TABLE a (b TEXT);\nINSERT INTO a VALUES('c');\n", "an SQL dump"),
+    "ARFF": (b"% reviews\n@relation a\n\n@attribute text string\n\n@data\n'good',yes\n", "an ARFF file"),
     "RTF": (b"{\\rtf1\\ansi text}", "an RTF document"),
     "Word": (document("word/document.xml"), "a Word document"),
     "PowerPoint": (document("ppt/presentation.xml"), "a presentation"),
@@ -68,9 +78,6 @@ REFUSED = {
     "HDF5": (b"\x89HDF\r\n\x1a\n\0\0", "an HDF5 file"),
     "ORC": (b"ORC\x0a\x03\0\0", "an ORC file"),
     "Avro": (b"Obj\x01\x04\x16avro.schema", "an Avro file"),
-    "SQL of a dump": (b"-- MySQL dump 10.13\n--\nINSERT INTO r VALUES (1,'a','x');\n", "an SQL script"),
-    "SQL": (b"CREATE TABLE r (t text, l text);\nINSERT INTO r VALUES ('a','x');\n", "an SQL script"),
-    "ARFF": (b"% of May\n@RELATION r\n@attribute text string\n@data\n'a',x\n", "an ARFF file"),
     "Markdown": (b"| text | label |\n| --- | :-: |\n| a | x |\n", "a table of Markdown"),
     "random bytes": (np.random.default_rng(0).bytes(5000), "a binary file of an unknown kind"),
     "a blank file": (b"\n \n", "the file is empty"),
@@ -170,3 +177,16 @@ def test_compressed_json_is_known_by_what_is_in_it(tmp_path: Path, content: str)
     assert {str(row.fields) for row in table.read(None) if isinstance(row, Row)} == {"{'text': 'a', 'label': 1}"}
     assert table.format is not None
     assert table.format.compression == "gz"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<p><b>Good</b> place</p>\n<p><i>Bad</i> place</p>\n",
+        "<p><b>Good</b> place</p>,yes\n<p>Bad place</p>,no\n",
+        "SELECT a FROM b;\tread\nINSERT INTO b VALUES (1);\twrite\n",
+        "-- a remark\tno\nDROP TABLE b;\tyes\n",
+    ],
+)
+def test_texts_with_marks_or_queries_are_texts(text: str) -> None:
+    assert text_kind(text, ".csv", "a.csv", whole=True) == "text"

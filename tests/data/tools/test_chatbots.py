@@ -39,6 +39,16 @@ def test_intents_may_be_keys() -> None:
     assert pairs({"intents": {"greeting": {"patterns": ["hi"]}, "farewell": {"patterns": ["bye"]}}}) == expected
 
 
+def test_snips_has_parts_of_texts_under_the_intent() -> None:
+    said = [{"data": [{"text": "play "}, {"text": "jazz", "entity": "genre"}]}, {"data": [{"text": "louder"}]}]
+    value: dict[str, object] = {
+        "language": "en",
+        "intents": {"music": {"utterances": said}, "none": {"utterances": []}},
+        "entities": {},
+    }
+    assert pairs(value) == [("play jazz", "music"), ("louder", "music")]
+
+
 def test_dialogflow_has_the_label_in_its_files_name() -> None:
     said: list[dict[str, object]] = [
         {"id": "1", "data": [{"text": "good "}, {"text": "bye", "alias": "word"}], "isTemplate": False, "count": 0},

@@ -21,6 +21,8 @@ _TEXT = "Save its text as csv, jsonl or txt."
 _PICTURE = "Only text can be classified."
 _LABELLED = "Give the file of labelled texts."
 _DATA_FRAME = "Write its data frame with write.csv."
+_PICKLED = "Save its table as parquet or csv."
+_STATA = "Convert it: pandas.read_stata('FILE.dta').to_csv('FILE.csv', index=False)."
 _MAGIC = {
     b"PAR1": "parquet",
     b"ARROW1": "arrow",
@@ -33,7 +35,11 @@ _MAGIC = {
 _REFUSED_TEXT = {
     b"%PDF-": ("a PDF document", _TEXT),
     b"{\\rtf": ("an RTF document", _TEXT),
-    b"<stata_dta>": ("a Stata file", _CONVERT),
+    b"<stata_dta>": ("a Stata file", _STATA),
+    b"MATLAB 5.0 MAT-file": ("a MATLAB file", "Write its table with writetable(TABLE, 'FILE.csv')."),
+    b"(dp0\n": ("a Python pickle (which may run code when it is read)", _PICKLED),
+    b"(lp0\n": ("a Python pickle (which may run code when it is read)", _PICKLED),
+    b"ccopy_reg\n": ("a Python pickle (which may run code when it is read)", _PICKLED),
 }
 _REFUSED_BINARY = {  # some are short enough to begin a text as well, which has no control characters
     b"SQLite format 3\0": ("an SQLite database", "Export its table: sqlite3 -header -csv FILE 'SELECT * FROM TABLE'."),
@@ -53,8 +59,14 @@ _REFUSED_BINARY = {  # some are short enough to begin a text as well, which has 
     b"X\n\0\0\0": ("an R data file", _DATA_FRAME),
     b"GGUF": ("a model (GGUF)", _LABELLED),
     b"\x7fELF": ("a program", _LABELLED),
+    b"\0" * 12 + b"\xc2\xea\x81\x60": (
+        "a SAS file",
+        "Convert it: pandas.read_sas('FILE.sas7bdat', encoding='utf-8').to_csv('FILE.csv', index=False).",
+    ),
 }
 _PICKLE = re.compile(rb"\x80[\x02-\x05](?:\x95.{8})?[\]}(\x8cc]", re.DOTALL)
+# Stata 5 to 12: the release, the byte order, a file type of 1, a zero.
+_OLD_STATA = re.compile(rb"[\x69\x6c\x6e\x6f\x71\x72\x73][\x01\x02]\x01\x00", re.DOTALL)
 _LFS = b"version https://git-lfs.github.com/spec/"
 _MEMBERS = {  # of a zip file -> what it is
     "xl/workbook.xml": "xlsx",
@@ -64,23 +76,25 @@ _MEMBERS = {  # of a zip file -> what it is
 }
 _OPEN_DOCUMENT = "application/vnd.oasis.opendocument."
 _HTML = re.compile(r"(?:<!--.*?-->\s*)?<(?:!doctype\s+html|html|head|body|table)\b", re.IGNORECASE | re.DOTALL)
+_XML = re.compile(r"<\?xml\b|<!DOCTYPE\s+\w+\s+(?:SYSTEM|PUBLIC|\[)", re.IGNORECASE)
+_ELEMENT = re.compile(r"<([A-Za-z][\w:.-]*)(?:\s+[\w:.-]+\s*=\s*(?:\"[^\"]*\"|'[^']*'))*\s*>\s*<[A-Za-z]")
+_SQL = re.compile(r"(?:--|/\*|BEGIN TRANSACTION;|PRAGMA |SET |DROP TABLE|CREATE TABLE|INSERT INTO)", re.IGNORECASE)
+_DUMPS = (
+    "-- MySQL dump",
+    "-- MariaDB dump",
+    "-- phpMyAdmin",
+    "--\n-- PostgreSQL",
+    "PRAGMA foreign_keys",
+    "BEGIN TRANSACTION;",
+)
+_STATEMENT = re.compile(r"^\s*(?:CREATE\s+TABLE|INSERT\s+INTO|COPY)\s+[\w`\"\[.]+", re.IGNORECASE | re.MULTILINE)
+_ARFF = re.compile(r"(?:%[^\n]*\n|\s)*@relation\s", re.IGNORECASE)
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _BEGINS_JSON = re.compile(r'\{\s*("|$)|\[\s*([\[{"]|$)')
 _PYTHON_DICT = re.compile(r"[\[(]?\s*\{\s*u?'[^'\n]*'\s*:")
 _ROWS_AS_CSV = "Save its texts and labels as csv or jsonl."
-_WRITTEN = (  # a text of this beginning is no table, whatever separators it has: what it is, what to do
-    (
-        re.compile(
-            r"-- (?:MySQL|MariaDB|PostgreSQL|phpMyAdmin|Dump)|PRAGMA \w+=\w+;|CREATE TABLE\b|INSERT INTO\b",
-            re.IGNORECASE,
-        ),
-        "an SQL script",
-        "Run it in a database, and save the table as csv.",
-    ),
-    (re.compile(r"(?:\s*%[^\n]*\n)*\s*@relation\s", re.IGNORECASE), "an ARFF file (Weka)", _ROWS_AS_CSV),
-    (re.compile(r"\|[^\n]*\|\s*\n\|(?:\s*:?-+:?\s*\|)+\s*\n"), "a table of Markdown", _ROWS_AS_CSV),
-)
-_NAMED = {  # likewise, a file with this suffix that is no tool's export
+_MARKDOWN_TABLE = re.compile(r"\|[^\n]*\|\s*\n\|(?:\s*:?-+:?\s*\|)+\s*\n")
+_NAMED = {  # a text with this suffix is no table, whatever separators it has, unless it is a tool's export
     ".yaml": ("YAML, other than Rasa's training data", _ROWS_AS_CSV),
     ".yml": ("YAML, other than Rasa's training data", _ROWS_AS_CSV),
     ".sql": ("an SQL script", "Run it in a database, and save the table as csv."),
@@ -110,9 +124,9 @@ def binary_kind(head: bytes, file: Callable[[], Path | BinaryIO], place: str) ->
         if head.startswith(magic):
             raise refused(name, place, fix)
     if _PICKLE.match(head):
-        raise refused(
-            "a Python pickle (which may run code when it is read)", place, "Save its table as parquet or csv."
-        )
+        raise refused("a Python pickle (which may run code when it is read)", place, _PICKLED)
+    if _OLD_STATA.match(head):
+        raise refused("a Stata file", place, _STATA)
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return _zip_kind(file(), place)
     kind = next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), None)
@@ -140,10 +154,19 @@ def text_kind(text: str, suffix: str, place: str, *, whole: bool) -> str:
         raise refused(
             "a web page (HTML)", place, "Open it with a spreadsheet program and save it as csv." if excel else _TEXT
         )
-    if text.startswith("<?xml"):
+    if _is_xml(text, whole=whole):
+        if "<table" in text.casefold() and "<td" in text.casefold() and not _XML.match(text):
+            raise refused("a web page (HTML)", place, "Open it with a spreadsheet program and save it as csv.")
         if "urn:schemas-microsoft-com:office:spreadsheet" in text[:5000]:
             raise refused("an XML spreadsheet of Excel 2003", place, "Save it as xlsx or csv.")
-        raise refused("XML", place, "Save its texts and labels as csv or jsonl.")
+        raise refused(
+            "XML or SGML" if text.startswith("<!") else "XML", place, "Save its texts and labels as csv or jsonl."
+        )
+    if (suffix == ".sql" or text.startswith(_DUMPS)) and _SQL.match(text) and _STATEMENT.search(text):
+        raise refused("an SQL dump", place, "Load it into a database, and export the table as csv.")
+    if _ARFF.match(text):
+        fix = "Convert it: open it in Weka, and save it as csv."
+        raise refused("an ARFF file of Weka", place, fix)
     if not text.startswith(("{", "[")):
         return "text"
     if suffix in ("", ".json", *_LINE_SUFFIXES) and _PYTHON_DICT.match(text):
@@ -166,7 +189,7 @@ def check_is_table(text: str, suffix: str, place: str) -> None:
     text = text.lstrip("\ufeff \t\r\n")
     if suffix in (".json", *_LINE_SUFFIXES) and text.startswith(("//", "/*")):
         raise UserError("the file begins with a comment, which JSON has not", where=place, fix="Remove its comments.")
-    known = next(((name, fix) for pattern, name, fix in _WRITTEN if pattern.match(text)), _NAMED.get(suffix))
+    known = ("a table of Markdown", _ROWS_AS_CSV) if _MARKDOWN_TABLE.match(text) else _NAMED.get(suffix)
     if known is not None:
         raise refused(known[0], place, known[1])
 
@@ -174,6 +197,19 @@ def check_is_table(text: str, suffix: str, place: str) -> None:
 def refused(name: str, place: str, fix: str) -> UserError:
     """The error for a file of a kind that is not read."""
     return UserError(f"the file is {name}, which cannot be read", where=place, fix=fix)
+
+
+def _is_xml(text: str, *, whole: bool) -> bool:
+    """Whether a text is XML or SGML: by its declaration, or as an element around others that ends with the file."""
+    if _XML.match(text):
+        return True
+    root = _ELEMENT.match(text)
+    return root is not None and _surrounds(text, f"</{root[1]}>", whole=whole)
+
+
+def _surrounds(text: str, end: str, *, whole: bool) -> bool:
+    """Whether the element that begins a text ends with it: a list of marked texts ends many of them."""
+    return text.count(end) == 1 and text.rstrip().endswith(end) if whole else end not in text
 
 
 def _zip_kind(file: Path | BinaryIO, place: str) -> str | None:

@@ -10,6 +10,9 @@ from pathlib import Path
 
 from feathertune.data.formats.header import USUAL_NAMES
 from feathertune.errors import UserError
+from feathertune.recipe.parsing import typed_list
+
+_RENAME = "Give each column its own name."
 
 _FEW = 0.1  # share of rows that have something in a last column without a name: a text's separator is not quoted
 _MOST = 0.8  # share of rows with as many fields as most of them
@@ -91,7 +94,7 @@ def name_columns(
             raise _other_count(path, names, len(found))
         return Columns(names, names, True, (), tuple(range(len(names))))
     place = f"{path}:{line}"
-    checked_columns([name for name in found if name], place)
+    checked_columns([name for name in found if name], place, _own_names(found) if all(found) else _RENAME)
     body = [row for row in rows[1:] if len(row) == len(found)]
     left_out: list[str] = []
     kept: list[int] = []
@@ -114,14 +117,26 @@ def name_columns(
     return Columns(all_names, tuple(all_names[index] for index in kept), True, notes, tuple(kept), tuple(empty))
 
 
-def checked_columns(columns: Sequence[str], place: str) -> tuple[str, ...]:
+def checked_columns(columns: Sequence[str], place: str, fix: str = _RENAME) -> tuple[str, ...]:
     """The names of the columns. Raises a UserError if there are none, or if one occurs twice."""
     if not any(columns):
         raise UserError("there is no header", where=place, fix="Name the columns in the first line.")
     for column in columns:
         if columns.count(column) > 1:
-            raise UserError(f"two columns are named {column!r}", where=place, fix="Give each column its own name.")
+            raise UserError(f"two columns are named {column!r}", where=place, fix=fix)
     return tuple(columns)
+
+
+def _own_names(columns: Sequence[str]) -> str:
+    """How columns of one name get names of their own: the second `label` is `label 2`."""
+    own: list[str] = []
+    for column in columns:
+        number, name = 1, column
+        while name in own or (number > 1 and name in columns):
+            number += 1
+            name = f"{column} {number}"
+        own.append(name)
+    return f"Give each column its own name: {typed_list('data.columns', own)} data.header=true"
 
 
 def is_row_count(values: Sequence[str]) -> bool:

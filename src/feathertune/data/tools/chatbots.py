@@ -4,6 +4,7 @@
   (`intent` and `text`); also without the object around the array.
 * Dialogflow: `intents/NAME_usersays_en.json`, `[{"id", "data": [{"text": "good "}, {"text": "bye"}], ...}]`, whose
   label is the file's name; older exports have `{"name", "userSays": [...]}`.
+* Snips: `{"intents": {"greeting": {"utterances": [{"data": [{"text": "good "}, {"text": "bye", "entity"}]}]}}}`.
 * LUIS: `{"utterances": [{"text", "intent", "entities"}]}`.
 * CLINC150: `{"train": [["text", "label"], ...], "val", "test", "oos_train", ...}`.
 """
@@ -94,11 +95,19 @@ def _intents(value: Record, place: str) -> Document | None:
     records = value.get("intents")
     if isinstance(records, dict):  # {"intents": {"greeting": ["hi", ...], ...}}, or objects with the patterns
         named = records.items()
-        records = [{"tag": tag, **(one if isinstance(one, dict) else {"patterns": one})} for tag, one in named]
+        records = [{"tag": tag, **(_plain(one) if isinstance(one, dict) else {"patterns": one})} for tag, one in named]
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
         return None
     keys = _intent_keys(records)
     return None if keys is None else _document(Intents(*keys), records, place)
+
+
+def _plain(intent: Record) -> Record:
+    """An intent of Snips, whose utterances are arrays of parts, with texts for them; another one as it is."""
+    said = intent.get("utterances")
+    if not isinstance(said, list) or not said or not all(_is_said(one) for one in said):
+        return intent
+    return {**intent, "utterances": [_joined(one["data"]) for one in said]}
 
 
 def _dialogflow(value: Record, place: str) -> Document | None:
