@@ -149,3 +149,10 @@ def test_a_format_of_tsv_means_tabs_whatever_else_would_fit(tmp_path: Path) -> N
     path.write_text("text,label\tx\n" + "a,b\tc\n" * 9)
     table = open_file(path, FileSettings(format="tsv")).tables["train"]
     assert table.columns == ("text,label", "x")
+
+
+def test_backslashes_at_the_end_of_a_field_escape_no_quote(tmp_path: Path) -> None:
+    """Found by Hypothesis: two backslashes in quotes are two, unless another quote is escaped."""
+    path = tmp_path / "data.csv"
+    path.write_text('"text","label"\n"\\\\","yes"\n"C:\\\\data\\\\","no"\n', encoding="utf-8")
+    assert read(path, FileSettings()) == [["\\\\", "yes"], ["C:\\\\data\\\\", "no"]]

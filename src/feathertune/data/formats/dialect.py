@@ -125,13 +125,14 @@ def _best_quoting(lines: Sequence[str], text: str, separator: str, given: dict[s
         return _fit(lines, Dialect(separator, quote or None, given.get("escape") or None, spaced))
     plain, doubled = (_fit(lines, Dialect(separator, quote, None, spaced)) for quote in (None, '"'))
     quoted = [doubled]
-    if '\\"' in text:
+    without_pairs = text.replace("\\\\", "")  # where backslashes end a field, the quote behind them is not escaped
+    if '\\"' in without_pairs:
         escaped = _fit(lines, Dialect(separator, '"', "\\", spaced))
         if escaped.share >= max(MIN_FIT, plain.share, doubled.share) and _all_escaped(text, separator):
             return escaped
         quoted.append(escaped)
     if _is_wrapped(lines, separator, "'"):
-        quoted.insert(0, _fit(lines, Dialect(separator, "'", "\\" if "\\'" in text else None, spaced)))
+        quoted.insert(0, _fit(lines, Dialect(separator, "'", "\\" if "\\'" in without_pairs else None, spaced)))
     best = max(quoted, key=lambda fit: fit.share)
     if max(best.share, plain.share) < 1 and f"{separator}'" in text.replace("\n'", f"{separator}'"):
         single = _fit(lines, Dialect(separator, "'", None, spaced))  # around the fields that need it
