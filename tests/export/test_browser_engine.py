@@ -1,0 +1,88 @@
+"""An ONNX export by onnxruntime-web's wasm, in node: the example's engine predicts from the same tokens as our runtime.
+
+It needs node and the packages; `make node` installs the versions of examples/browser/package-lock.json.
+"""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tokenizers import Tokenizer
+
+from browser_cases import MAX_LENGTH, PROMPT, TEXTS, Case, export
+from feathertune.export.exported import ExportedModel
+from feathertune.folders.export import ExportFolder
+from feathertune.prediction.decision import Decision
+
+pytest.importorskip("onnx", reason="the onnx extra is not installed")
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "browser"
+CASES = {
+    "bert by a decision": Case("bert", helper=True, decision=Decision(0.7, 0.4)),
+    "bert in int8 with a prompt": Case("bert", "int8", prompt=PROMPT, tolerance=1e-2),
+    "bert in int4": Case("bert", "int4", tolerance=1e-2),
+    "bert with a prompt, cut at the beginning": Case("bert", prompt=PROMPT, side="left"),
+    "gpt2": Case("gpt2"),
+    "gpt2 with a prompt": Case("gpt2", prompt=PROMPT),
+    "roberta with a prompt": Case("roberta", prompt=PROMPT),
+    "xlm-roberta": Case("xlm-roberta"),
+    "llama with a prompt": Case("llama", prompt=PROMPT),
+}
+
+
+@pytest.fixture(scope="module")
+def outputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[ExportFolder, dict[str, Any]]]:
+    """The name of a case -> its export, and what the engine predicts for `TEXTS`."""
+    if shutil.which("node") is None:
+        pytest.skip("node is not installed")
+    if not (EXAMPLE / "node_modules" / "onnxruntime-web").is_dir():
+        pytest.skip("onnxruntime-web is not installed: make node")
+    place = tmp_path_factory.mktemp("engine")
+    (place / "node_modules").symlink_to(EXAMPLE / "node_modules")
+    for script in (EXAMPLE / "engine.mjs", Path(__file__).with_name("browser_engine.mjs")):
+        shutil.copy(script, place)
+    folders = {name: export(case, place / name.replace(" ", "-")) for name, case in CASES.items()}
+    requests = json.dumps([{"folder": str(folder.path), "texts": TEXTS} for folder in folders.values()])
+    done = subprocess.run(
+        ["node", "browser_engine.mjs"], cwd=place, input=requests, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return {name: (folders[name], output) for name, output in zip(CASES, json.loads(done.stdout), strict=True)}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+@pytest.mark.parametrize("name", CASES)
+def test_it_predicts_from_the_same_tokens(outputs: Any, name: str) -> None:
+    folder, output = outputs[name]
+    tokenizer = Tokenizer.from_file(str(folder.tokenizer))
+    rows = output["predictions"]
+    assert [row["tokens"] for row in rows] == [tokenizer.encode(text).ids for text in TEXTS]
+    tokenizer.no_truncation()
+    assert [row["truncated"] for row in rows] == [len(tokenizer.encode(text).ids) > MAX_LENGTH for text in TEXTS]
+    assert {row["truncated"] for row in rows} == {True, False}
+    ours = ExportedModel(folder.path)
+    probabilities_NC = ours.decision.probabilities(ours.logits(TEXTS))
+    assert probabilities_NC.std(axis=0).max() > 0.05  # the texts differ
+    theirs_NC = np.array([row["probabilities"] for row in rows])
+    np.testing.assert_allclose(theirs_NC, probabilities_NC, rtol=0, atol=CASES[name].tolerance)
+    assert [row["label"] for row in rows] == [ours.label_names[one] for one in ours.decision.classes(probabilities_NC)]
+
+
+def test_a_text_without_tokens_is_refused(outputs: Any) -> None:
+    assert outputs["gpt2"][1]["refused"] == 'the text "" has no tokens'
+    assert outputs["bert in int4"][1]["refused"] is None  # [CLS] [SEP]
+
+
+def test_the_packages_are_pinned_by_their_content() -> None:
+    """Without addresses: a registry's mirror serves the same content."""
+    lock = json.loads((EXAMPLE / "package-lock.json").read_text())
+    wanted = json.loads((EXAMPLE / "package.json").read_text())["dependencies"]
+    own = lock["packages"].pop("")
+    assert own["dependencies"] == wanted
+    assert {name: lock["packages"][f"node_modules/{name}"]["version"] for name in wanted} == wanted
+    assert all(package["integrity"].startswith("sha512-") for package in lock["packages"].values())
+    assert "://" not in (EXAMPLE / "package-lock.json").read_text()
