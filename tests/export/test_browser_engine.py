@@ -23,8 +23,8 @@ pytest.importorskip("onnx", reason="the onnx extra is not installed")
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "browser"
 CASES = {
     "bert by a decision": Case("bert", helper=True, decision=Decision(0.7, 0.4)),
-    "bert in int8 with a prompt": Case("bert", "int8", prompt=PROMPT, tolerance=1e-2),
-    "bert in int4": Case("bert", "int4", tolerance=1e-2),
+    "bert in int8 with a prompt": Case("bert", "int8", prompt=PROMPT, tolerance=3e-2),
+    "bert in int4": Case("bert", "int4", tolerance=3e-2),
     "bert with a prompt, cut at the beginning": Case("bert", prompt=PROMPT, side="left"),
     "gpt2": Case("gpt2"),
     "gpt2 with a prompt": Case("gpt2", prompt=PROMPT),
@@ -69,7 +69,13 @@ def test_it_predicts_from_the_same_tokens(outputs: Any, name: str) -> None:
     assert probabilities_NC.std(axis=0).max() > 0.05  # the texts differ
     theirs_NC = np.array([row["probabilities"] for row in rows])
     np.testing.assert_allclose(theirs_NC, probabilities_NC, rtol=0, atol=CASES[name].tolerance)
-    assert [row["label"] for row in rows] == [ours.label_names[one] for one in ours.decision.classes(probabilities_NC)]
+    assert np.median(np.abs(theirs_NC - probabilities_NC)) < 1e-6
+    second_N, first_N = np.sort(probabilities_NC, axis=1)[:, -2:].T
+    sure_N = first_N - second_N > 2 * CASES[name].tolerance  # others may be decided by a step of the integers
+    labels = [ours.label_names[one] for one in ours.decision.classes(probabilities_NC)]
+    assert [row["label"] for row, sure in zip(rows, sure_N, strict=True) if sure] == [
+        label for label, sure in zip(labels, sure_N, strict=True) if sure
+    ]
 
 
 def test_a_text_without_tokens_is_refused(outputs: Any) -> None:

@@ -26,13 +26,13 @@ MODULES = Path(os.environ.get("FEATHERTUNE_NODE_MODULES", EXAMPLE / "node_module
 
 CASES = {
     "bert": Case("bert"),
-    "bert in int8 with a prompt": Case("bert", "int8", prompt=PROMPT, tolerance=1e-2),
-    "bert in int4": Case("bert", "int4", tolerance=1e-2),
+    "bert in int8 with a prompt": Case("bert", "int8", prompt=PROMPT, tolerance=3e-2),
+    "bert in int4": Case("bert", "int4", tolerance=3e-2),
     "bert by the helper": Case("bert", helper=True, decision=Decision(0.7, 0.4)),
     "bert with a prompt, cut at the beginning": Case("bert", prompt=PROMPT, side="left", helper=True),
     "gpt2": Case("gpt2"),
     "gpt2 with a prompt": Case("gpt2", prompt=PROMPT),
-    "gpt2 in int8": Case("gpt2", "int8", tolerance=1e-2),
+    "gpt2 in int8": Case("gpt2", "int8", tolerance=3e-2),
     "roberta with a prompt": Case("roberta", prompt=PROMPT),
     "xlm-roberta": Case("xlm-roberta"),
     "llama with a prompt": Case("llama", prompt=PROMPT),
