@@ -103,7 +103,7 @@ def test_an_interrupted_trial_is_tried_again(inputs: Path, tmp_path: Path, monke
     lines: list[str] = []
     monkeypatch.setattr(SilentReporter, "say", lambda _, line: lines.append(line))
     tune(recipe, folder.path, trials=1)  # there is one already
-    assert lines == ["trial 1 was interrupted"]
+    assert lines == ["note: text: 'text', label: 'label'", "trial 1 was interrupted"]
     result = tune(recipe, folder.path, trials=3)
     assert [trial["state"] for trial in result["trials"]] == ["complete", "interrupted", "complete", "complete"]
     assert result["trials"][2]["params"] == result["trials"][1]["params"]
