@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -60,8 +61,6 @@ class ExportedModel:
             self._tokenizer = Tokenizer.from_file(str(folder.tokenizer))
         except Exception as error:  # the tokenizers library raises Exception itself
             raise UserError(f"cannot load the tokenizer: {in_short(error)}", where=str(folder.tokenizer)) from None
-        self._counting = Tokenizer.from_str(self._tokenizer.to_str())
-        self._counting.no_truncation()
         if runtime is None or isinstance(runtime, str):
             runtime = _runtime(folder, self.description, threads, runtime)
         self._runtime: Runtime = runtime
@@ -107,6 +106,15 @@ class ExportedModel:
                 self._check(ids_BL, rows_B, texts)
                 logits_NC[rows_B] = self._runtime.logits(ids_BL)
         return logits_NC, cut_N
+
+    @cached_property
+    def _counting(self) -> Any:
+        """A tokenizer that does not cut."""
+        from tokenizers import Tokenizer
+
+        copy = Tokenizer.from_str(self._tokenizer.to_str())
+        copy.no_truncation()
+        return copy
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
         """How many tokens each text has, before it is cut."""

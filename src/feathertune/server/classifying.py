@@ -32,6 +32,7 @@ class Classifier:
 
     def __init__(self, predictor: Predictor, batcher: Batcher, settings: Settings) -> None:
         self._predictor, self._batcher, self._settings = predictor, batcher, settings
+        predictor.token_counts([])  # makes what counts, before another thread uses the model
 
     async def classify(self, texts: Sequence[str], field: str, *, truncate: bool) -> Answers:
         """Predict the texts, which the request has in `field`.

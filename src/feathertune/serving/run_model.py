@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -21,16 +22,20 @@ class RunModel:
         self.data = trained.recipe.data
         self.decision = trained.decision
         self.max_length: int | None = trained.max_length
-        # A copy, since truncation is set and unset in the tokenizer while another thread may count.
-        self._counting: Tokenizer = Tokenizer.from_str(trained.tokenizer.backend_tokenizer.to_str())
-        self._counting.no_truncation()
-        self._counting.no_padding()
 
     def logits_and_cuts(self, texts: Sequence[str]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
         """[N, C] for N texts, and [N]: which of them were cut."""
         tokens = self._trained.tokenize(texts)
         logits_NC = predict_logits(self._trained.classifier, tokens, independent=self._independent)
         return logits_NC, tokens.full_lengths > tokens.lengths
+
+    @cached_property
+    def _counting(self) -> Tokenizer:
+        """A copy, since truncation is set and unset in the tokenizer while another thread may count."""
+        copy: Tokenizer = Tokenizer.from_str(self._trained.tokenizer.backend_tokenizer.to_str())
+        copy.no_truncation()
+        copy.no_padding()
+        return copy
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
         """How many tokens each text has, before it is cut."""
