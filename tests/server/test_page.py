@@ -146,8 +146,14 @@ def test_words_that_mattered_are_marked_and_unmarked(
 def test_a_server_with_a_key_asks_for_it(browser: Any, serve: Callable[..., str]) -> None:
     tab, _ = opened(browser, serve(api_key="secret"))
     tab.wait_for_selector("#key")
+    tab.fill("#texts", "the cat")
+    tab.fill("#key", "wrong")
+    tab.click("#go")
+    tab.wait_for_selector("#status.wrong:has-text('API key')")
+    assert tab.locator("#rows tr").count() == 0
     tab.fill("#key", "secret")
     classify(tab, TEXTS)
+    assert tab.locator("#rows tr").count() == len(TEXTS)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
