@@ -12,8 +12,9 @@ from feathertune.data.formats.content import Content
 from feathertune.data.formats.delimited import empty_file, open_delimited
 from feathertune.data.formats.format import FileFormat, FileSettings
 from feathertune.data.formats.json_tables import open_document, open_lines
-from feathertune.data.formats.kinds import SNIFFED, binary_kind, check_is_table, text_kind
+from feathertune.data.formats.kinds import SNIFFED, binary_kind, text_kind
 from feathertune.data.formats.lines import without_line_end
+from feathertune.data.formats.no_data import check_is_table
 from feathertune.data.formats.opened import OpenedFile, Sniffed
 from feathertune.data.formats.plain import plain_table
 from feathertune.data.formats.sample import Sample, read_sample
