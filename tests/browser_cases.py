@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from feathertune.export.targets import TARGETS
-from feathertune.folders.export import ExportDescription, ExportFolder
+from feathertune.folders.export import ExportDescription, ExportFolder, Target
 from feathertune.folders.run import RunFolder
 from feathertune.prediction.decision import DEFAULT_DECISION, Decision
 from feathertune.quantization.convert import convert
@@ -57,7 +57,7 @@ class Case:
     tolerance: float = 1e-4
 
 
-def export(case: Case, path: Path) -> ExportFolder:
+def export(case: Case, path: Path, target: Target = "onnx") -> ExportFolder:
     """Export a tiny model of that family with random weights, without training it."""
     tokenizer = trained_tokenizer(case.family)
     tokenizer.truncation_side = case.side
@@ -72,9 +72,9 @@ def export(case: Case, path: Path) -> ExportFolder:
     trained = TrainedModel(RunFolder(path), recipe, classifier, prompted, MAX_LENGTH, case.decision)
     path.mkdir()
     folder = ExportFolder(path)
-    TARGETS["onnx"].write(trained, folder)
+    TARGETS[target].write(trained, folder)
     ExportDescription(
-        target="onnx",
+        target=target,
         precision=case.weights,
         max_length=MAX_LENGTH,
         model="random",

@@ -1,13 +1,12 @@
-// For each {folder, texts} of the JSON on stdin: what the example's engine predicts. Run beside engine.mjs.
+// For each {folder, texts} of the JSON on stdin: what the engine of that folder's page predicts.
 import { readFileSync } from 'node:fs';
-import { Engine } from './engine.mjs';
+import { pathToFileURL } from 'node:url';
 
 const outputs = [];
 for (const { folder, texts } of JSON.parse(readFileSync(0, 'utf8'))) {
+    const { Engine } = await import(pathToFileURL(`${folder}/page/engine.js`));
     const engine = await Engine.open(folder);
     const refused = await engine.predict(['']).then(() => null, (error) => error.message);
-    const begin = performance.now();
-    const predictions = await engine.predict(texts);
-    outputs.push({ predictions, refused, milliseconds: (performance.now() - begin) / texts.length });
+    outputs.push({ predictions: await engine.predict(texts), refused });
 }
 process.stdout.write(JSON.stringify(outputs));

@@ -1,7 +1,4 @@
-"""An ONNX export by onnxruntime-web's wasm, in node: the example's engine predicts from the same tokens as our runtime.
-
-It needs node and the packages; `make node` installs the versions of examples/browser/package-lock.json.
-"""
+"""The page's engine in Node.js: by onnxruntime-web's wasm, it predicts from the same tokens as our runtime."""
 
 import json
 import shutil
@@ -14,13 +11,15 @@ import pytest
 from tokenizers import Tokenizer
 
 from browser_cases import MAX_LENGTH, PROMPT, TEXTS, Case, export
+from browsers import NEEDS_PACKAGES
 from feathertune.export.exported import ExportedModel
 from feathertune.folders.export import ExportFolder
 from feathertune.prediction.decision import Decision
 
 pytest.importorskip("onnx", reason="the onnx extra is not installed")
 
-EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "browser"
+pytestmark = NEEDS_PACKAGES
+
 CASES = {
     "bert by a decision": Case("bert", helper=True, decision=Decision(0.7, 0.4)),
     "bert in int8 with a prompt": Case("bert", "int8", prompt=PROMPT, tolerance=3e-2),
@@ -39,17 +38,11 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[ExportF
     """The name of a case -> its export, and what the engine predicts for `TEXTS`."""
     if shutil.which("node") is None:
         pytest.skip("node is not installed")
-    if not (EXAMPLE / "node_modules" / "onnxruntime-web").is_dir():
-        pytest.skip("onnxruntime-web is not installed: make node")
     place = tmp_path_factory.mktemp("engine")
-    (place / "node_modules").symlink_to(EXAMPLE / "node_modules")
-    for script in (EXAMPLE / "engine.mjs", Path(__file__).with_name("browser_engine.mjs")):
-        shutil.copy(script, place)
-    folders = {name: export(case, place / name.replace(" ", "-")) for name, case in CASES.items()}
+    folders = {name: export(case, place / name.replace(" ", "-"), "web") for name, case in CASES.items()}
     requests = json.dumps([{"folder": str(folder.path), "texts": TEXTS} for folder in folders.values()])
-    done = subprocess.run(
-        ["node", "browser_engine.mjs"], cwd=place, input=requests, capture_output=True, text=True, check=False
-    )
+    script = Path(__file__).with_name("browser_engine.mjs")
+    done = subprocess.run(["node", script], input=requests, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return {name: (folders[name], output) for name, output in zip(CASES, json.loads(done.stdout), strict=True)}
 
@@ -81,14 +74,3 @@ def test_it_predicts_from_the_same_tokens(outputs: Any, name: str) -> None:
 def test_a_text_without_tokens_is_refused(outputs: Any) -> None:
     assert outputs["gpt2"][1]["refused"] == 'the text "" has no tokens'
     assert outputs["bert in int4"][1]["refused"] is None  # [CLS] [SEP]
-
-
-def test_the_packages_are_pinned_by_their_content() -> None:
-    """Without addresses: a registry's mirror serves the same content."""
-    lock = json.loads((EXAMPLE / "package-lock.json").read_text())
-    wanted = json.loads((EXAMPLE / "package.json").read_text())["dependencies"]
-    own = lock["packages"].pop("")
-    assert own["dependencies"] == wanted
-    assert {name: lock["packages"][f"node_modules/{name}"]["version"] for name in wanted} == wanted
-    assert all(package["integrity"].startswith("sha512-") for package in lock["packages"].values())
-    assert "://" not in (EXAMPLE / "package-lock.json").read_text()

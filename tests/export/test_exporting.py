@@ -110,9 +110,10 @@ def test_an_artefact_that_predicts_something_else_is_refused(
     target = TARGETS["onnx"]
 
     def sabotaged(*arguments: Any) -> Any:
-        return target.predict_logits(*arguments)[:, ::-1]
+        outputs = target.predict(*arguments)
+        return replace(outputs, logits_KC=outputs.logits_KC[:, ::-1])
 
-    monkeypatch.setitem(TARGETS, "onnx", replace(target, predict_logits=sabotaged))
+    monkeypatch.setitem(TARGETS, "onnx", replace(target, predict=sabotaged))
     export = export_run(trained_run("bert", "fp32"), "onnx", tmp_path / "out")
     assert not export.parity.passed
     assert export.folder == tmp_path / "out.refused"

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from browser_cases import PROMPT, TEXTS, Case, export
+from browsers import NEEDS_PACKAGES
 from feathertune.export.exported import ExportedModel
 from feathertune.folders.export import ExportFolder
 from feathertune.prediction.decision import Decision
@@ -37,6 +38,7 @@ CASES = {
     "xlm-roberta": Case("xlm-roberta"),
     "llama with a prompt": Case("llama", prompt=PROMPT),
 }
+WEB = ("bert in int8 with a prompt", "gpt2 in int8")  # also as exports for browsers, which have more files
 
 
 @pytest.fixture(scope="module")
@@ -57,29 +59,36 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def outputs(place: Path) -> dict[str, tuple[ExportFolder, dict[str, Any]]]:
     """The name of a case -> its export, and what transformers.js predicts for `TEXTS`."""
     folders = {name: export(case, place / name.replace(" ", "-")) for name, case in CASES.items()}
+    if not NEEDS_PACKAGES.args[0]:
+        folders |= {f"{name}, web": export(CASES[name], place / f"web{i}", "web") for i, name in enumerate(WEB)}
     requests = [
-        {"folder": str(folders[name].path), "texts": TEXTS, "batches": [1, 7], "helper": case.helper}
-        for name, case in CASES.items()
+        {"folder": str(folder.path), "texts": TEXTS, "batches": [1, 7], "helper": case_of(name).helper}
+        for name, folder in folders.items()
     ]
     done = subprocess.run(
         ["node", "pipelines.mjs"], cwd=place, input=json.dumps(requests), capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    return {name: (folders[name], output) for name, output in zip(CASES, json.loads(done.stdout), strict=True)}
+    return {name: (folders[name], output) for name, output in zip(folders, json.loads(done.stdout), strict=True)}
+
+
+def case_of(name: str) -> Case:
+    return CASES[name.removesuffix(", web")]
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [*CASES, *(pytest.param(f"{name}, web", marks=NEEDS_PACKAGES) for name in WEB)])
 def test_it_predicts_as_our_own_runtime(outputs: Any, name: str) -> None:
     folder, output = outputs[name]
+    case = case_of(name)
     assert output["warned"] == []
     ours = ExportedModel(folder.path)
     probabilities_NC = ours.decision.probabilities(ours.logits(TEXTS))
     assert probabilities_NC.std(axis=0).max() > 0.05  # the texts differ
     for rows in output["rows"]:  # one by one, and in batches
         theirs_NC = np.array([[row["scores"][label] for label in ours.label_names] for row in rows])
-        np.testing.assert_allclose(theirs_NC, probabilities_NC, rtol=0, atol=CASES[name].tolerance)
-        if CASES[name].helper:
+        np.testing.assert_allclose(theirs_NC, probabilities_NC, rtol=0, atol=case.tolerance)
+        if case.helper:
             classes_N = ours.decision.classes(probabilities_NC)
             assert [row["label"] for row in rows] == [ours.label_names[one] for one in classes_N]
 

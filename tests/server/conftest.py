@@ -1,6 +1,8 @@
 """A tiny run that the server's tests serve, with a temperature and a threshold of its own."""
 
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -58,3 +60,24 @@ def app(run: Path, predictor: Predictor) -> Callable[..., object]:
         return build_app(predictor, describe(OpenedRun.at(run), predictor, chosen, "fp32"), chosen)
 
     return build
+
+
+@pytest.fixture
+def browser_address() -> Iterator[Callable[..., str]]:
+    """An app -> the address of a server of it, as a browser needs it."""
+    uvicorn = pytest.importorskip("uvicorn")
+    started = []
+
+    def start(app: object) -> str:
+        server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", lifespan="on"))
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        started.append((server, thread))
+        while not server.started:
+            time.sleep(0.01)
+        return f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+
+    yield start
+    for server, thread in started:
+        server.should_exit = True
+        thread.join()

@@ -2,17 +2,13 @@
 
 import csv
 import io
-import json
-import threading
-import time
 from collections.abc import Callable, Iterator
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from browsers import NEEDS_CHROMIUM, running
+from browsers import NEEDS_CHROMIUM, classify, opened, running, violations
 from feathertune.serving.predictor import Predictor
 
 pytestmark = NEEDS_CHROMIUM
@@ -26,50 +22,9 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture
-def serve(app: Callable[..., Any]) -> Iterator[Callable[..., str]]:
+def serve(app: Callable[..., Any], browser_address: Callable[..., str]) -> Callable[..., str]:
     """Settings -> the address of a server of the tiny run."""
-    uvicorn = pytest.importorskip("uvicorn")
-    started = []
-
-    def start(**settings: object) -> str:
-        server = uvicorn.Server(uvicorn.Config(app(**settings), port=0, log_level="error", lifespan="on"))
-        thread = threading.Thread(target=server.run)
-        thread.start()
-        started.append((server, thread))
-        while not server.started:
-            time.sleep(0.01)
-        return f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-
-    yield start
-    for server, thread in started:
-        server.should_exit = True
-        thread.join()
-
-
-def opened(browser: Any, address: str, **settings: Any) -> tuple[Any, list[str]]:
-    """The page in a tab, and every error, and every request to another server."""
-    tab, complaints = browser.new_context(**settings).new_page(), []
-    tab.on("pageerror", lambda error: complaints.append(str(error)))
-    tab.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    tab.on("request", lambda request: None if request.url.startswith(address) else complaints.append(request.url))
-    tab.goto(address)
-    return tab, complaints
-
-
-def classify(tab: Any, texts: list[str]) -> None:
-    tab.fill("#texts", "\n".join(texts))
-    tab.press("#texts", "Control+Enter")
-    tab.wait_for_selector(f"#status:has-text('{len(texts)} texts in ')")
-
-
-def violations(tab: Any) -> list[str]:
-    """What axe-core finds, evaluated beside the page's content security policy."""
-    axe = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
-    run = "axe.run().then(found => JSON.stringify(found.violations.map(one => [one.id, one.nodes[0].html])))"
-    devtools = tab.context.new_cdp_session(tab)
-    result = devtools.send("Runtime.evaluate", {"expression": f"{axe}; {run}", "awaitPromise": True})
-    found: list[str] = json.loads(result["result"]["value"])
-    return found
+    return lambda **settings: browser_address(app(**settings))
 
 
 def test_texts_are_classified_as_predict_does_and_html_stays_text(

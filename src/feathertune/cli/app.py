@@ -16,7 +16,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from feathertune.cli import compare, evaluate, export, inspect, predict, report, serve, train, tune
+from feathertune.cli import compare, evaluate, export, inspect, predict, report, serve, train, tune, web_packages
 from feathertune.errors import UserError
 
 app = typer.Typer(
@@ -36,6 +36,7 @@ app.command()(report.report)
 app.command()(compare.compare)
 app.command()(tune.tune)
 app.command()(export.export)
+app.command()(web_packages.web_packages)
 app.add_typer(inspect.app, name="inspect")
 
 

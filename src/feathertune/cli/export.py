@@ -19,6 +19,7 @@ class ExportTo(StrEnum):
     MERGED = "merged"
     ONNX = "onnx"
     EXECUTORCH = "executorch"
+    WEB = "web"
 
 
 class ExportPrecision(StrEnum):
@@ -59,6 +60,9 @@ ForOption = Annotated[
     MadeFor | None,
     typer.Option("--for", help="With --to onnx: web multiplies int4 weights fast where onnxruntime runs in wasm."),
 ]
+BesideOption = Annotated[
+    list[Path] | None, typer.Option(help="With --to web: another such export, to compare on the page; twice at most.")
+]
 DataOption = Annotated[
     Path | None, typer.Option(help="For an adapter's folder: the labelled data to check the export with.")
 ]
@@ -73,6 +77,7 @@ def export(
     portable: PortableOption = False,
     tuned: TunedOption = None,
     for_: ForOption = None,
+    beside: BesideOption = None,
     data: DataOption = None,
     base: BaseOption = None,
     settings: SetOption = None,
@@ -98,6 +103,7 @@ def export(
         opset=opset,
         tuned=None if tuned is None else "vnni",
         purpose=None if for_ is None else "web",
+        beside=beside or (),
         data=data,
         base=base,
         say=print_note,

@@ -39,15 +39,16 @@ def serve(
     runtime: Annotated[
         OnnxRuntimeChoice | None, typer.Option(help="What runs an ONNX export; by default onnxruntime.")
     ] = None,
+    beside: Annotated[
+        list[str] | None,
+        typer.Option(help="Another run or export, or `before` (training), to compare on the page; twice at most."),
+    ] = None,
     settings: SetOption = None,
 ) -> None:
     """Serve a run or an export over HTTP."""
     missing = [package for package in _PACKAGES if find_spec(package) is None]
     if missing:
         raise UserError(f"serving needs {', '.join(missing)}", fix="pip install 'feathertune[serve]'")
-    from feathertune.folders.adapter import is_adapter
-    from feathertune.folders.export import is_export
-    from feathertune.folders.opened import OpenedRun
     from feathertune.server.settings import Settings, read_api_key
 
     limits = Settings(
@@ -63,25 +64,22 @@ def serve(
         api_key=None if api_key_file is None else read_api_key(api_key_file),
         name=name,
     )
-    exported = is_export(run) and not is_adapter(run)
-    if settings and exported:
-        raise UserError(f"--set {settings[0]}: an export has its own settings", fix="Leave --set out.")
-    source = run if exported else OpenedRun.at(run, settings or ())  # before torch is imported, which takes seconds
+    from feathertune.server.models import find_sources, load_models
+
+    sources = find_sources(run, beside or (), settings or ())  # before torch is imported, which takes seconds
     from feathertune.server.running import listening, run_app
 
     listener = listening(host, port)
     from feathertune.server.app import build_app
-    from feathertune.server.info import describe
-    from feathertune.serving.predictor import Predictor
 
-    predictor = Predictor(
-        source,
+    models = load_models(
+        sources,
+        limits,
         base=base,
         precision=precision.value,
         runtime=None if runtime is None else runtime.value,
-        independent=True,
     )
-    info = describe(source, predictor, limits, precision.value)
-    app = build_app(predictor, info, limits)
+    (predictor, info), *others = models
+    app = build_app(predictor, info, limits, others)
     print_note(f"{info.model_id} at http://{host}:{listener.getsockname()[1]} (for programs: /docs); Ctrl-C ends it")
     run_app(app, limits, listener)

@@ -201,23 +201,23 @@ def _executorch(folder: ExportFolder, _description: ExportDescription, _threads:
 
 @dataclass(frozen=True)
 class RuntimeEntry:
-    """One runtime: the target whose exports it runs, and how it opens one (with a number of threads)."""
+    """One runtime: the targets whose exports it runs, and how it opens one (with a number of threads)."""
 
-    target: Target
+    targets: tuple[Target, ...]
     open: Callable[[ExportFolder, ExportDescription, int | None], Runtime]
 
 
 RUNTIMES: dict[str, RuntimeEntry] = {  # the first one of a target is its default
-    "onnxruntime": RuntimeEntry("onnx", _onnxruntime),
-    "openvino": RuntimeEntry("onnx", _openvino),
-    "executorch": RuntimeEntry("executorch", _executorch),
+    "onnxruntime": RuntimeEntry(("onnx", "web"), _onnxruntime),
+    "openvino": RuntimeEntry(("onnx",), _openvino),
+    "executorch": RuntimeEntry(("executorch",), _executorch),
 }
 
 
 def _runtime(
     folder: ExportFolder, description: ExportDescription, threads: int | None, name: OnnxRuntimeName | None
 ) -> Runtime:
-    of_target = {key: entry for key, entry in RUNTIMES.items() if entry.target == description.target}
+    of_target = {key: entry for key, entry in RUNTIMES.items() if description.target in entry.targets}
     if name is not None and name not in of_target:
         raise UserError(
             f"only an ONNX export has a choice of runtimes, and this one is of the target {description.target}",
@@ -229,7 +229,7 @@ def _runtime(
 
 
 def _require_runtime(folder: ExportFolder, description: ExportDescription) -> None:
-    if description.target not in {entry.target for entry in RUNTIMES.values()}:
+    if not any(description.target in entry.targets for entry in RUNTIMES.values()):
         raise UserError(
             f"an export of the target {description.target} is read by transformers or PEFT, not by `predict`",
             where=str(folder.path),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
@@ -14,7 +14,7 @@ from feathertune.data.example import Split
 from feathertune.errors import UserError
 from feathertune.export.causes import likely_causes
 from feathertune.export.onnx import check_opset
-from feathertune.export.parity import NEAR_TIE, Outputs, judge
+from feathertune.export.parity import NEAR_TIE, judge
 from feathertune.export.reference import predict_now
 from feathertune.export.targets import TARGETS
 from feathertune.folders.export import ExportDescription, ExportFolder, ExportPrecision, Need, Purpose, Target, Tuned
@@ -27,6 +27,7 @@ from feathertune.run.evaluate import own_split
 from feathertune.run.load import TrainedModel, load_trained
 from feathertune.system.files import file_mask
 from feathertune.system.temporary import held, remove_left_beside, temporary_folder
+from feathertune.web.pages import fetched_bytes
 from feathertune.wording.visible import shown
 
 SPLIT = "validation"
@@ -49,6 +50,7 @@ def export_run(
     opset: int | None = None,
     tuned: Tuned | None = None,
     purpose: Purpose | None = None,
+    beside: Sequence[Path] = (),
     data: Path | str | None = None,
     base: str | None = None,
     say: Callable[[str], object] | None = None,
@@ -66,6 +68,7 @@ def export_run(
         opset: the version of ONNX's operators, only for `to="onnx"`; by default the oldest that suffices.
         tuned: processors that the ONNX file is for: "vnni". By default its integers are exact on all processors.
         purpose: runtimes that the ONNX file is for: "web", where int4 weights are multiplied by standard operators.
+        beside: only for `to="web"`: up to two other web exports of the same labels, which the page compares with.
         data: only for an adapter: a labelled file to check the export with.
         base: where the base model is now (see `load_trained`).
         say: receives a sentence if something about an adapter was assumed.
@@ -80,6 +83,8 @@ def export_run(
     output, aside = _new_folders(Path(output))
     target = TARGETS[to]
     options = _onnx_options(to, opset=opset, tuned=tuned, purpose=purpose)
+    if beside:
+        options["beside"] = _beside(to, beside)
     opened = run if isinstance(run, OpenedRun) else OpenedRun.at(Path(run))
     chosen = _checked(opened, to, precision, tuned)
     if data is not None and not opened.is_adapter:
@@ -147,7 +152,7 @@ def _judged(
 ) -> Parity:
     """Predict with the artefact in every way of its target, and compare with what was evaluated."""
     target, texts = TARGETS[to], list(evaluated.texts)
-    first = Outputs(target.how, target.predict_logits(folder, texts, trained, base))
+    first = target.predict(folder, texts, trained, base)
     ways = target.ways(folder, texts, trained, base)
     # the evaluated probabilities include the temperature, so it is applied to the artefact's logits too
     temperature = np.float32(trained.decision.temperature)
@@ -163,7 +168,7 @@ def choose_precision(recipe: Recipe, requested: ExportPrecision | None, to: Targ
     if own not in holds:
         raise UserError(
             f"this run was evaluated with {own} weights, and --to {to} writes float32 weights",
-            fix="Export it with --to onnx or executorch; its integers are also in the run folder, in quantized/.",
+            fix="Export it with --to onnx, executorch or web; its integers are also in the run folder, in quantized/.",
         )
     if requested is not None and requested not in holds:
         raise UserError(f"--to {to} writes {' or '.join(holds)} weights", fix="Leave --precision out.")
@@ -204,12 +209,19 @@ def _evaluated(trained: TrainedModel, split: Split) -> Predictions:
     return evaluated
 
 
+def _beside(to: Target, beside: Sequence[Path]) -> Sequence[Path]:
+    if to != "web":
+        raise UserError(f"--to {to} has no page that shows several models", where="--beside", fix="Leave it out.")
+    return beside
+
+
 def _onnx_options(to: Target, **options: Any) -> dict[str, Any]:
     """The options of ONNX that are given. Raises UserError if the target is another, or if they contradict."""
     given = {name: value for name, value in options.items() if value is not None}
     if given and to != "onnx":
         name = {"opset": "--opset", "tuned": "--tuned", "purpose": "--for"}[next(iter(given))]
-        raise UserError(f"--to {to} has no ONNX operators", where=name, fix=f"Leave {name} out.")
+        what = "chooses the ONNX operators by itself" if to == "web" else "has no ONNX operators"
+        raise UserError(f"--to {to} {what}", where=name, fix=f"Leave {name} out.")
     if "opset" in given:
         check_opset(given["opset"])
     for name, where, choices in (("tuned", "--tuned", get_args(Tuned)), ("purpose", "--for", get_args(Purpose))):
@@ -267,6 +279,7 @@ def summary_lines(export: Export) -> list[str]:
     for one in (*parity.checks[1:], *parity.elsewhere):
         difference = f"maximum {one.logit_difference['maximum']:.1e}" if one.logit_difference else "not finite"
         lines.append(f"{one.how}: {one.rows:,} rows, logit difference {difference}, other labels: {one.changed_labels}")
+    lines += [f"{one.how}: {one.milliseconds:.1f} ms a text" for one in parity.checks if one.milliseconds is not None]
     lines += [
         f"{one.how}: not the evaluated model there: {reason}" for one in parity.elsewhere for reason in one.refused
     ]
@@ -274,4 +287,7 @@ def summary_lines(export: Export) -> list[str]:
     for name, sides in parity.metrics.items():
         if name != "loss" and sides["evaluated"] is not None and sides["exported"] is not None:
             lines.append(f"{name}: {sides['evaluated']:.2%} as evaluated, {sides['exported']:.2%} exported")
+    if (export.folder / "page").is_dir():
+        plain, sent = (count / 1e6 for count in fetched_bytes(export.folder))
+        lines.append(f"the page fetches {plain:.1f} MB, {sent:.1f} MB where its host sends files with gzip")
     return lines

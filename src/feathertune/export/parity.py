@@ -40,12 +40,16 @@ class Outputs:
         logits_KC: [K, C] float32.
         rows_K: [K] int64, the indices of the texts; None: all.
         decides: whether the artefact passes only if these are right; not of another runtime that happens to be here.
+        refused: what else is wrong with them, one sentence each: other tokens, for example.
+        milliseconds: the median time of one text, where it was measured.
     """
 
     how: str
     logits_KC: npt.NDArray[np.float32]
     rows_K: npt.NDArray[np.int64] | None = None
     decides: bool = True
+    refused: tuple[str, ...] = ()
+    milliseconds: float | None = None
 
 
 def judge(
@@ -59,7 +63,8 @@ def judge(
         overlaid_NC = logits_NC.copy()
         overlaid_NC[rows_K] = one.logits_KC
         exported = replace(evaluated, logits_NC=overlaid_NC, saved_probabilities_NC=None, saved_predicted_N=None)
-        parities.append(compare(evaluated, exported, labels_known=labels_known))
+        parity = compare(evaluated, exported, labels_known=labels_known)
+        parities.append(parity.model_copy(update={"refused": (*one.refused, *parity.refused)}))
         difference_K = _difference(evaluated, exported)[rows_K]
         checks.append(
             Check(
@@ -68,6 +73,7 @@ def judge(
                 logit_difference=_distribution(difference_K) if np.isfinite(difference_K).all() else {},
                 changed_labels=int((evaluated.predicted != exported.predicted)[rows_K].sum()),
                 refused=parities[-1].refused,
+                milliseconds=one.milliseconds,
             )
         )
     deciding = [index for index, one in enumerate(outputs) if one.decides]

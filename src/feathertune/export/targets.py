@@ -5,19 +5,19 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from feathertune.errors import UserError
 from feathertune.export.executorch import require_executorch, write_executorch
 from feathertune.export.exported import ExportedModel
 from feathertune.export.onnx import OPSET, require_onnx, write_onnx
 from feathertune.export.padded import PaddedClassifier, ending_after
+from feathertune.export.parity import Outputs
 from feathertune.export.single import SingleTextClassifier
-from feathertune.export.ways import BATCH, Ways, adapter_ways, executorch_ways, merged_logits, merged_ways, onnx_ways
+from feathertune.export.ways import Ways, adapter_ways, executorch_ways, merged_ways, onnx_ways, predict_merged
 from feathertune.export.web import write_web_layout
+from feathertune.export.web_page import browser_ways, predict_in_browser, require_web, write_web_page
 from feathertune.folders.export import ExportFolder, ExportPrecision, Purpose, Target, Tuned
 from feathertune.folders.opened import OpenedRun
 from feathertune.model.model_folder import save_model, surplus_parameters, write_config
@@ -38,23 +38,21 @@ class ExportTarget:
     Attributes:
         write: writes the artefact of a trained model, which may be unusable afterwards; keywords are options of the
             target.
-        predict_logits: the artefact's logits [N, C] for N texts, computed by the library it is meant for. Artefacts
-            that are not a whole model also use the run and its base.
+        predict: the artefact's outputs for all texts, computed by the library it is meant for. Artefacts that are not a
+            whole model also use the run and its base.
         ways: the same in other ways, which must not matter: other batches, padding on the other side.
         require: raises UserError if an extra is missing.
         precisions: the precisions of its weights.
         inputs: the artefact's inputs and outputs, for a person.
-        how: the way in which `predict_logits` predicts, for a person.
         activations: the kinds of quantized activations that it can compute with.
     """
 
     write: Callable[..., None]
-    predict_logits: Callable[[ExportFolder, Sequence[str], TrainedModel, str | None], npt.NDArray[np.float32]]
+    predict: Callable[[ExportFolder, Sequence[str], TrainedModel, str | None], Outputs]
     ways: Callable[[ExportFolder, Sequence[str], TrainedModel, str | None], Ways]
     require: Callable[[], None]
     precisions: tuple[ExportPrecision, ...]
     inputs: str
-    how: str
     activations: tuple[Activations, ...] = ("asymmetric", "symmetric")
 
 
@@ -69,11 +67,9 @@ def _write_adapter(trained: TrainedModel, folder: ExportFolder) -> None:
     write_labels(trained.classifier, folder.path)
 
 
-def _adapter_logits(
-    folder: ExportFolder, texts: Sequence[str], trained: TrainedModel, base: str | None
-) -> npt.NDArray[np.float32]:
+def _predict_adapter(folder: ExportFolder, texts: Sequence[str], trained: TrainedModel, base: str | None) -> Outputs:
     exported = load_trained(OpenedRun(trained.run, trained.recipe), base, adapter=folder.path)
-    return predict_logits(exported.classifier, exported.tokenize(texts))
+    return Outputs("Feathertune", predict_logits(exported.classifier, exported.tokenize(texts)))
 
 
 def _write_merged(trained: TrainedModel, folder: ExportFolder) -> None:
@@ -101,6 +97,12 @@ def _write_onnx(
     write_web_layout(folder, "fp32" if quantize is None else quantize.weights, trained)
 
 
+def _write_web(trained: TrainedModel, folder: ExportFolder, beside: Sequence[Path] = ()) -> None:
+    _write_onnx(trained, folder, purpose="web")
+    folder.onnx.unlink()  # the one in onnx/ stays
+    write_web_page(trained, folder, beside)
+
+
 def write_tokenizer_and_labels(
     transformers_tokenizer: Any, max_length: int, label_names: Sequence[str], folder: ExportFolder
 ) -> None:
@@ -120,10 +122,11 @@ def _write_executorch(trained: TrainedModel, folder: ExportFolder) -> None:
     write_executorch(SingleTextClassifier(trained.classifier, trained.max_length), folder.executorch)
 
 
-def _exported_logits(
-    folder: ExportFolder, texts: Sequence[str], _trained: TrainedModel, _base: str | None
-) -> npt.NDArray[np.float32]:
-    return ExportedModel(folder.path).logits(texts)
+def _predict_exported(how: str) -> Callable[[ExportFolder, Sequence[str], TrainedModel, str | None], Outputs]:
+    def predict(folder: ExportFolder, texts: Sequence[str], _trained: TrainedModel, _base: str | None) -> Outputs:
+        return Outputs(how, ExportedModel(folder.path).logits(texts))
+
+    return predict
 
 
 def _require_nothing() -> None:
@@ -138,33 +141,31 @@ _PADDED = (
 TARGETS: dict[Target, ExportTarget] = {
     "adapter": ExportTarget(
         _write_adapter,
-        _adapter_logits,
+        _predict_adapter,
         adapter_ways,
         _require_nothing,
         ("fp32",),
         "peft.PeftModel.from_pretrained(base, FOLDER)",
-        "Feathertune",
     ),
     "merged": ExportTarget(
         _write_merged,
-        merged_logits,
+        predict_merged,
         merged_ways,
         _require_nothing,
         ("fp32",),
         "transformers.AutoModelForSequenceClassification.from_pretrained(FOLDER)",
-        f"pipeline, batches of {BATCH}, padded on the right",
     ),
     "onnx": ExportTarget(
-        _write_onnx, _exported_logits, onnx_ways, require_onnx, _ALL, _PADDED, "texts of one length in a batch"
+        _write_onnx, _predict_exported("texts of one length in a batch"), onnx_ways, require_onnx, _ALL, _PADDED
     ),
     "executorch": ExportTarget(
         _write_executorch,
-        _exported_logits,
+        _predict_exported("one text at a time"),
         executorch_ways,
         require_executorch,
         _ALL,
         "input_ids [1, sequence] int64, one text, not padded -> logits [1, classes]",
-        "one text at a time",
         activations=("asymmetric",),
     ),
+    "web": ExportTarget(_write_web, predict_in_browser, browser_ways, require_web, _ALL, _PADDED),
 }

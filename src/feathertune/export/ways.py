@@ -96,12 +96,12 @@ def merged_ways(folder: ExportFolder, texts: Sequence[str], trained: TrainedMode
         return Ways((*outputs, outputs_of(predict, how, texts, BATCH, MAX_PADDED)))
 
 
-def merged_logits(
-    folder: ExportFolder, texts: Sequence[str], trained: TrainedModel, _base: str | None
-) -> npt.NDArray[np.float32]:
+def predict_merged(folder: ExportFolder, texts: Sequence[str], trained: TrainedModel, _base: str | None) -> Outputs:
     """The first way: all rows through `pipeline`, padded on the right, or one at a time if the tokenizer cannot pad."""
     with pipeline_of(folder, trained) as (predict, tokenizer):
-        return predict(texts, 1 if tokenizer.pad_token_id is None else BATCH)
+        if tokenizer.pad_token_id is None:
+            return Outputs("pipeline, one text at a time", predict(texts, 1))
+        return Outputs(f"pipeline, batches of {BATCH}, padded on the right", predict(texts, BATCH))
 
 
 @contextmanager

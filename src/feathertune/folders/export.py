@@ -2,8 +2,9 @@
 
 ```
 model.onnx | model.pte | the files of PEFT or transformers     the exported model
-tokenizer.json labels.json (onnx, executorch)                  for the tokenizers library; class names in order
-config.json tokenizer_config.json onnx/ (onnx)                 for transformers.js; see `WEB_DTYPES`
+tokenizer.json labels.json (onnx, executorch, web)             for the tokenizers library; class names in order
+config.json tokenizer_config.json onnx/ (onnx, web)            for transformers.js; see `WEB_DTYPES`
+index.html page/ beside/ (web)                                 the page, its engine, and models that it compares with
 export.json                                                    target, precision, maximum length, temperature,
                                                                threshold, what the runtime needs, where it came from
 parity.json                                                    how its predictions compare with the evaluated ones
@@ -21,7 +22,7 @@ from pydantic import Field
 from feathertune.folders.record import Record
 from feathertune.recipe.schema import DataSection
 
-Target = Literal["adapter", "merged", "onnx", "executorch"]
+Target = Literal["adapter", "merged", "onnx", "executorch", "web"]
 ExportPrecision = Literal["fp32", "int8", "int4"]
 Tuned = Literal["vnni"]  # the processors that an ONNX file is for, if not for all
 Purpose = Literal["web"]  # the runtimes that an ONNX file is for, if not for onnxruntime on a server or desktop
@@ -110,7 +111,7 @@ class ExportFolder:
 
     @property
     def tokenizer_config(self) -> Path:
-        """Of an ONNX export, for transformers and transformers.js: the class, the maximum length, the pad token."""
+        """For transformers and transformers.js: the tokenizer's class, the maximum length, the pad token."""
         return self.path / "tokenizer_config.json"
 
     @property

@@ -26,6 +26,7 @@ class Check(Part):
         logit_difference: see `Parity`; only of these rows.
         changed_labels: how many of their labels are not those evaluated, near-ties included.
         refused: the reasons, one sentence each.
+        milliseconds: the median time of one text, where it was measured; None in exports of earlier versions.
     """
 
     how: str
@@ -33,6 +34,7 @@ class Check(Part):
     logit_difference: dict[str, float]
     changed_labels: int
     refused: tuple[str, ...]
+    milliseconds: float | None = None
 
 
 class Parity(Record):

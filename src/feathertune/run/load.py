@@ -124,7 +124,7 @@ def _with_adapter(opened: OpenedRun, base: str | None, adapter: Path) -> tuple[P
     classifier = load_base(files, label_names, recipe.training.seed)
     load_adapter(classifier, adapter)
     if not opened.is_adapter:
-        return classifier, _tokenizer(recipe.model, adapter, files), recipe.model.max_length
+        return classifier, run_tokenizer_of(recipe.model, adapter, files), recipe.model.max_length
     tokenizer = load_tokenizer(*tokenizer_files(adapter, files))
     max_length = adapter_max_length(classifier, tokenizer, recipe.model)
     special = recipe.model.special_tokens_in_text
@@ -144,7 +144,7 @@ def _run_classes(folder: RunFolder, adapter: Path) -> tuple[str, ...]:
     return read_labels(adapter) or DataRecord.read(folder.data).label_names
 
 
-def _tokenizer(model: ModelSection, adapter: Path, files: BaseFiles) -> Any:
+def run_tokenizer_of(model: ModelSection, adapter: Path, files: BaseFiles) -> Any:
     """The tokenizer that was saved with the adapter; for a run of an earlier version, the base's with the prompt."""
     if (adapter / TOKENIZER).is_file():
         return load_run_tokenizer(adapter)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -38,8 +37,8 @@ from feathertune.server.protocols import (
 from feathertune.server.refusals import AsciiJson, Refusal
 from feathertune.server.settings import Settings
 from feathertune.serving.predictor import Predictor
+from feathertune.web.pages import PAGE
 
-_PAGE = Path(__file__).parent / "page"
 _PROBLEMS = {
     400: "The body is not JSON.",
     401: "The API key is missing or wrong.",
@@ -56,22 +55,28 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 _KEY: dict[int | str, dict[str, Any]] = {status: _RESPONSES[status] for status in (400, 401, 408, 413, 429)}
 
 
-def build_app(predictor: Predictor, info: Info, settings: Settings) -> FastAPI:
+def build_app(
+    predictor: Predictor, info: Info, settings: Settings, beside: Sequence[tuple[Predictor, Info]] = ()
+) -> FastAPI:
     """The app that serves a model.
 
     Args:
         predictor: the model; only the app may use it from now on, since it predicts in a thread.
         info: what `/info` says.
         settings: the limits.
+        beside: models that the page compares with this one, under /beside/1 and so on; `info.beside` lists them.
     """
     metrics = Metrics()
-    batcher = Batcher(predictor, settings, metrics)
+    batchers = [Batcher(predictor, settings, metrics)]
+    batchers += [Batcher(other, settings, Metrics()) for other, _ in beside]
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        batcher.start()
+        for batcher in batchers:
+            batcher.start()
         yield
-        await batcher.stop()
+        for batcher in batchers:
+            await batcher.stop()
 
     app = FastAPI(
         title=f"Feathertune: {info.model_id}",
@@ -85,10 +90,25 @@ def build_app(predictor: Predictor, info: Info, settings: Settings) -> FastAPI:
         default_response_class=AsciiJson,
     )
     _add_handlers(app)
-    _add_predictions(app, Classifier(predictor, batcher, settings), info)
+    _add_predictions(app, Classifier(predictor, batchers[0], settings), info)
     _add_operations(app, info, metrics)
     _add_page(app)
+    for path, (other, about), batcher in zip(info.beside, beside, batchers[1:], strict=True):
+        app.mount(f"/{path}", _app_beside(Classifier(other, batcher, settings), about))
     app.add_middleware(Limits, settings=settings, metrics=metrics)
+    return app
+
+
+def _app_beside(classifier: Classifier, info: Info) -> FastAPI:
+    """The routes of another model, without documentation, page and limits, which are the app's around it."""
+    app = FastAPI(title=info.model_id, openapi_url=None, default_response_class=AsciiJson)
+    _add_handlers(app)
+    _add_predictions(app, classifier, info)
+
+    @app.get("/info")
+    async def about() -> Info:
+        return info
+
     return app
 
 
@@ -170,9 +190,9 @@ def _add_operations(app: FastAPI, info: Info, metrics: Metrics) -> None:
 def _add_page(app: FastAPI) -> None:
     @app.get("/", include_in_schema=False)
     async def page() -> FileResponse:
-        return FileResponse(_PAGE / "index.html")
+        return FileResponse(PAGE / "index.html")
 
-    app.mount("/page", StaticFiles(directory=_PAGE))
+    app.mount("/page", StaticFiles(directory=PAGE))
 
 
 def _add_handlers(app: FastAPI) -> None:

@@ -16,6 +16,7 @@ from feathertune.server.settings import Settings
 from feathertune.serving.predictor import Predictor
 from feathertune.version import __version__
 
+BEFORE = "before"  # the model of a run before training
 _METRICS = ("accuracy", "precision", "recall", "f1", "roc_auc", "ece", "loss")
 
 
@@ -55,11 +56,17 @@ class Info(BaseModel):
     decision: DecisionInfo
     evaluation: dict[str, dict[str, float | None]] | None
     limits: Limits
+    beside: list[str] = Field(default=[], description="Paths of other models that the page compares with this one.")
     version: str
 
 
-def describe(source: Path | OpenedRun, predictor: Predictor, settings: Settings, precision: str) -> Info:
-    """What is known about an export or a run, opened as `predictor`; a float model computes in `precision`."""
+def describe(
+    source: Path | OpenedRun, predictor: Predictor, settings: Settings, precision: str, beside: int = 0
+) -> Info:
+    """What is known about an export or a run, opened as `predictor`; a float model computes in `precision`.
+
+    `beside` is the number of models that are served next to it.
+    """
     about = _of_export(source) if isinstance(source, Path) else _of_run(source, precision)
     path = source if isinstance(source, Path) else source.folder.path
     decision, names = predictor.decision, predictor.label_names
@@ -72,9 +79,18 @@ def describe(source: Path | OpenedRun, predictor: Predictor, settings: Settings,
             temperature=decision.temperature, threshold=decision.threshold if len(names) == 2 else None
         ),
         limits=Limits(**fields),
+        beside=[f"beside/{number}" for number in range(1, beside + 1)],
         version=__version__,
         **about,
     )
+
+
+def describe_before(opened: OpenedRun, predictor: Predictor, settings: Settings) -> Info:
+    """What is known about a run's model before training, opened as `predictor`."""
+    before = Summary.read(opened.folder.summary).before
+    evaluation = {split: {name: metrics.value(name) for name in _METRICS} for split, metrics in before.items()}
+    changes = {"model_id": BEFORE, "method": "before training", "evaluation": evaluation}
+    return describe(opened, predictor, settings, "fp32").model_copy(update=changes)
 
 
 def _of_export(path: Path) -> dict[str, Any]:

@@ -1,45 +1,49 @@
-// The server as the page uses it: POST /classify in requests that keep to its limits, POST /explain.
+// A model of the server as the page uses it: POST classify in requests that keep to its limits, POST explain.
+
+import { Refused } from "./refused.js";
 
 const RETRIES = 5; // of a request that an overloaded server refused
 
-export class Refused extends Error {
-  constructor(status, message) {
-    super(message);
-    this.status = status;
-  }
-}
-
 export class Server {
-  key = "";
+  #path;
+  #key;
 
-  /** GET /info. */
-  async info() {
-    return this.#request("/info");
+  /** `path` is before the names of the routes, and `key` gives the API key, or an empty string. */
+  constructor(path, key) {
+    this.#path = path;
+    this.#key = key;
+  }
+
+  /** GET info, which is `this.info` from now on. */
+  async open() {
+    this.info = await this.#request("info");
+    return this;
   }
 
   /**
    * The answers to some texts, in their order: {label, probabilities}. `progress` gets each part as it arrives.
    * Throws Refused, or an AbortError once `signal` is aborted.
    */
-  async classify(texts, limits, signal, progress) {
-    for (const part of parts(texts, limits)) {
+  async classify(texts, signal, progress) {
+    for (const part of parts(texts, this.info.limits)) {
       const body = { input: part, truncate_prompt_tokens: -1 };
-      const { data } = await this.#request("/classify", body, signal);
+      const { data } = await this.#request("classify", body, signal);
       progress(data.map((one) => ({ label: one.label, probabilities: one.probs })));
     }
   }
 
-  /** POST /explain: {label, score, words: [{start, end, weight}]}, in Unicode code points. */
+  /** POST explain: {label, score, words: [{start, end, weight}]}, in Unicode code points. */
   async explain(text) {
-    return this.#request("/explain", { text });
+    return this.#request("explain", { text });
   }
 
-  async #request(path, body, signal) {
+  async #request(route, body, signal) {
     for (let attempt = 0; ; attempt++) {
       const headers = { ...(body && { "Content-Type": "application/json" }) };
-      if (this.key) headers.Authorization = `Bearer ${this.key}`;
+      const key = this.#key();
+      if (key) headers.Authorization = `Bearer ${key}`;
       const options = body ? { method: "POST", body: JSON.stringify(body) } : {};
-      const response = await fetch(path, { ...options, headers, signal });
+      const response = await fetch(this.#path + route, { ...options, headers, signal });
       if (response.ok) return response.json();
       if (response.status === 429 && attempt < RETRIES) {
         await new Promise((go) => setTimeout(go, 1000 * (Number(response.headers.get("Retry-After")) || 1)));

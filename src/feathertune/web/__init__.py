@@ -1,0 +1,1 @@
+"""The page and what runs it: its files, the packages for browsers, headless Chromium and Node.js."""
