@@ -5,8 +5,9 @@
 
 wrk sends one query in each request, over connections that it keeps open; the queries are those of the built-in sample.
 The number of connections is doubled until 1% of the requests take more than --limit milliseconds. The best throughput
-within that limit counts. With `--overload SECONDS`, ten times the connections of the best follow, which must bring only
-200 and 429. `--soak SECONDS` repeats the best load in slices, and shows how memory grows.
+within that limit counts. With `--overload SECONDS`, that load and then one of ten times the connections follow for so
+long, which must bring only 200 and 429. wrk's latencies mix both, so meanwhile four slow clients measure how long those
+wait that are accepted. `--soak SECONDS` repeats the best load in slices, and shows how memory grows.
 
 wrk (Debian's package `wrk`) and the servers share the processor, as a proxy would. `--infinity PYTHON` names the Python
 of an environment with infinity-emb[server,torch], which serves MERGED_EXPORT, too.
@@ -15,13 +16,16 @@ of an environment with infinity-emb[server,torch], which serves MERGED_EXPORT, t
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import re
 import shutil
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -41,6 +45,8 @@ from measuring import in_columns, progress
 ROOT = Path(__file__).parents[1]
 _UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3, "m": 60e3}
 _START, _TIMEOUT = 120, "10s"
+_CLIENTS = 4
+_JSON = {"Content-Type": "application/json"}
 _LUA = """
 wrk.method, wrk.headers["Content-Type"] = "POST", "application/json"
 local bodies, at = {%s}, 0
@@ -153,6 +159,41 @@ def load(address: str, contender: Contender, texts: Sequence[str], connections: 
     return read_wrk(done.stdout, connections)
 
 
+@contextmanager
+def accepted(address: str, contender: Contender, texts: Sequence[str], seconds: int) -> Iterator[list[float]]:
+    """The milliseconds that accepted requests of four clients take meanwhile; each pauses between its requests."""
+    waits: list[float] = []
+    end = time.monotonic() + seconds
+
+    def client(number: int) -> None:
+        with httpx2.Client(timeout=60) as session:
+            for text in itertools.cycle(texts[number::_CLIENTS]):
+                if time.monotonic() > end:
+                    return
+                began = time.perf_counter()
+                headers = {"Content-Type": "application/json"}
+                status = session.post(
+                    address + contender.path, content=contender.body(text), headers=headers
+                ).status_code
+                if status == 200:
+                    waits.append(1000 * (time.perf_counter() - began))
+                time.sleep(0.01)
+
+    threads = [threading.Thread(target=client, args=[number]) for number in range(_CLIENTS)]
+    for thread in threads:
+        thread.start()
+    yield waits
+    for thread in threads:
+        thread.join()
+
+
+def _quantiles(waits: Sequence[float]) -> dict[str, float]:
+    if len(waits) < 100:
+        return {}
+    hundredths = statistics.quantiles(waits, n=100)
+    return {"accepted_p50": hundredths[49], "accepted_p99": hundredths[98]}
+
+
 def memory_mib(process: psutil.Process) -> float:
     """The resident memory of a process and its children."""
     return sum(one.memory_info().rss for one in (process, *process.children(recursive=True))) / 2**20
@@ -180,9 +221,11 @@ def measure(contender: Contender, texts: Sequence[str], options: argparse.Namesp
             result["half"] = asdict(load(address, contender, texts, max(1, best.connections // 2), options.seconds))
         result["memory_mib"] = memory_mib(process)
         if options.overload and best is not None:
-            over = load(address, contender, texts, 10 * best.connections, options.overload)
-            result["overload"] = asdict(over) | {"memory_mib": memory_mib(process)}
-            progress(f"{contender.title}, overload: {result['overload']}")
+            for name, times in (("full", 1), ("overload", 10)):
+                with accepted(address, contender, texts, options.overload) as waits:
+                    over = load(address, contender, texts, times * best.connections, options.overload)
+                result[name] = asdict(over) | {"memory_mib": memory_mib(process), **_quantiles(waits)}
+                progress(f"{contender.title}, {name}: {result[name]}")
         if options.soak and best is not None:
             result["soak_mib"] = _soak(address, contender, texts, best.connections, options.soak, process)
     return result

@@ -11,7 +11,7 @@ import pytest
 
 from feathertune.errors import TextError
 from feathertune.export.exporting import export_run
-from feathertune.server.batching import Batcher
+from feathertune.server.batching import Batcher, _Overload
 from feathertune.server.metrics import Metrics
 from feathertune.server.refusals import Refusal
 from feathertune.server.settings import Settings
@@ -29,6 +29,9 @@ class Recorder:
         self.go = threading.Event()
         if not waits:
             self.go.set()
+
+    def begin_thread(self) -> None:
+        self.threads = {*getattr(self, "threads", ()), threading.get_ident()}
 
     def predict(self, texts: Sequence[str]) -> list[Prediction]:
         self.batches.append(list(texts))
@@ -72,9 +75,10 @@ def test_answers_under_load_equal_those_of_predict_bit_for_bit(
     else:
         changes = {"int8": ["quantize={weights: int8, training: ptq}"], "bag_of_words": ["method=bag_of_words"]}
         path = trained(kind, *changes.get(kind, []))
-    predictor, draw = Predictor(path, independent=True), random.Random(0)  # noqa: S311 - texts, no secrets
+    predictor, draw = Predictor(path, independent=True, threads=1), random.Random(0)  # noqa: S311 - texts, no secrets
     texts = [" ".join(draw.choices(WORDS, k=draw.randint(1, 20))) for _ in range(300)]
-    wanted = {text: predictor.predict(text)[0] for text in texts}
+    by_all_cores = Predictor(path, independent=True)
+    wanted = {text: (by_all_cores if number % 2 else predictor).predict(text)[0] for number, text in enumerate(texts)}
 
     async def load(batcher: Batcher) -> int:
         async def client(size: int) -> int:
@@ -89,7 +93,7 @@ def test_answers_under_load_equal_those_of_predict_bit_for_bit(
 
         return sum(await asyncio.gather(*(client(size) for size in [1] * 12 + [2, 5, 60, 250])))
 
-    assert with_batcher(predictor, load, max_batch_tokens=256) == 0
+    assert with_batcher(predictor, load, max_batch_tokens=256, workers=3) == 0
 
 
 def test_one_text_does_not_wait_for_a_request_of_thousands() -> None:
@@ -126,6 +130,69 @@ def test_two_long_requests_share_batches_and_keep_their_order() -> None:
 
     with_batcher(recorder, use, max_batch_tokens=160)
     assert [sum(text[0] == name for text in recorder.batches[1]) for name in "ab"] == [8, 8]
+
+
+def test_idle_workers_share_what_waits_and_answers_keep_their_order() -> None:
+    recorder = Recorder(waits=True)
+
+    async def use(batcher: Batcher) -> None:
+        request = asyncio.create_task(batcher.predict([f"a{number}" for number in range(40)], [10] * 40))
+        while len(recorder.batches) < 2:
+            await asyncio.sleep(0.001)
+        assert [len(batch) for batch in recorder.batches] == [20, 20]
+        recorder.go.set()
+        assert [one.text for one in await request] == [f"a{number}" for number in range(40)]
+
+    with_batcher(recorder, use, workers=2)
+    assert len(recorder.threads) == 2
+
+
+def test_a_burst_is_taken_and_an_overload_refused_soon() -> None:
+    recorder = Recorder(waits=True)
+
+    async def use(batcher: Batcher) -> None:
+        first = await held(batcher, recorder)
+        burst = [asyncio.create_task(batcher.predict(["a"], [100])) for _ in range(100)]  # 1 s at 10,000 tokens/s
+        await asyncio.sleep(0)
+        assert not any(one.done() for one in burst)
+        await asyncio.sleep(0.25)  # it is no burst any more
+        with pytest.raises(Refusal) as refused:
+            await batcher.predict(["b"], [1])
+        assert (refused.value.status, refused.value.headers) == (429, {"Retry-After": "1"})
+        recorder.go.set()
+        await asyncio.gather(first, *burst)
+        assert len(await batcher.predict(["c"], [1])) == 1
+
+    with_batcher(recorder, use, max_queue_seconds=0.5)
+
+
+def test_few_requests_wait_however_slow_the_model_is() -> None:
+    recorder = Recorder(waits=True)
+
+    async def use(batcher: Batcher) -> None:
+        first = await held(batcher, recorder)
+        few = [asyncio.create_task(batcher.predict(["a"], [10_000])) for _ in range(32)]
+        await asyncio.sleep(0.25)
+        recorder.go.set()
+        assert len(await asyncio.gather(first, *few)) == 33
+
+    with_batcher(recorder, use, max_queue_seconds=0.01, max_queue_tokens=10**9)
+
+
+def test_a_burst_is_no_overload_and_an_overload_has_an_end() -> None:
+    overload = _Overload()
+
+    def refused(long: bool, now: float) -> bool:
+        return overload.refuses(long=long, now=now)
+
+    assert [refused(True, 0.0), refused(True, 0.2), refused(True, 1.0)] == [False] * 3  # two bursts
+    assert [refused(False, 1.1), refused(True, 1.15), refused(True, 1.3)] == [
+        False,
+        False,
+        True,
+    ]  # now and then, and on
+    assert [refused(False, 1.4), refused(True, 2.0)] == [False, True]  # no further burst so soon
+    assert [refused(False, 5.0), refused(True, 12.1), refused(True, 12.2)] == [False] * 3
 
 
 def test_a_text_beyond_the_budget_is_a_batch_of_its_own() -> None:

@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -97,6 +98,7 @@ class ExecutorchRuntime:
     """model.pte in ExecuTorch's own runtime, one text at a time."""
 
     def __init__(self, path: Path) -> None:
+        self._lock = Lock()  # the program takes one input at a time
         _import("executorch.runtime")
         with _quiet():
             from executorch.runtime import Runtime, Verification
@@ -109,7 +111,8 @@ class ExecutorchRuntime:
 
     def logits(self, ids_BL: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """[B, L] -> [B, C]."""
-        rows = [self._forward.execute([torch.from_numpy(ids_L[None])])[0].numpy().copy() for ids_L in ids_BL]
+        with self._lock:
+            rows = [self._forward.execute([torch.from_numpy(ids_L[None])])[0].numpy().copy() for ids_L in ids_BL]
         return np.concatenate(rows)
 
 

@@ -120,6 +120,9 @@ class ExportedModel:
         """How many tokens each text has, before it is cut."""
         return [len(encoding) for encoding in self._counting.encode_batch_fast(list(texts))]
 
+    def begin_thread(self) -> None:
+        """The runtime has threads of its own, as many as it was opened with."""
+
     def padded_logits(self, texts: Sequence[str], batch: int) -> npt.NDArray[np.float32]:
         """The same for an ONNX export in batches of `batch` texts as they come, padded on the right with id 0."""
         assert isinstance(self._runtime, OnnxRuntime | OpenvinoRuntime)

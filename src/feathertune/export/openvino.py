@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Lock
 from typing import Any, Literal
 
 import numpy as np
@@ -45,14 +46,16 @@ class OpenvinoRuntime:
                 "OpenVINO does not know.",
             ) from None
         self._request: Any = compiled.create_infer_request()
+        self._lock = Lock()  # it takes one input at a time
 
     def logits(
         self, ids_BL: npt.NDArray[np.int64], mask_BL: npt.NDArray[np.int64] | None = None
     ) -> npt.NDArray[np.float32]:
         """[B, L] -> [B, C]; `mask_BL` is 1 for a token and 0 for padding on the right, by default there is none."""
         mask_BL = np.ones_like(ids_BL) if mask_BL is None else mask_BL
-        outputs = self._request.infer({"input_ids": ids_BL, "attention_mask": mask_BL})
-        return np.asarray(outputs["logits"], dtype=np.float32)
+        with self._lock:
+            outputs = self._request.infer({"input_ids": ids_BL, "attention_mask": mask_BL})
+            return np.array(outputs["logits"], dtype=np.float32)
 
 
 def require_openvino() -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from feathertune.folders.parity import Parity
 from feathertune.prediction.decision import Decision
 from feathertune.run.load import TrainedModel
 from feathertune.system.files import read_json
+from feathertune.system.machine import usable_cores
 from feathertune.web.packages import require_packages
 from feathertune.web.pages import write_page
 from feathertune.web.running import Answers, find_node, in_chromium, in_node, require_chromium
@@ -86,7 +86,7 @@ def browser_ways(folder: ExportFolder, texts: Sequence[str], trained: TrainedMod
         not_checked.append("in Node.js, which is not installed")
     else:
         outputs.append(_outputs("Node.js, one thread", in_node(node, folder.path, texts), trained, texts, None))
-    if (os.cpu_count() or 1) == 1:
+    if usable_cores() == 1:
         not_checked.append("in Chromium with several threads: this machine has one core")
     else:
         rows_K = chosen_rows(texts, MAX_SINGLE)

@@ -95,7 +95,7 @@ def build_app(
     _add_page(app)
     for path, (other, about), batcher in zip(info.beside, beside, batchers[1:], strict=True):
         app.mount(f"/{path}", _app_beside(Classifier(other, batcher, settings), about))
-    app.add_middleware(Limits, settings=settings, metrics=metrics)
+    app.add_middleware(Limits, settings=settings, metrics=metrics, admit=batchers[0].admit)
     return app
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
+import random
 import time
+from collections.abc import Callable
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -20,6 +22,7 @@ from feathertune.server.settings import Settings
 # No key is needed to see whether the server lives, nor for the page and the documentation, which hold no answers.
 OPEN = ("/", "/health", "/docs", "/docs.css", "/openapi.json")
 _UNCOUNTED = ("/health", "/metrics")  # answered under any load
+_REFUSED = (0.25, 0.75)  # seconds until 429 is sent: drawn, so that the refused do not come back all at once
 _SECURITY = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -32,8 +35,11 @@ _log = logging.getLogger(__name__)
 class Limits:
     """ASGI middleware around the whole app."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics) -> None:
-        self._app, self._settings, self._metrics = app, settings, metrics
+    def __init__(
+        self, app: ASGIApp, settings: Settings, metrics: Metrics, admit: Callable[[], None] = lambda: None
+    ) -> None:
+        """Go around `app`; `admit` raises a Refusal where it has too much to do, before anything is read."""
+        self._app, self._settings, self._metrics, self._admit = app, settings, metrics, admit
         self._in_progress = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -41,10 +47,9 @@ class Limits:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started, answer = time.perf_counter(), _Answer(send, self._settings.timeout)
         counted = scope["path"] not in _UNCOUNTED
-        self._in_progress += counted
-        self._metrics.in_progress.set(self._in_progress)
+        leave = self._enter(counted=counted)
+        started, answer = time.perf_counter(), _Answer(send, self._settings.timeout, leave)
         try:
             self._check(scope, counted=counted)
             body = await _body(scope, receive, self._settings)
@@ -58,12 +63,23 @@ class Limits:
             failure = Refusal(500, "internal error; the server's log says more", "Backend")
             await failure.response()(scope, receive, answer)
         finally:
-            self._in_progress -= counted
-            self._metrics.in_progress.set(self._in_progress)
+            leave()
             route = scope.get("route")
             path = getattr(route, "path", None) or "other"
             self._metrics.requests.labels(path, str(answer.status or 499)).inc()
             self._metrics.seconds.labels(path).observe(time.perf_counter() - started)
+
+    def _enter(self, *, counted: bool) -> Callable[[], None]:
+        """Count a request that is in progress, until what is returned is called for the first time."""
+        inside = [counted]
+        self._in_progress += counted
+        self._metrics.in_progress.set(self._in_progress)
+
+        def leave() -> None:
+            self._in_progress -= inside.pop() if inside else 0
+            self._metrics.in_progress.set(self._in_progress)
+
+        return leave
 
     def _check(self, scope: Scope, *, counted: bool) -> None:
         """Raise a Refusal for a missing key, or one request too many."""
@@ -76,6 +92,8 @@ class Limits:
         limit = self._settings.max_concurrent_requests
         if counted and self._in_progress > limit:
             raise overloaded(f"the server is overloaded: {limit} requests are in progress", 1)
+        if scope["method"] == "POST" and not scope["path"].startswith("/beside/"):
+            self._admit()
 
 
 def _is_open(scope: Scope) -> bool:
@@ -118,10 +136,14 @@ def _replay(body: bytes, receive: Receive) -> Receive:
 
 
 class _Answer:
-    """A `send` that notes the status, adds headers, and gives up on clients that do not read."""
+    """A `send` that notes the status, adds headers, and gives up on clients that do not read.
 
-    def __init__(self, send: Send, timeout: float) -> None:
-        self._send, self._timeout = send, timeout
+    429 is sent a moment later: a client that tries again at once would take the time of those that are answered. It is
+    not in progress meanwhile, which `leave` says.
+    """
+
+    def __init__(self, send: Send, timeout: float, leave: Callable[[], None]) -> None:
+        self._send, self._timeout, self._leave = send, timeout, leave
         self.status: int | None = None
 
     async def __call__(self, message: Message) -> None:
@@ -130,5 +152,8 @@ class _Answer:
             headers: list[Any] = list(message.get("headers", []))
             headers += [(name.encode(), value.encode()) for name, value in _SECURITY.items()]
             message = {**message, "headers": headers}
+            if self.status == 429:
+                self._leave()
+                await asyncio.sleep(random.uniform(*_REFUSED))  # noqa: S311 - no secret
         async with asyncio.timeout(self._timeout):
             await self._send(message)

@@ -10,16 +10,19 @@ from typing import TYPE_CHECKING
 from feathertune.errors import UserError
 from feathertune.export.exported import OnnxRuntimeName
 from feathertune.folders.adapter import is_adapter
-from feathertune.folders.export import is_export
+from feathertune.folders.export import ExportDescription, ExportFolder, is_export
 from feathertune.folders.opened import OpenedRun
+from feathertune.recipe.schema import BASELINES
 from feathertune.server.info import BEFORE, Info, describe, describe_before
 from feathertune.server.settings import Settings
 from feathertune.serving.predictor import Predictor
+from feathertune.system.machine import default_device, usable_cores
 
 if TYPE_CHECKING:  # its module imports torch
     from feathertune.model.precision import Precision
 
 MAX_BESIDE = 2
+MAX_WORKERS = 8  # by default: more would mostly wait for Python's lock
 
 Source = Path | OpenedRun  # an export, or a run
 
@@ -55,38 +58,60 @@ def _find(path: Path, settings: Sequence[str]) -> Source:
     return path
 
 
+def share_cores(sources: Sources, runtime: OnnxRuntimeName | None, workers: int | None) -> tuple[int, int]:
+    """How many batches are computed at the same time, by default as many as there are cores, and threads for each."""
+    cores = usable_cores()
+    if workers is None:
+        workers = 1 if _computes_alone(sources.main, runtime) else min(cores, MAX_WORKERS)
+    return workers, max(1, cores // workers)
+
+
+def _computes_alone(source: Source, runtime: OnnxRuntimeName | None) -> bool:
+    """Whether a second batch at the same time would only wait: for a GPU, or a runtime that takes one at a time."""
+    if isinstance(source, Path):
+        return runtime == "openvino" or ExportDescription.read(ExportFolder(source).description).target == "executorch"
+    if source.recipe.method in BASELINES:
+        return False
+    return default_device().type == "cuda"
+
+
 def load_models(
     sources: Sources,
     limits: Settings,
+    threads: int | None = None,
     *,
     base: str | None = None,
     precision: Precision = "fp32",
     runtime: OnnxRuntimeName | None = None,
 ) -> list[tuple[Predictor, Info]]:
-    """Load the models; `base`, `precision` and `runtime` are the served one's.
+    """Load the models; `base`, `precision` and `runtime` are the served one's, and `threads` those of a batch.
 
     Raises:
         UserError: of `Predictor`; or a model beside it has other labels, or the name of another.
     """
-    predictor = Predictor(sources.main, base=base, precision=precision, runtime=runtime, independent=True)
+    predictor = Predictor(
+        sources.main, base=base, precision=precision, runtime=runtime, independent=True, threads=threads
+    )
     info = describe(sources.main, predictor, limits, precision, beside=len(sources.beside))
     models = [(predictor, info)]
     for source in sources.beside:
-        other = _load_beside(source, sources, limits, base)
+        other = _load_beside(source, sources, limits, base, threads)
         _check(other[1], models)
         models.append(other)
     return models
 
 
-def _load_beside(source: Source | str, sources: Sources, limits: Settings, base: str | None) -> tuple[Predictor, Info]:
+def _load_beside(
+    source: Source | str, sources: Sources, limits: Settings, base: str | None, threads: int | None
+) -> tuple[Predictor, Info]:
     limits = limits.without_name()
     if not isinstance(source, str):
-        predictor = Predictor(source, independent=True)
+        predictor = Predictor(source, independent=True, threads=threads)
         return predictor, describe(source, predictor, limits, "fp32")
     from feathertune.run.untrained import load_untrained
 
     assert isinstance(sources.main, OpenedRun)
-    predictor = Predictor(load_untrained(sources.main, base), independent=True)
+    predictor = Predictor(load_untrained(sources.main, base), independent=True, threads=threads)
     return predictor, describe_before(sources.main, predictor, limits)
 
 

@@ -6,13 +6,14 @@ import asyncio
 import socket
 from typing import Any
 
-import h11
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from feathertune.errors import UserError
 from feathertune.server.settings import Settings
+
+_MAX_HEAD = 65_536  # bytes that may come before a request's head is complete
 
 
 def listening(host: str, port: int) -> socket.socket:
@@ -51,32 +52,42 @@ def run_app(app: FastAPI, settings: Settings, listener: socket.socket) -> None:
     uvicorn.Server(config).run(sockets=[listener])
 
 
-def _protocol(seconds: float) -> type[H11Protocol]:
-    """Uvicorn's protocol, which by itself waits forever for the head of a request."""
+def _protocol(seconds: float) -> type[HttpToolsProtocol]:
+    """Uvicorn's protocol, which by itself waits forever for the head of a request, of any length."""
 
-    class TimedHead(H11Protocol):
+    class TimedHead(HttpToolsProtocol):
         timer: asyncio.TimerHandle | None = None
+        head = 0  # bytes since it began
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
-            self._watch()
+            self._begin()
 
         def data_received(self, data: bytes) -> None:
+            if self.timer is None and (self.cycle is None or self.cycle.response_complete):
+                self._begin()
+            if self.timer is not None:
+                self.head += len(data)
+                # A body may follow the head at once, so the length counts only if the head was incomplete before.
+                if self.head - len(data) > _MAX_HEAD:
+                    self.transport.close()
+                    return
             super().data_received(data)
-            self._watch()
+
+        def on_headers_complete(self) -> None:
+            self._end()
+            super().on_headers_complete()
 
         def connection_lost(self, exc: Exception | None) -> None:
-            self._stop()
+            self._end()
             super().connection_lost(exc)
 
-        def _watch(self) -> None:
-            """Run a timer while the head of a request is incomplete."""
-            if self.conn.their_state is not h11.IDLE:
-                self._stop()
-            elif self.timer is None:
-                self.timer = self.loop.call_later(seconds, self.transport.close)
+        def _begin(self) -> None:
+            """Give the head of the next request its time."""
+            self.head = 0
+            self.timer = self.loop.call_later(seconds, self.transport.close)
 
-        def _stop(self) -> None:
+        def _end(self) -> None:
             if self.timer is not None:
                 self.timer.cancel()
                 self.timer = None

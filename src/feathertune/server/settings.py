@@ -7,6 +7,8 @@ from pathlib import Path
 
 from feathertune.errors import UserError
 
+MIN_QUEUE = 32  # requests that may wait however long it takes, so that a slow model is no reason to refuse a few
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -18,7 +20,10 @@ class Settings:
         max_request_tokens: tokens of all texts of one request, before they are cut.
         max_batch_tokens: tokens that are predicted together.
         max_queue_tokens: tokens that wait; a request that would add to more is refused with 429.
+        max_queue_seconds: how long a text would have to wait for the requests before it; in an overload, one that would
+            wait longer is refused with 429, unless fewer than `MIN_QUEUE` requests wait.
         max_body_bytes: of a request.
+        workers: batches that are computed at the same time, each by its share of the processor's cores.
         max_wait: seconds that a batch waits for other requests, under load only.
         timeout: seconds that a client has for sending a request's head, then for its body, and for taking each part of
             the response.
@@ -32,7 +37,9 @@ class Settings:
     max_request_tokens: int = 131_072
     max_batch_tokens: int = 1024
     max_queue_tokens: int = 262_144
+    max_queue_seconds: float = 0.06
     max_body_bytes: int = 2_000_000
+    workers: int = 1
     max_wait: float = 0.001
     timeout: float = 10.0
     drain: float = 30.0

@@ -70,6 +70,10 @@ class _Model(Protocol):
         """How many tokens each text has, before it is cut."""
         ...
 
+    def begin_thread(self) -> None:
+        """See `Predictor.begin_thread`."""
+        ...
+
 
 class _BaselineModel:
     def __init__(self, opened: OpenedRun) -> None:
@@ -83,6 +87,9 @@ class _BaselineModel:
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
         return [len(text.split()) for text in texts]
+
+    def begin_thread(self) -> None:
+        """It computes in the thread itself."""
 
 
 class Predictor:
@@ -102,6 +109,7 @@ class Predictor:
         precision: Precision = "fp32",
         runtime: OnnxRuntimeName | None = None,
         independent: bool = False,
+        threads: int | None = None,
     ) -> None:
         """Open a run folder or an export folder.
 
@@ -111,9 +119,15 @@ class Predictor:
             runtime: of an ONNX export; by default onnxruntime.
             independent: a text's prediction is the same to the last bit whatever the other texts are, as in a server,
                 for which a run takes up to half as long again; an export and a baseline are always so.
+            threads: how many compute one call of `predict`, which several threads may call at a time after
+                `begin_thread`; by default one per core, and one call at a time.
         """
         opened = Path(run) if isinstance(run, str | Path) else run
-        self._model = _open(opened, base, precision, runtime, independent=independent)
+        self._model = _open(opened, base, precision, runtime, threads, independent=independent)
+
+    def begin_thread(self) -> None:
+        """In a thread that will call `predict`: let it compute with `threads` threads."""
+        self._model.begin_thread()
 
     @property
     def label_names(self) -> tuple[str, ...]:
@@ -171,12 +185,13 @@ def _open(
     base: str | None,
     precision: Precision,
     runtime: OnnxRuntimeName | None,
+    threads: int | None,
     *,
     independent: bool,
 ) -> _Model:
     if isinstance(run, Path) and is_export(run) and not is_adapter(run):
         _refuse_options("an export", base, precision)
-        return ExportedModel(run, runtime=runtime)
+        return ExportedModel(run, threads, runtime)
     if runtime is not None:
         raise UserError(
             "only an ONNX export has a choice of runtimes", where=f"--runtime {runtime}", fix="Leave --runtime out."
@@ -189,10 +204,10 @@ def _open(
     from feathertune.serving.run_model import RunModel
 
     if isinstance(opened, OpenedRun):
-        return RunModel(load_trained(opened, base, precision=precision), independent=independent)
+        return RunModel(load_trained(opened, base, precision=precision), threads, independent=independent)
     if base is not None or precision != "fp32":
         raise UserError("the model is already loaded, so its base and precision cannot be changed")
-    return RunModel(opened, independent=independent)
+    return RunModel(opened, threads, independent=independent)
 
 
 def _refuse_options(kind: str, base: str | None, precision: Precision) -> None:

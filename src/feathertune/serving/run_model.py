@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from tokenizers import Tokenizer
 
 from feathertune.prediction.inference import predict_logits
@@ -14,10 +16,11 @@ from feathertune.run.load import TrainedModel
 
 
 class RunModel:
-    """Predicts with a loaded model; see `Predictor` for `independent`."""
+    """Predicts with a loaded model; see `Predictor` for `threads` and `independent`."""
 
-    def __init__(self, trained: TrainedModel, *, independent: bool) -> None:
-        self._trained, self._independent = trained, independent
+    def __init__(self, trained: TrainedModel, threads: int | None, *, independent: bool) -> None:
+        self._trained, self._threads, self._independent = trained, threads, independent
+        self._tokenizing = Lock()  # truncation is set and unset in the tokenizer
         self.label_names = trained.classifier.label_names
         self.data = trained.recipe.data
         self.decision = trained.decision
@@ -25,7 +28,8 @@ class RunModel:
 
     def logits_and_cuts(self, texts: Sequence[str]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
         """[N, C] for N texts, and [N]: which of them were cut."""
-        tokens = self._trained.tokenize(texts)
+        with self._tokenizing:
+            tokens = self._trained.tokenize(texts)
         logits_NC = predict_logits(self._trained.classifier, tokens, independent=self._independent)
         return logits_NC, tokens.full_lengths > tokens.lengths
 
@@ -40,3 +44,8 @@ class RunModel:
     def token_counts(self, texts: Sequence[str]) -> list[int]:
         """How many tokens each text has, before it is cut."""
         return [len(encoding) for encoding in self._counting.encode_batch_fast(list(texts))]
+
+    def begin_thread(self) -> None:
+        """Each thread of Python has threads of OpenMP of its own."""
+        if self._threads is not None:
+            torch.set_num_threads(self._threads)

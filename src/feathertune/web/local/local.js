@@ -3,6 +3,7 @@
 import { Refused } from "./refused.js";
 
 const PART = 16; // texts between two reports of progress
+const WARM_UP = 5; // texts: a browser compiles wasm quickly at first, and well while it runs
 const waiting = new Map(); // number of a request -> what takes its answer
 let worker = null;
 
@@ -26,7 +27,7 @@ export class Local {
       precision: settings.precision,
       evaluation: { [parity.split]: Object.fromEntries(metrics) },
     };
-    await ask(this.folder, "predict", ["first"]); // a wasm's first run is slow
+    await ask(this.folder, "predict", Array(WARM_UP).fill("some words, so that what follows is as fast as it will be"));
     return this;
   }
 
