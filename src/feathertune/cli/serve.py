@@ -26,12 +26,12 @@ def serve(
     max_concurrent_requests: Annotated[int, typer.Option(min=1, help="More are refused with 429.")] = 512,
     max_texts: Annotated[int, typer.Option(min=1, help="Texts of one request.")] = 1024,
     max_request_tokens: Annotated[int, typer.Option(min=1, help="Tokens of one request.")] = 131_072,
-    max_batch_tokens: Annotated[int, typer.Option(min=1, help="Tokens that are predicted together.")] = 1024,
+    max_batch_tokens: Annotated[int, typer.Option(min=1, help="Tokens that are predicted together.")] = 512,
     max_queue_tokens: Annotated[int, typer.Option(min=1, help="Waiting tokens; more are refused with 429.")] = 262_144,
     max_queue_ms: Annotated[
         float,
         typer.Option(min=0, help="In an overload, requests that would wait longer are refused with 429."),
-    ] = 60.0,
+    ] = 40.0,
     max_body_bytes: Annotated[int, typer.Option(min=1, help="Bytes of a request's body.")] = 2_000_000,
     max_wait_ms: Annotated[float, typer.Option(min=0, help="How long a batch waits for others, under load.")] = 1.0,
     workers: Annotated[

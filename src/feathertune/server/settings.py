@@ -35,9 +35,9 @@ class Settings:
     max_concurrent_requests: int = 512
     max_texts: int = 1024
     max_request_tokens: int = 131_072
-    max_batch_tokens: int = 1024
+    max_batch_tokens: int = 512
     max_queue_tokens: int = 262_144
-    max_queue_seconds: float = 0.06
+    max_queue_seconds: float = 0.04
     max_body_bytes: int = 2_000_000
     workers: int = 1
     max_wait: float = 0.001
