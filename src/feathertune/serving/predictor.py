@@ -102,6 +102,7 @@ class Predictor:
         precision: Precision = "fp32",
         runtime: OnnxRuntimeName | None = None,
         independent: bool = False,
+        threads: int | None = None,
     ) -> None:
         """Open a run folder or an export folder.
 
@@ -111,9 +112,11 @@ class Predictor:
             runtime: of an ONNX export; by default onnxruntime.
             independent: a text's prediction is the same to the last bit whatever the other texts are, as in a server,
                 for which a run takes up to half as long again; an export and a baseline are always so.
+            threads: of an ONNX export, that its runtime computes with; by default one for each core. A run computes
+                with torch's, see `torch.set_num_threads`.
         """
         opened = Path(run) if isinstance(run, str | Path) else run
-        self._model = _open(opened, base, precision, runtime, independent=independent)
+        self._model = _open(opened, base, precision, runtime, independent=independent, threads=threads)
 
     @property
     def label_names(self) -> tuple[str, ...]:
@@ -173,10 +176,11 @@ def _open(
     runtime: OnnxRuntimeName | None,
     *,
     independent: bool,
+    threads: int | None,
 ) -> _Model:
     if isinstance(run, Path) and is_export(run) and not is_adapter(run):
         _refuse_options("an export", base, precision)
-        return ExportedModel(run, runtime=runtime)
+        return ExportedModel(run, threads=threads, runtime=runtime)
     if runtime is not None:
         raise UserError(
             "only an ONNX export has a choice of runtimes", where=f"--runtime {runtime}", fix="Leave --runtime out."
