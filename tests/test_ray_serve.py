@@ -41,7 +41,8 @@ class Server:
     def request(self, path: str, body: object = None, *, key: str = KEY) -> tuple[int, Any, str | None]:
         """(status, body, replica)."""
         headers = {"Authorization": f"Bearer {key}"}
-        answer = httpx2.request("GET" if body is None else "POST", self.url + path, json=body, headers=headers, timeout=60)
+        method = "GET" if body is None else "POST"
+        answer = httpx2.request(method, self.url + path, json=body, headers=headers, timeout=60)
         return answer.status_code, answer.content, answer.headers.get("x-replica")
 
     def replicas(self) -> list[psutil.Process]:
@@ -124,6 +125,12 @@ def test_two_replicas_answer_as_the_predictor_does(server: Server, export: Path)
     for path in ("/", "/health", "/info", "/metrics", "/docs", "/page/page.js"):
         assert server.request(path)[0] == 200, path
     assert server.request("/", {"inputs": "cat"})[0] == server.request("/classify", {"input": "cat"})[0] == 200
+
+
+def test_a_replica_computes_with_as_many_threads_as_ray_reserves_cpus(export: Path) -> None:
+    for threads in (1, 2):
+        options = Predictor(export, threads=threads)._model._runtime._session.get_session_options()  # type: ignore[attr-defined]
+        assert options.intra_op_num_threads == threads
 
 
 def test_its_limits_are_those_of_the_server(server: Server) -> None:
