@@ -8,8 +8,7 @@ The model is opened in the replica, never sent to it, so EXPORT and the key's fi
 machines. Without torch, an ONNX export needs less memory, and a replica starts sooner. Copy what you need.
 """
 
-from __future__ import annotations
-
+# No `from __future__ import annotations`: Ray would not see that app() takes Arguments, and give it a dict.
 import argparse
 import sys
 from pathlib import Path
