@@ -9,8 +9,8 @@ within that limit counts. With `--overload SECONDS`, that load and then one of t
 long, which must bring only 200 and 429. wrk's latencies mix both, so meanwhile four slow clients measure how long those
 wait that are accepted. `--soak SECONDS` repeats the best load in slices, and shows how memory grows.
 
-wrk (Debian's package `wrk`) and the servers share the processor, as a proxy would. `--infinity PYTHON` names the Python
-of an environment with infinity-emb[server,torch], which serves MERGED_EXPORT, too.
+wrk (Debian's package `wrk`) and the servers share the processor, as a proxy would. `--infinity PROGRAM` is the command
+of infinity-emb[server,torch], which serves MERGED_EXPORT, too.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ import httpx2
 import psutil
 
 from feathertune.data.loading import load_dataset
+from feathertune.folders.export import ExportDescription, ExportFolder
 from feathertune.recipe.files import load_recipe, shipped_recipes
 from feathertune.system.files import write_json
 from feathertune.system.machine import describe_environment
@@ -249,14 +250,16 @@ def contenders(options: argparse.Namespace) -> list[Contender]:
     found = []
     if options.run:
         found.append(Contender("Feathertune, fp32", (*ours, options.run, "--port", "{port}"), "/predict", "inputs"))
-    if options.onnx:
-        found.append(Contender("Feathertune, ONNX", (*ours, options.onnx, "--port", "{port}"), "/predict", "inputs"))
+    for export in options.onnx:
+        precision = ExportDescription.read(ExportFolder(Path(export)).description).precision
+        title = f"Feathertune, ONNX {precision}"
+        found.append(Contender(title, (*ours, export, "--port", "{port}"), "/predict", "inputs"))
     if options.merged:
         plain = (sys.executable, str(ROOT / "benchmarks" / "plain_server.py"), options.merged, "{port}")
         found.append(Contender("FastAPI and transformers' pipeline", plain, "/predict", "text"))
     if options.infinity:
-        command = (options.infinity, "-m", "infinity_emb", "v2", "--model-id", options.merged, "--engine", "torch")
-        command += ("--device", "cpu", "--no-bettertransformer", "--port", "{port}", "--host", "127.0.0.1")
+        command = (options.infinity, "v2", "--model-id", options.merged, "--engine", "torch", "--device", "cpu")
+        command += ("--no-bettertransformer", "--log-level", "error", "--port", "{port}", "--host", "127.0.0.1")
         found.append(Contender("infinity-emb", command, "/classify", "input", many=True))
     return found
 
@@ -285,9 +288,9 @@ def _row(result: dict[str, Any]) -> tuple[str, ...]:
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", help="a run folder")
-    parser.add_argument("--onnx", help="an ONNX export")
+    parser.add_argument("--onnx", nargs="+", default=[], help="ONNX exports")
     parser.add_argument("--merged", help="an export --to merged, for the other servers")
-    parser.add_argument("--infinity", metavar="PYTHON", help="of an environment with infinity-emb")
+    parser.add_argument("--infinity", metavar="PROGRAM", help="the command infinity_emb")
     parser.add_argument("--seconds", type=int, default=10, help="of each load")
     parser.add_argument("--limit", type=float, default=100, help="milliseconds that 99%% of the requests may take")
     parser.add_argument("--overload", type=int, default=0, metavar="SECONDS")

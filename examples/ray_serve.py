@@ -34,7 +34,7 @@ class Arguments(BaseModel):
 
     path: Path
     replicas: int = Field(default=1, ge=1)
-    cpus: int = Field(default=1, ge=1, description="Of each replica, and the threads that it computes with.")
+    cpus: int = Field(default=1, ge=1, description="Of each replica, which computes as many batches at a time.")
     api_key_file: Path | None = None
     name: str | None = None
     max_concurrent_requests: int = Field(default=512, ge=1, description="Of each replica.")
@@ -51,6 +51,7 @@ class Arguments(BaseModel):
             max_body_bytes=self.max_body_bytes,
             api_key=None if self.api_key_file is None else read_api_key(self.api_key_file),
             name=self.name,
+            workers=self.cpus,
         )
 
 
@@ -77,11 +78,9 @@ class NamedReplica:
 
 
 @serve.deployment
-@serve.ingress(
-    None
-)  # the app holds a model, which cannot be pickled: Ray calls __serve_build_asgi_app__ in the replica
+@serve.ingress(None)
 class Served:
-    """One replica."""
+    """One replica. Its app holds a model, which cannot be pickled, so Ray has it built in the replica."""
 
     def __init__(self, arguments: Arguments) -> None:
         self._arguments = arguments
@@ -93,7 +92,7 @@ class Served:
 
         arguments, settings = self._arguments, self._arguments.settings()
         source = source_at(arguments.path)
-        predictor = Predictor(source, independent=True, threads=arguments.cpus)
+        predictor = Predictor(source, independent=True, threads=1)
         app = build_app(predictor, describe(source, predictor, settings, "fp32"), settings)
         app.add_middleware(NamedReplica, replica=serve.get_replica_context().replica_id.unique_id)
         return app
@@ -105,7 +104,7 @@ def app(arguments: Arguments) -> serve.Application:
     settings = arguments.settings()
     source_at(path)
     key = None if arguments.api_key_file is None else arguments.api_key_file.resolve()
-    threads = str(arguments.cpus)  # torch's and the tokenizer's; onnxruntime's are set where the model is opened
+    threads = {"OMP_NUM_THREADS": "1", "RAYON_NUM_THREADS": str(arguments.cpus)}  # torch's, the tokenizer's
     return Served.options(
         name="feathertune",
         num_replicas=arguments.replicas,
@@ -113,7 +112,7 @@ def app(arguments: Arguments) -> serve.Application:
         graceful_shutdown_timeout_s=settings.drain,
         ray_actor_options={
             "num_cpus": arguments.cpus,
-            "runtime_env": {"env_vars": {"OMP_NUM_THREADS": threads, "RAYON_NUM_THREADS": threads}},
+            "runtime_env": {"env_vars": threads},
         },
     ).bind(arguments.model_copy(update={"path": path, "api_key_file": key}))
 

@@ -127,12 +127,6 @@ def test_two_replicas_answer_as_the_predictor_does(server: Server, export: Path)
     assert server.request("/", {"inputs": "cat"})[0] == server.request("/classify", {"input": "cat"})[0] == 200
 
 
-def test_a_replica_computes_with_as_many_threads_as_ray_reserves_cpus(export: Path) -> None:
-    for threads in (1, 2):
-        options = Predictor(export, threads=threads)._model._runtime._session.get_session_options()  # type: ignore[attr-defined]
-        assert options.intra_op_num_threads == threads
-
-
 def test_its_limits_are_those_of_the_server(server: Server) -> None:
     assert server.request("/predict", {"inputs": "cat"}, key="wrong")[0] == 401
     assert server.request("/predict", {"inputs": "x" * 100_001})[0] == 413

@@ -31,7 +31,7 @@ def serve(
     max_queue_ms: Annotated[
         float,
         typer.Option(min=0, help="In an overload, requests that would wait longer are refused with 429."),
-    ] = 40.0,
+    ] = 30.0,
     max_body_bytes: Annotated[int, typer.Option(min=1, help="Bytes of a request's body.")] = 2_000_000,
     max_wait_ms: Annotated[float, typer.Option(min=0, help="How long a batch waits for others, under load.")] = 1.0,
     workers: Annotated[
