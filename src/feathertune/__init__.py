@@ -14,6 +14,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from feathertune.system.threads import prepare_threads
 from feathertune.version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from feathertune.run.inspect import inspect_data
     from feathertune.run.train import train
     from feathertune.serving.predictor import Prediction, Predictor
+
+prepare_threads()
 
 __all__ = [
     "Prediction",

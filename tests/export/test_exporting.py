@@ -17,7 +17,9 @@ from feathertune.export.exporting import export_run, summary_lines
 from feathertune.export.parity import compare
 from feathertune.export.targets import TARGETS, write_tokenizer_and_labels
 from feathertune.folders import opened
-from feathertune.folders.export import ExportFolder
+from feathertune.folders.export import ExportDescription, ExportFolder
+from feathertune.folders.inputs import BaseRecord
+from feathertune.folders.run import RunFolder
 from feathertune.model import model_folder
 from feathertune.prediction.files import read_predictions
 from feathertune.prediction.predictions import Predictions
@@ -57,6 +59,8 @@ def test_an_export_folder_predicts_as_its_run(trained_run: TrainedRun, tmp_path:
     ours, exported = Predictor(run), Predictor(tmp_path / "out")
     pairs = zip(exported.predict(list(texts)), ours.predict(list(texts)), strict=True)
     assert all(one.label == other.label and abs(one.score - other.score) < 1e-2 for one, other in pairs)
+    pinned = ExportDescription.read(tmp_path / "out" / "export.json").base_sha256
+    assert pinned == BaseRecord.read(RunFolder(run).base).sha256
 
 
 @pytest.mark.parametrize("to", ["adapter", "merged"])

@@ -1,7 +1,11 @@
 """Exports for browsers: checked in headless Chromium and Node.js, and a page that computes where it is opened."""
 
 import json
+import re
+import shlex
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +15,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from browsers import NEEDS_CHROMIUM, NEEDS_PACKAGES, classify, opened, running, violations
@@ -20,6 +25,7 @@ from feathertune.export.exporting import export_run, summary_lines
 from feathertune.folders.parity import Parity
 from feathertune.serving.predictor import Predictor
 from feathertune.web import running as engine_running
+from shell import feathertune
 
 pytest.importorskip("onnx", reason="the onnx extra is not installed")
 pytestmark = [
@@ -28,6 +34,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning"),
 ]
 
+DEPLOYING = Path(__file__).resolve().parents[2] / "docs" / "DEPLOYING.md"
 TrainedRun = Callable[[str, str], Path]
 TEXTS = ["sun moon tree", "a <b>river</b>", "long " * 200]
 
@@ -223,3 +230,31 @@ def test_missing_packages_are_named_before_anything_is_written(
     with pytest.raises(UserError, match="the packages that compute in a browser are missing"):
         export_run(trained_run("bert", "int8"), "web", tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_the_commands_in_the_documentation(trained_run: TrainedRun, tmp_path: Path) -> None:
+    """Each command of the page's section of docs/DEPLOYING.md, in its order."""
+    if not (shutil.which("node") and shutil.which("npm")):
+        pytest.skip("node or npm is not installed")
+    section = DEPLOYING.read_text(encoding="utf-8").split("## A page that computes in the browser")[1].split("\n## ")[0]
+    commands = re.findall(r"^\$ (.*)$", section, re.MULTILINE)
+    assert len(commands) == 4
+    shutil.copytree(trained_run("bert", "int8"), tmp_path / "runs" / "int8")
+    for command in commands:
+        program, *rest = shlex.split(command)
+        if program == "feathertune":
+            done = feathertune(*rest, cwd=tmp_path)
+            assert done.returncode == 0, done.stderr
+        elif rest[:2] == ["-m", "http.server"]:
+            with subprocess.Popen([sys.executable, "-u", *rest, "0"], cwd=tmp_path, stdout=subprocess.PIPE) as host:
+                assert host.stdout is not None
+                port = re.search(rb"port (\d+)", host.stdout.readline())[1].decode()  # type: ignore[index]
+                assert "Content-Security-Policy" in httpx2.get(f"http://127.0.0.1:{port}/").text
+                host.terminate()
+        else:
+            printed = subprocess.run([program, *rest], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+            lines = [line.split("\t") for line in printed.splitlines()]
+            wanted = Predictor(tmp_path / "site").predict([text for _, _, text in lines])
+            assert [label for label, _, _ in lines] == [one.label for one in wanted]
+            assert len(lines) == 2

@@ -172,4 +172,6 @@ def test_an_export_of_each_format_is_read_and_an_unknown_key_refused() -> None:
         with pytest.raises(UserError, match=f"the file is damaged: {next(iter(wrong))}: "):
             ExportDescription.of({**oldest, **wrong}, where="export.json")
     with pytest.raises(UserError, match="a later version of Feathertune"):
-        ExportDescription.of({**oldest, "format": 4}, where="export.json")
+        ExportDescription.of({**oldest, "format": 5}, where="export.json")
+    portable = ExportDescription.of({**oldest, "format": 3, "needs": []}, where="export.json")
+    assert (portable.needs, chosen.needs, portable.base_sha256) == ((), ("exact-int8-products",), None)

@@ -9,9 +9,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
 from huggingface_hub import InferenceClient
 
@@ -88,6 +89,24 @@ def test_the_commands_in_the_documentation(server: Server) -> None:
         assert done.stdout.startswith("# HELP") if command.endswith("/metrics") else json.loads(done.stdout)
 
 
+def test_the_documentations_command_for_several_models(run: Path, trained: Callable[..., Path]) -> None:
+    text = SERVING.read_text(encoding="utf-8")
+    (options,) = re.findall(r"^\$ feathertune serve runs/lora (--beside .*)$", text, re.MULTILINE)
+    places = {"runs/int8": str(trained("int8-beside", "method=qat", "quantize={weights: int8, training: ptq}"))}
+    server = Server(run, *(places.get(word, word) for word in options.split()))
+    try:
+        info = httpx2.get(f"{server.url}/info").json()
+        names = [httpx2.get(f"{server.url}/{path}/info").json()["model_id"] for path in info["beside"]]
+        assert names == ["int8-beside", "before"]
+        answer = httpx2.post(f"{server.url}/beside/1/predict", json={"inputs": "the cat"}).json()
+        assert {one["label"]: one["score"] for one in answer} == pytest.approx(
+            Predictor(places["runs/int8"]).predict("the cat")[0].probabilities
+        )
+    finally:
+        server.end()
+    assert server.has_ended()
+
+
 @pytest.mark.parametrize("sent", [b"", b"GET /health HTTP/1.1\r\nHost: a", b"POST /predict HTTP/1.1\r\nHost: a\r\n"])
 def test_a_client_that_never_ends_its_head_is_cut_off(server: Server, sent: bytes) -> None:
     with server.connect() as connection:
@@ -95,6 +114,16 @@ def test_a_client_that_never_ends_its_head_is_cut_off(server: Server, sent: byte
         started = time.monotonic()
         assert connection.recv(1000) == b""
         assert time.monotonic() - started < 5
+
+
+def test_a_head_without_end_is_cut_off(server: Server) -> None:
+    with server.connect() as connection:
+        sent = 0
+        with contextlib.suppress(OSError):
+            connection.sendall(b"GET /health HTTP/1.1\r\nHost: a\r\nX: ")
+            while sent < 50_000_000:
+                sent += connection.send(b"x" * 10_000)
+        assert sent < 10_000_000  # what the system's buffers hold
 
 
 def test_a_client_that_drips_its_second_head_is_cut_off(server: Server) -> None:

@@ -31,14 +31,14 @@ def serve(
     max_queue_ms: Annotated[
         float,
         typer.Option(min=0, help="In an overload, requests that would wait longer are refused with 429."),
-    ] = 30.0,
+    ] = 40.0,
     max_body_bytes: Annotated[int, typer.Option(min=1, help="Bytes of a request's body.")] = 2_000_000,
     max_wait_ms: Annotated[float, typer.Option(min=0, help="How long a batch waits for others, under load.")] = 1.0,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Batches computed at the same time; default: one per core, at most 8.")
     ] = None,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for a client to send its request.")] = 10.0,
-    drain: Annotated[float, typer.Option(min=1, help="Seconds for requests in progress, after SIGTERM.")] = 30.0,
+    drain: Annotated[float, typer.Option(min=1, help="Seconds for requests in progress, after SIGTERM.")] = 40.0,
     base: BaseOption = None,
     precision: Annotated[
         ComputePrecision, typer.Option(help="bf16 is faster on some processors; labels of near-ties may change.")

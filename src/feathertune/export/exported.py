@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +18,7 @@ from feathertune.export.openvino import OpenvinoRuntime
 from feathertune.folders.export import ExportDescription, ExportFolder, Need, Target
 from feathertune.prediction.decision import Decision
 from feathertune.recipe.schema import DataSection
+from feathertune.system.cores import usable_cores
 from feathertune.system.files import read_json
 from feathertune.tokens.checks import no_row
 
@@ -180,6 +182,8 @@ def session_options(threads: int | None = None, needs: Sequence[Need] = ()) -> A
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
+    if threads is None and (cores := usable_cores()) < (os.cpu_count() or 1):
+        threads = cores  # by itself it counts the machine's
     if threads is not None:
         options.intra_op_num_threads = threads
     if "exact-int8-products" in needs and option_is_needed():

@@ -18,6 +18,7 @@ from feathertune.export.parity import NEAR_TIE, judge
 from feathertune.export.reference import predict_now
 from feathertune.export.targets import TARGETS
 from feathertune.folders.export import ExportDescription, ExportFolder, ExportPrecision, Need, Purpose, Target, Tuned
+from feathertune.folders.inputs import BaseRecord
 from feathertune.folders.opened import OpenedRun
 from feathertune.folders.parity import Parity
 from feathertune.prediction.files import read_predictions
@@ -237,7 +238,7 @@ def _onnx_options(to: Target, **options: Any) -> dict[str, Any]:
 def _describe(
     trained: TrainedModel, to: Target, precision: ExportPrecision, inputs: str, needs: tuple[Need, ...]
 ) -> ExportDescription:
-    recipe = trained.recipe
+    recipe, base = trained.recipe, trained.run.base
     return ExportDescription(
         target=to,
         precision=precision,
@@ -250,6 +251,7 @@ def _describe(
         threshold=trained.decision.threshold,
         needs=needs,
         vocabulary=trained.classifier.model.config.vocab_size,
+        base_sha256=BaseRecord.read(base).sha256 if base.is_file() else None,
     )
 
 

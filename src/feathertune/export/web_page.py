@@ -17,8 +17,8 @@ from feathertune.folders.export import ExportDescription, ExportFolder, is_expor
 from feathertune.folders.parity import Parity
 from feathertune.prediction.decision import Decision
 from feathertune.run.load import TrainedModel
+from feathertune.system.cores import usable_cores
 from feathertune.system.files import read_json
-from feathertune.system.machine import usable_cores
 from feathertune.web.packages import require_packages
 from feathertune.web.pages import write_page
 from feathertune.web.running import Answers, find_node, in_chromium, in_node, require_chromium

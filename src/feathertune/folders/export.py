@@ -53,9 +53,10 @@ class ExportDescription(Record, extra="forbid"):
             uint8 x int8 products must not saturate. On x86 without VNNI, onnxruntime's do, unless its session option
             `session.x64quantprecision` is "1".
         vocabulary: how many token ids the model has embeddings for; None in exports of earlier versions.
+        base_sha256: file of the base model -> checksum; None for an adapter's export, and in earlier versions.
     """
 
-    FORMAT: ClassVar[int] = 3  # 1 had no temperature and threshold, 2 no needs and no vocabulary
+    FORMAT: ClassVar[int] = 4  # 1 had no temperature and threshold, 2 no needs and no vocabulary, 3 no base_sha256
 
     target: Target
     precision: ExportPrecision
@@ -68,12 +69,13 @@ class ExportDescription(Record, extra="forbid"):
     threshold: float = Field(default=0.5, gt=0, lt=1)
     needs: tuple[Need, ...] = ()
     vocabulary: int | None = Field(default=None, ge=1)
+    base_sha256: dict[str, str] | None = None
 
     @classmethod
     def upgraded(cls, content: dict[str, Any]) -> dict[str, Any]:
         """ONNX files with integer weights needed exact products before a file could see to them itself."""
         quantized = content.get("target") == "onnx" and content.get("precision") != "fp32"
-        return {**content, "needs": ["exact-int8-products"] if quantized else []}
+        return {"needs": ["exact-int8-products"] if quantized else [], **content}
 
     def to_json(self) -> dict[str, Any]:
         """The content as dicts, lists and plain values, all defaults included."""

@@ -71,7 +71,7 @@ class Batcher:
 
     async def stop(self) -> None:
         """Stop once all jobs are answered."""
-        while self._jobs or self._idle < len(self._tasks):
+        while self._jobs or self._computing_tokens:
             await asyncio.sleep(0.01)
         for task in self._tasks:
             task.cancel()

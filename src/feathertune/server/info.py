@@ -42,8 +42,8 @@ class Limits(BaseModel):
 class Info(BaseModel):
     """The model, and what the server allows.
 
-    `base_sha256`: file of the base model -> checksum; null for an export, whose folder does not record them, and for a
-    baseline. `evaluation`: split -> the metrics of the served model; of an export, of the split that it was checked on.
+    `base_sha256`: file of the base model -> checksum; null for a baseline, an adapter, and exports of earlier versions.
+    `evaluation`: split -> the metrics of the served model; of an export, of the split that it was checked on.
     """
 
     model_id: str
@@ -103,7 +103,7 @@ def _of_export(path: Path) -> dict[str, Any]:
         evaluation = {parity.split: values} if values else None
     return {
         "base": description.model,
-        "base_sha256": None,
+        "base_sha256": description.base_sha256,
         "method": description.method,
         "precision": description.precision,
         "evaluation": evaluation,

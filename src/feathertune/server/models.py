@@ -16,7 +16,8 @@ from feathertune.recipe.schema import BASELINES
 from feathertune.server.info import BEFORE, Info, describe, describe_before
 from feathertune.server.settings import Settings
 from feathertune.serving.predictor import Predictor
-from feathertune.system.machine import default_device, usable_cores
+from feathertune.system.cores import usable_cores
+from feathertune.system.machine import default_device
 
 if TYPE_CHECKING:  # its module imports torch
     from feathertune.model.precision import Precision

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from feathertune.errors import UserError
 
-MIN_QUEUE = 32  # requests that may wait however long it takes, so that a slow model is no reason to refuse a few
+MIN_QUEUE = 64  # requests that may wait however long it takes, so that a slow model is no reason to refuse a few
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Settings:
     max_request_tokens: int = 131_072
     max_batch_tokens: int = 512
     max_queue_tokens: int = 262_144
-    max_queue_seconds: float = 0.03
+    max_queue_seconds: float = 0.04
     max_body_bytes: int = 2_000_000
     workers: int = 1
     max_wait: float = 0.001

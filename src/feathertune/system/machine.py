@@ -70,13 +70,6 @@ def describe_environment(command: str | None, processes: int = 1) -> dict[str, A
     }
 
 
-def usable_cores() -> int:
-    """The processor's cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def default_device() -> torch.device:
     """The GPU if there is one, else the CPU."""
     import torch

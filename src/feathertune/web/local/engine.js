@@ -5,8 +5,8 @@
 //     const engine = await Engine.open("https://example.org/exported");
 //     await engine.predict(["how do magnets work?"]); // [{ label, probabilities, logits, tokens, truncated }]
 
+import { tokenizing } from "./tokenizing.js";
 import * as ort from "./vendor/onnxruntime-web.js";
-import { Tokenizer } from "./vendor/tokenizers.js";
 
 const inNode = typeof process !== "undefined" && process.versions?.node !== undefined;
 const MODELS = { fp32: "model.onnx", int8: "model_int8.onnx", int4: "model_q4.onnx" };
@@ -27,12 +27,12 @@ export class Engine {
     const names = ["tokenizer.json", "tokenizer_config.json", "labels.json", "export.json"];
     const [tokenizer, config, labels, settings] = await Promise.all(names.map(json));
     const session = await ort.InferenceSession.create(await read(`${place}/onnx/${MODELS[settings.precision]}`));
-    return new Engine(new Tokenizer(tokenizer, config), session, labels, settings, config.truncation_side);
+    return new Engine(tokenizing(tokenizer, config), session, labels, settings, config.truncation_side);
   }
 
-  constructor(tokenizer, session, labels, settings, side) {
-    Object.assign(this, { tokenizer, session, labels, settings, side });
-    this.around = tokenizer.encode("").ids; // [CLS], [SEP] and a prompt
+  constructor(ids, session, labels, settings, side) {
+    Object.assign(this, { ids, session, labels, settings, side });
+    this.around = ids(""); // [CLS], [SEP] and a prompt
     const places = Array.from({ length: this.around.length + 1 }, (_, place) => place);
     this.place = places.find((place) => PROBES.every((text) => this.joinsAt(place, text)));
     if (this.place === undefined) throw new Error("the tokens around a text depend on the text");
@@ -64,10 +64,10 @@ export class Engine {
   /** Token ids of a text. A text that is too long loses tokens of its own, never those around it. */
   encode(text) {
     const { max_length: limit, vocabulary } = this.settings;
-    let tokens = this.tokenizer.encode(text).ids;
+    let tokens = this.ids(text);
     const truncated = tokens.length > limit;
     if (truncated) {
-      const own = this.tokenizer.encode(text, { add_special_tokens: false }).ids;
+      const own = this.ids(text, false);
       const room = limit - this.around.length;
       tokens = this.joined(this.place, this.side === "left" ? own.slice(own.length - room) : own.slice(0, room));
     }
@@ -82,8 +82,8 @@ export class Engine {
   }
 
   joinsAt(place, text) {
-    const own = this.tokenizer.encode(text, { add_special_tokens: false }).ids;
-    return this.joined(place, own).join() === this.tokenizer.encode(text).ids.join();
+    const own = this.ids(text, false);
+    return this.joined(place, own).join() === this.ids(text).join();
   }
 }
 
