@@ -7,7 +7,7 @@ from pathlib import Path
 
 from feathertune.errors import UserError
 
-MIN_QUEUE = 64  # requests that may wait however long it takes, so that a slow model is no reason to refuse a few
+MIN_QUEUE = 32  # requests that may wait however long it takes, so that a slow model is no reason to refuse a few
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from feathertune.system.cores import usable_cores
 
 # How often a thread of GNU's OpenMP looks for work before it sleeps. By default it looks for milliseconds, at every
 # small product, which takes the time of other processes, and then of its own when those want it back (docs/LOG.md).
-SPINS = 10_000
+SPINS = 1_500
 
 
 def prepare_threads() -> None:
