@@ -3,7 +3,8 @@
     python benchmarks/serving.py --run RUN --onnx EXPORT --merged MERGED_EXPORT
     python benchmarks/serving.py --run RUN --soak 600
 
-wrk sends one query in each request, over connections that it keeps open; the queries are those of the built-in sample.
+wrk sends one query in each request, over connections that it keeps open; the queries are those of the built-in sample,
+or of --data FOLDER.
 The number of connections is doubled until 1% of the requests take more than --limit milliseconds. The best throughput
 within that limit counts. With `--overload SECONDS`, that load and then one of ten times the connections follow for so
 long, which must bring only 200 and 429. wrk's latencies mix both, so meanwhile four slow clients measure how long those
@@ -36,12 +37,11 @@ from typing import Any
 import httpx2
 import psutil
 
-from feathertune.data.loading import load_dataset
 from feathertune.folders.export import ExportDescription, ExportFolder
-from feathertune.recipe.files import load_recipe, shipped_recipes
 from feathertune.system.files import write_json
 from feathertune.system.machine import describe_environment
 from measuring import in_columns, progress
+from shapes import read_texts
 
 ROOT = Path(__file__).parents[1]
 _UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3, "m": 60e3}
@@ -267,8 +267,7 @@ def contenders(options: argparse.Namespace) -> list[Contender]:
 def main(arguments: list[str] | None = None) -> None:
     """Measure all servers, one after the other, and print the table."""
     options = _parse(arguments)
-    data = load_dataset(load_recipe(shipped_recipes()["quickstart"]).data, seed=0)
-    texts = [row.text for row in data.splits["validation"]]
+    texts = read_texts(options.data, "validation")
     results = [measure(one, texts, options) for one in contenders(options)]
     heads = ("server", "requests/s", "connections", "p50 ms", "p99 ms", "p50 at half", "p99 at half", "MiB")
     print(in_columns([heads, *map(_row, results)]))
@@ -291,6 +290,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--onnx", nargs="+", default=[], help="ONNX exports")
     parser.add_argument("--merged", help="an export --to merged, for the other servers")
     parser.add_argument("--infinity", metavar="PROGRAM", help="the command infinity_emb")
+    parser.add_argument("--data", default="sample", help="a folder with the columns content and rating (or Google's)")
     parser.add_argument("--seconds", type=int, default=10, help="of each load")
     parser.add_argument("--limit", type=float, default=100, help="milliseconds that 99%% of the requests may take")
     parser.add_argument("--overload", type=int, default=0, metavar="SECONDS")
