@@ -1,5 +1,6 @@
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -16,6 +17,9 @@ from feathertune.model.adapt import (
 from feathertune.model.base import build_random
 from feathertune.model.classifier import PackedClassifier
 from feathertune.model.families import head_parameters
+from feathertune.model.names import layer_number
+from feathertune.recipe.schema import LastLayers
+from feathertune.tokens.batch import pack
 from lively import LABELS, adapt, adapted_names, largest_difference, lively_classifier, packed_logits
 from tiny import FAMILIES, random_texts
 
@@ -172,3 +176,52 @@ def test_a_step_of_training_moves_factors_and_head_and_nothing_else() -> None:
     optimizer.step()
     for name, parameter in classifier.model.named_parameters():
         assert torch.equal(parameter, before[name]) == (name not in trained), name
+
+
+@pytest.mark.parametrize(
+    ("family", "layers", "numbers"),
+    [
+        ("gpt2", LastLayers(last=1), {1}),
+        ("modernbert", LastLayers(last=3), {1, 2, 3}),
+        ("modernbert", (0, 2), {0, 2}),
+        ("bert", LastLayers(last=2), {0, 1}),  # without the pooler, as in PEFT
+        ("albert", LastLayers(last=1), {0}),  # which all of its layers share
+    ],
+)
+def test_only_some_layers_are_adapted(family: str, layers: Any, numbers: set[int]) -> None:
+    classifier = lively_classifier(family)
+    names = find_targets(classifier, "all-linear", layers)
+    assert {layer_number(name) for name in names} == numbers
+    all_names = find_targets(classifier, "all-linear")
+    assert names == tuple(name for name in all_names if layer_number(name) in numbers)
+
+
+def test_layers_below_the_first_adapted_one_have_no_gradient() -> None:
+    classifier = lively_classifier("gpt2")
+    add_lora(classifier, LoraShape(4, 8.0, 0.0, False, find_targets(classifier, "attention", LastLayers(last=1))), 0)
+    rows: dict[int, bool] = {}
+    for number, block in enumerate(classifier.model.transformer.h):  # type: ignore[union-attr, arg-type]
+        block.register_forward_hook(
+            lambda _, __, output, number=number: rows.__setitem__(
+                number, (output if isinstance(output, torch.Tensor) else output[0]).requires_grad
+            )
+        )
+    classifier(pack(random_texts([5, 3]), np.arange(2)))
+    assert rows == {0: False, 1: True}
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        (LastLayers(last=3), "lora.layers: the model has 2 layers, not 3"),
+        ((1, 2), "lora.layers: the model has no layer 2; its layers are 0 to 1"),
+    ],
+)
+def test_a_layer_that_is_not_there_is_an_error(layers: Any, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        find_targets(lively_classifier("gpt2"), "attention", layers)
+
+
+def test_targets_outside_the_layers_are_an_error() -> None:
+    with pytest.raises(UserError, match="none of the targets is in these layers"):
+        find_targets(lively_classifier("gpt2"), ("h.0.attn.c_attn",), LastLayers(last=1))

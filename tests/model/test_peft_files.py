@@ -25,6 +25,7 @@ from feathertune.model.peft_files import (
     read_labels,
     save_adapter,
 )
+from feathertune.recipe.schema import LastLayers
 from lively import adapt, lively_classifier, packed_logits
 from tiny import FAMILIES, VOCABULARY, random_texts
 
@@ -78,17 +79,21 @@ def test_the_config(tmp_path: Path) -> None:
     assert config["target_modules"] == ["attn.c_proj", "c_attn"]
 
 
+@pytest.mark.parametrize("layers", [None, LastLayers(last=1)], ids=["all layers", "last layer"])
 @pytest.mark.parametrize("targets", ["attention", "all-linear"])
 @pytest.mark.parametrize("name", FAMILIES)
-def test_the_configs_endings_mean_the_adapted_layers_and_no_others(tmp_path: Path, name: str, targets: str) -> None:
+def test_the_configs_endings_mean_the_adapted_layers_and_no_others(
+    tmp_path: Path, name: str, targets: str, layers: LastLayers | None
+) -> None:
     classifier = lively_classifier(name)
-    names = find_targets(classifier, targets)
+    names = find_targets(classifier, targets, layers)
     add_lora(classifier, LoraShape(4, 8.0, 0.0, False, names), seed=0)
     save_adapter(classifier, tmp_path, LoraShape(4, 8.0, 0.0, False, names), base="base", revision=None)
     endings = json.loads((tmp_path / CONFIG).read_text())["target_modules"]
     modules = [module for module, _ in lively_classifier(name).model.named_modules()]
     assert {m for m in modules for ending in endings if m == ending or m.endswith(f".{ending}")} == set(names)
-    assert len(endings) <= len({module.rpartition(".")[2] for module in names}) + 2
+    # an ending of its own for each kind of layer, or where layers are left out, for each layer
+    assert len(endings) <= (len({module.rpartition(".")[2] for module in names}) + 2 if layers is None else len(names))
 
 
 def test_a_head_alone_is_stored_as_by_peft(tmp_path: Path) -> None:

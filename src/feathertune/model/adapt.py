@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
+from feathertune.errors import UserError
 from feathertune.model.adapted_linear import AdaptedLinear, MergeableLinear
 from feathertune.model.classifier import PackedClassifier, ParameterCount
 from feathertune.model.families import head_parameters
-from feathertune.model.names import matches, unmatched
+from feathertune.model.names import layer_number, matches, unmatched
+from feathertune.recipe.schema import LastLayers
 
 
 @dataclass(frozen=True)
@@ -47,12 +49,46 @@ class LoraShape:
         return self.alphas.get(name, self.alpha) / (math.sqrt(rank) if self.rslora else rank)
 
 
-def find_targets(classifier: PackedClassifier, targets: str | tuple[str, ...]) -> tuple[str, ...]:
+def find_targets(
+    classifier: PackedClassifier, targets: str | tuple[str, ...], layers: LastLayers | tuple[int, ...] | None = None
+) -> tuple[str, ...]:
     """The full names of the linear layers that `targets` selects: `attention`, `all-linear`, or PEFT's name endings.
 
+    Args:
+        classifier: the model.
+        targets: see above.
+        layers: only those in these of its repeated layers, as PEFT's `layers_to_transform`; by default all.
+
     Raises:
-        UserError: an ending matches no linear layer; the message suggests the nearest one.
+        UserError: an ending matches no linear layer, and the message suggests the nearest one; there is no such layer;
+            or none of the targets is in these layers.
     """
+    names = _targets(classifier, targets)
+    if layers is None:
+        return names
+    chosen = _layer_numbers(classifier, layers)
+    within = tuple(name for name in names if layer_number(name) in chosen)
+    if not within:
+        raise UserError(
+            "lora.layers: none of the targets is in these layers", fix="Change lora.targets or lora.layers."
+        )
+    return within
+
+
+def _layer_numbers(classifier: PackedClassifier, layers: LastLayers | tuple[int, ...]) -> frozenset[int]:
+    """The numbers of the layers. Raises UserError if the model has no such layer."""
+    numbers = {layer_number(name) for name, module in classifier.model.named_modules() if isinstance(module, nn.Linear)}
+    known = sorted(number for number in numbers if number is not None)
+    if isinstance(layers, LastLayers):
+        if layers.last > len(known):
+            raise UserError(f"lora.layers: the model has {len(known)} layers, not {layers.last}")
+        return frozenset(known[-layers.last :])
+    if wrong := sorted({*layers} - {*known}):
+        raise UserError(f"lora.layers: the model has no layer {wrong[0]}; its layers are {known[0]} to {known[-1]}")
+    return frozenset(layers)
+
+
+def _targets(classifier: PackedClassifier, targets: str | tuple[str, ...]) -> tuple[str, ...]:
     head = tuple(f"{name}." for name in classifier.family.head_modules)
     linears = [
         name

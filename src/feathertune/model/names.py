@@ -12,6 +12,11 @@ def matches(name: str, ending: str) -> bool:
     return name == ending or name.endswith(f".{ending}")
 
 
+def layer_number(name: str) -> int | None:
+    """The number of the repeated layer that a module is in, as PEFT's `layers_to_transform` counts it."""
+    return next((int(part) for part in name.split(".") if part.isdigit()), None)
+
+
 def shortest_endings(names: Iterable[str], others: Iterable[str]) -> list[str]:
     """The shortest endings that match all of `names` and none of `others`, sorted.
 

@@ -141,6 +141,12 @@ class DataSection(Section):
         raise ValueError("there is no such key")
 
 
+class LastLayers(Section):
+    """The layers nearest to the head."""
+
+    last: int = Field(ge=1, description="how many of the model's layers")
+
+
 class LoraSection(Section):
     """Low-rank adaptation (Hu et al. 2021): W + s B A, s = alpha / rank, or alpha / sqrt(rank) with rsLoRA."""
 
@@ -148,6 +154,9 @@ class LoraSection(Section):
     alpha: float = Field(default=32.0, gt=0)
     dropout: float = Field(default=0.1, ge=0, lt=1)
     targets: Literal["attention", "all-linear"] | Annotated[tuple[str, ...], Field(min_length=1)] = "attention"
+    layers: LastLayers | Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] | None = Field(
+        default=None, description="`{last: K}`, or numbers from 0: only these layers are adapted; default: all"
+    )
     rslora: bool = False
     members: int = Field(
         default=1,
@@ -163,6 +172,14 @@ class LoraSection(Section):
             return handler(value)
         except ValidationError:
             raise ValueError("give `attention`, `all-linear`, or a list of layer names") from None
+
+    @field_validator("layers", mode="wrap")
+    @classmethod
+    def _one_message_for_layers(cls, value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return handler(value)
+        except ValidationError:
+            raise ValueError("give `{last: K}`, or a list of layer numbers from 0") from None
 
 
 class TrainingSection(Section):

@@ -6,6 +6,7 @@ from pathlib import PurePath
 
 from feathertune.folders.inputs import BaseRecord
 from feathertune.folders.summary import Summary
+from feathertune.recipe.schema import LastLayers, LoraSection
 from feathertune.report.before_after import examples_per_second
 from feathertune.report.facts import RunFacts
 from feathertune.report.trainings import Training, trainings
@@ -87,13 +88,21 @@ def _first_sentence(facts: RunFacts, done: tuple[Training, ...]) -> str:
         qat = f"quantization-aware training (QAT) to {weights}{_without_dropout(facts)}"
         return f"{parts} were trained further by {qat}, for {settings}."
     targets = lora.targets if isinstance(lora.targets, str) else ", ".join(lora.targets)
-    shape = f"rank {lora.rank}, alpha {lora.alpha:g}, dropout {lora.dropout:g}, targets {shown(targets)}"
+    shape = f"rank {lora.rank}, alpha {lora.alpha:g}, dropout {lora.dropout:g}, targets {shown(targets)}{_layers(lora)}"
     adapters = f"LoRA adapters ({shape}) and a new classification head were trained"
     trained = {
         "head": "A new classification head was trained on the frozen base",
         "full": "All weights and a new classification head were trained",
     }.get(recipe.method, adapters)
     return f"{trained} for {settings}." if settings else f"{trained}."
+
+
+def _layers(lora: LoraSection) -> str:
+    if lora.layers is None:
+        return ""
+    if isinstance(lora.layers, LastLayers):
+        return f" of the last {lora.layers.last} layers" if lora.layers.last > 1 else " of the last layer"
+    return f" of layers {', '.join(map(str, lora.layers))}"
 
 
 def _without_dropout(facts: RunFacts) -> str:

@@ -94,7 +94,7 @@ def apply_method(
         The shape of the LoRA layers; None for a method without them.
 
     Raises:
-        UserError: a baseline, which trains no transformer; or `lora.targets` match no layer.
+        UserError: a baseline, which trains no transformer; or `lora.targets` and `lora.layers` match no layer.
     """
     if recipe.method in BASELINES:
         raise UserError(f"the method {recipe.method} is a baseline: it trains no transformer", where="method")
@@ -105,7 +105,7 @@ def apply_method(
         train_everything(classifier)
         return None
     if shape is None:
-        section, names = recipe.lora, find_targets(classifier, recipe.lora.targets)
+        section, names = recipe.lora, find_targets(classifier, recipe.lora.targets, recipe.lora.layers)
         shape = LoraShape(section.rank, section.alpha, section.dropout, section.rslora, names)
     add_lora(classifier, shape, recipe.training.seed if seed is None else seed)
     return shape
