@@ -101,6 +101,7 @@ def test_words_that_mattered_are_marked_and_unmarked(
 def test_a_server_with_a_key_asks_for_it(browser: Any, serve: Callable[..., str]) -> None:
     tab, _ = opened(browser, serve(api_key="secret"))
     tab.wait_for_selector("#key")
+    assert tab.inner_text("#labels") == ""
     tab.fill("#texts", "the cat")
     tab.fill("#key", "wrong")
     tab.click("#go")

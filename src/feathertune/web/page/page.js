@@ -17,7 +17,11 @@ export function start(openModels, takeKey) {
   open = openModels;
   setKey = takeKey;
   listen();
-  describe().catch(complain);
+  $("labels").textContent = "Loading ...";
+  describe().catch((error) => {
+    $("labels").textContent = "";
+    complain(error);
+  });
 }
 
 function say(sentence, wrong = false) {
