@@ -13,8 +13,9 @@ from feathertune.folders.run import RunFolder
 from feathertune.folders.summary import Summary
 from feathertune.prediction.files import read_predictions
 from feathertune.server.app import build_app
-from feathertune.server.models import find_sources, load_models
+from feathertune.server.models import load_models
 from feathertune.server.settings import Settings
+from feathertune.server.sources import find_sources
 from feathertune.serving.predictor import Predictor
 
 TEXTS = ["the cat", "a dog", "sun moon", "a cat and a dog", "tree"]

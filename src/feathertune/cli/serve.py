@@ -56,8 +56,8 @@ def serve(
     missing = [package for package in _PACKAGES if find_spec(package) is None]
     if missing:
         raise UserError(f"serving needs {', '.join(missing)}", fix="pip install 'feathertune[serve]'")
-    from feathertune.server.models import find_sources, load_models, share_cores
     from feathertune.server.settings import Settings, read_api_key
+    from feathertune.server.sources import find_sources, share_cores
 
     api_key = None if api_key_file is None else read_api_key(api_key_file)
     sources = find_sources(run, beside or (), settings or ())  # before torch is imported, which takes seconds
@@ -82,6 +82,7 @@ def serve(
 
     listener = listening(host, port)
     from feathertune.server.app import build_app
+    from feathertune.server.models import load_models
 
     models = load_models(sources, limits, threads, base=base, precision=precision.value, runtime=chosen)
     (predictor, info), *others = models

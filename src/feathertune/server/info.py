@@ -13,10 +13,10 @@ from feathertune.folders.opened import OpenedRun
 from feathertune.folders.parity import Parity
 from feathertune.folders.summary import Summary
 from feathertune.server.settings import Settings
+from feathertune.server.sources import BEFORE
 from feathertune.serving.predictor import Predictor
 from feathertune.version import __version__
 
-BEFORE = "before"  # the model of a run before training
 _METRICS = ("accuracy", "precision", "recall", "f1", "roc_auc", "ece", "loss")
 
 
