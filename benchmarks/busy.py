@@ -26,6 +26,7 @@ from measuring import in_columns, progress, spread
 
 ROOT = Path(__file__).resolve().parents[1]
 _BUSY = "while True: pass"
+_WAITING = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")  # of this process, which has imported feathertune
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -75,7 +76,7 @@ def _turn(name: str, place: Path, model: str, options: argparse.Namespace) -> fl
     program = ROOT / "benchmarks" / "busy_turn.py"
     done = subprocess.run(
         [sys.executable, program, json.dumps(settings)],
-        env={**os.environ, "PYTHONPATH": paths},
+        env={name: value for name, value in os.environ.items() if name not in _WAITING} | {"PYTHONPATH": paths},
         capture_output=True,
         text=True,
         check=False,

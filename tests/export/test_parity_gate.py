@@ -95,6 +95,16 @@ def test_pad_tokens_in_texts_and_cut_texts_are_named_as_causes() -> None:
     assert likely_causes(passed, evaluated, trained()) == ()
 
 
+def test_a_way_may_have_its_own_reason_and_its_time() -> None:
+    right = Outputs("node", CLEAR.logits_NC, milliseconds=2.5)
+    parity = judge(CLEAR, [right, replace(right, how="browser", refused=("other tokens",))])
+    assert parity.refused == ("browser: other tokens",)
+    assert not parity.passed
+    assert [one.milliseconds for one in parity.checks] == [2.5, 2.5]
+    assert judge(CLEAR, [right]).passed
+    assert judge(CLEAR, [replace(right, refused=("other tokens",))]).refused == ("other tokens",)
+
+
 def test_an_artefact_that_depends_on_the_padding_is_refused_and_the_way_named() -> None:
     rows = np.array([0, 3, 10])
     padded = CLEAR.logits_NC[rows].copy()

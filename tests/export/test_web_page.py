@@ -22,9 +22,13 @@ from browsers import NEEDS_CHROMIUM, NEEDS_PACKAGES, classify, opened, running, 
 from feathertune.errors import UserError
 from feathertune.export import web_page
 from feathertune.export.exporting import export_run, summary_lines
+from feathertune.export.web_page import outputs_of_page
+from feathertune.folders.export import ExportFolder
 from feathertune.folders.parity import Parity
+from feathertune.prediction.inference import predict_logits
+from feathertune.run.load import load_trained
 from feathertune.serving.predictor import Predictor
-from feathertune.web import running as engine_running
+from feathertune.web.running import Answers
 from shell import feathertune
 
 pytest.importorskip("onnx", reason="the onnx extra is not installed")
@@ -97,29 +101,38 @@ def test_time_and_size_are_printed(trained_run: TrainedRun, pages: dict[str, Pat
     assert 3.7 < sent < 5
 
 
-@pytest.mark.parametrize(
-    ("changes", "reason"),
-    [
-        ({"tokens": [[1, 2]]}, "the tokens of 1 texts differ, the first of them of '"),
-        ({"labels": "other"}, "60 labels do not follow from the logits by temperature and threshold"),
-    ],
-)
-def test_another_token_or_label_is_refused(
-    changes: dict[str, Any], reason: str, trained_run: TrainedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def changed(folder: Path, texts: Any, *, isolated: bool) -> Any:
-        answers = engine_running.in_chromium(folder, texts, isolated=isolated)
-        if "tokens" in changes:
-            return replace(answers, tokens=[*changes["tokens"], *answers.tokens[1:]])
-        names = json.loads((folder / "labels.json").read_text())
-        return replace(answers, labels=[names[names.index(label) - 1] for label in answers.labels])
+def test_another_token_or_label_is_refused(trained_run: TrainedRun) -> None:
+    trained = load_trained(trained_run("bert", "fp32"))
+    tokens = [trained.tokenize([text])[0].tolist() for text in TEXTS]
+    logits_NC = predict_logits(trained.classifier, trained.tokenize(TEXTS))
+    names = trained.classifier.label_names
+    labels = [names[index] for index in trained.decision.classes(trained.decision.probabilities(logits_NC))]
+    right = Answers(logits_NC, labels, tokens, milliseconds=1.0, isolated=False)
 
-    monkeypatch.setattr(web_page, "in_chromium", changed)
+    def refused(answers: Answers) -> tuple[str, ...]:
+        return outputs_of_page("Chromium", answers, trained, TEXTS, None).refused
+
+    assert refused(right) == ()
+    assert refused(replace(right, tokens=[[1, 2], *tokens[1:]])) == (
+        "the tokens of 1 texts differ, the first of them of 'sun moon tree'",
+    )
+    other = [names[names.index(label) - 1] for label in labels]
+    assert refused(replace(right, labels=other)) == (
+        "3 labels do not follow from the logits by temperature and threshold",
+    )
+
+
+def test_without_node_the_gate_says_so(
+    trained_run: TrainedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(web_page, "find_node", lambda: None)
-    export = export_run(trained_run("bert", "fp32"), "web", tmp_path / "out")
-    assert export.folder == tmp_path / "out.refused"
-    assert any(one.startswith(reason) for one in export.parity.refused), export.parity.refused
-    assert any("in Node.js, which is not installed" in line for line in summary_lines(export))
+    monkeypatch.setattr(web_page, "usable_cores", lambda: 1)
+    ways = web_page.browser_ways(ExportFolder(tmp_path), TEXTS, load_trained(trained_run("bert", "fp32")), None)
+    assert ways.outputs == ()
+    assert ways.not_checked == (
+        "in Node.js, which is not installed",
+        "in Chromium with several threads: this machine has one core",
+    )
 
 
 def test_our_own_runtime_opens_it_too(pages: dict[str, Path], trained_run: TrainedRun) -> None:

@@ -76,7 +76,9 @@ def check_beside(beside: Sequence[Path], label_names: Sequence[str], name: str) 
 def predict_in_browser(folder: ExportFolder, texts: Sequence[str], trained: TrainedModel, _base: str | None) -> Outputs:
     """All texts in headless Chromium, on one thread, since most hosts do not send the headers that more would need."""
     # The page reads parity.json, which is not there yet, for its heading only; the gate's page has no heading.
-    return _outputs("Chromium, one thread", in_chromium(folder.path, texts, isolated=False), trained, texts, None)
+    return outputs_of_page(
+        "Chromium, one thread", in_chromium(folder.path, texts, isolated=False), trained, texts, None
+    )
 
 
 def browser_ways(folder: ExportFolder, texts: Sequence[str], trained: TrainedModel, _base: str | None) -> Ways:
@@ -85,21 +87,21 @@ def browser_ways(folder: ExportFolder, texts: Sequence[str], trained: TrainedMod
     if (node := find_node()) is None:
         not_checked.append("in Node.js, which is not installed")
     else:
-        outputs.append(_outputs("Node.js, one thread", in_node(node, folder.path, texts), trained, texts, None))
+        outputs.append(outputs_of_page("Node.js, one thread", in_node(node, folder.path, texts), trained, texts, None))
     if usable_cores() == 1:
         not_checked.append("in Chromium with several threads: this machine has one core")
     else:
         rows_K = chosen_rows(texts, MAX_SINGLE)
         chosen = [texts[row] for row in rows_K.tolist()]
         answers = in_chromium(folder.path, chosen, isolated=True)
-        outputs.append(_outputs("Chromium, several threads", answers, trained, chosen, rows_K))
+        outputs.append(outputs_of_page("Chromium, several threads", answers, trained, chosen, rows_K))
     return Ways(tuple(outputs), tuple(not_checked))
 
 
-def _outputs(
+def outputs_of_page(
     how: str, answers: Answers, trained: TrainedModel, texts: Sequence[str], rows_K: npt.NDArray[np.int64] | None
 ) -> Outputs:
-    """The engine's logits, and whether its tokens and its labels are ours."""
+    """The engine's logits for the texts (those of `rows_K`), and in what its tokens and its labels are not ours."""
     refused = []
     ours = trained.tokenize(list(texts))
     if other := [index for index, ids in enumerate(answers.tokens) if ids != ours[index].tolist()]:
