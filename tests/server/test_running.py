@@ -1,6 +1,7 @@
 """The command in a process of its own: real clients, slow ones, and the end."""
 
 import contextlib
+import inspect
 import json
 import re
 import signal
@@ -16,8 +17,10 @@ import httpx2
 import pytest
 from huggingface_hub import InferenceClient
 
+from feathertune.cli.serve import serve
 from feathertune.errors import UserError
 from feathertune.server.running import listening
+from feathertune.server.settings import Settings
 from feathertune.serving.predictor import Predictor
 
 SERVING = Path(__file__).resolve().parents[2] / "docs" / "SERVING.md"
@@ -161,6 +164,18 @@ def test_requests_in_progress_are_answered_after_sigterm_and_new_ones_refused(ru
         connection.sendall(body[5:])
         assert connection.recv(8000).startswith(b"HTTP/1.1 200")
     assert server.has_ended()
+
+
+def test_the_commands_defaults_are_those_of_the_app_and_of_the_documentation() -> None:
+    given = {name: parameter.default for name, parameter in inspect.signature(serve).parameters.items()}
+    seconds = {"max_queue_ms": "max_queue_seconds", "max_wait_ms": "max_wait"}
+    table = re.findall(r"^\| `--([\w-]+)` \| (\S+) \|", SERVING.read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(table) == 10
+    for option, written in table:
+        name = option.replace("-", "_")
+        assert float(written) == given[name], option
+        scale = 1000 if name in seconds else 1
+        assert getattr(Settings(), seconds.get(name, name)) == given[name] / scale, option
 
 
 def test_a_taken_port_is_said_before_anything_is_loaded() -> None:

@@ -38,7 +38,7 @@ def serve(
         int | None, typer.Option(min=1, help="Batches computed at the same time; default: one per core, at most 8.")
     ] = None,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for a client to send its request.")] = 10.0,
-    drain: Annotated[float, typer.Option(min=1, help="Seconds for requests in progress, after SIGTERM.")] = 40.0,
+    drain: Annotated[float, typer.Option(min=1, help="Seconds for requests in progress, after SIGTERM.")] = 30.0,
     base: BaseOption = None,
     precision: Annotated[
         ComputePrecision, typer.Option(help="bf16 is faster on some processors; labels of near-ties may change.")
@@ -61,6 +61,9 @@ def serve(
 
     api_key = None if api_key_file is None else read_api_key(api_key_file)
     sources = find_sources(run, beside or (), settings or ())  # before torch is imported, which takes seconds
+    from feathertune.server.running import listening, run_app
+
+    listener = listening(host, port)
     chosen: Literal["onnxruntime", "openvino"] | None = None if runtime is None else runtime.value
     workers, threads = share_cores(sources, chosen, workers)
     limits = Settings(
@@ -78,9 +81,6 @@ def serve(
         api_key=api_key,
         name=name,
     )
-    from feathertune.server.running import listening, run_app
-
-    listener = listening(host, port)
     from feathertune.server.app import build_app
     from feathertune.server.models import load_models
 
