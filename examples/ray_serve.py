@@ -18,10 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ray import serve
 
 from feathertune.errors import UserError
-from feathertune.folders.adapter import is_adapter
-from feathertune.folders.export import is_export
-from feathertune.folders.opened import OpenedRun
 from feathertune.server.settings import Settings, read_api_key
+from feathertune.server.sources import find_sources
 
 # Beyond max_concurrent_requests a replica must still receive requests, to answer 429, /health and /metrics.
 SPARE_REQUESTS = 128
@@ -55,11 +53,6 @@ class Arguments(BaseModel):
         )
 
 
-def source_at(path: Path) -> Path | OpenedRun:
-    """The export there, or else the run. Raises UserError if there is neither."""
-    return path if is_export(path) and not is_adapter(path) else OpenedRun.at(path, ())
-
-
 class NamedReplica:
     """ASGI middleware: the header `x-replica` says which replica has answered, so whose `/metrics` one sees."""
 
@@ -87,13 +80,11 @@ class Served:
 
     def __serve_build_asgi_app__(self) -> Any:
         from feathertune.server.app import build_app
-        from feathertune.server.info import describe
-        from feathertune.serving.predictor import Predictor
+        from feathertune.server.models import load_models
 
-        arguments, settings = self._arguments, self._arguments.settings()
-        source = source_at(arguments.path)
-        predictor = Predictor(source, independent=True, threads=1)
-        app = build_app(predictor, describe(source, predictor, settings, "fp32"), settings)
+        settings = self._arguments.settings()
+        ((predictor, info),) = load_models(find_sources(self._arguments.path, (), ()), settings, threads=1)
+        app = build_app(predictor, info, settings)
         app.add_middleware(NamedReplica, replica=serve.get_replica_context().replica_id.unique_id)
         return app
 
@@ -102,7 +93,7 @@ def app(arguments: Arguments) -> serve.Application:
     """The application that `serve run` starts. Raises UserError for what no replica could serve."""
     path = arguments.path.resolve()
     settings = arguments.settings()
-    source_at(path)
+    find_sources(path, (), ())
     key = None if arguments.api_key_file is None else arguments.api_key_file.resolve()
     threads = {"OMP_NUM_THREADS": "1", "RAYON_NUM_THREADS": str(arguments.cpus)}  # torch's, the tokenizer's
     return Served.options(

@@ -40,4 +40,8 @@ def test_the_wheel_installs_without_the_repository(tmp_path: Path) -> None:
     assert (site / "feathertune" / "py.typed").is_file()
     templates = {path.name for path in (site / "feathertune" / "report" / "templates").iterdir()}
     assert {"layout.html", "run.html", "comparison.html", "search.html", "style.css"} <= templates
+    web = {path.relative_to(REPOSITORY / "src") for path in (REPOSITORY / "src" / "feathertune" / "web").rglob("*.*")}
+    pages = {path for path in web if path.suffix not in (".py", ".pyc")}
+    assert {path.name for path in pages} >= {"index.html", "engine.js", "gate.js", "package-lock.json"}
+    assert all((site / path).is_file() for path in pages)
     assert list(site.glob("feathertune-*.dist-info/licenses/LICENSE"))

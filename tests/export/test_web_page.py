@@ -28,7 +28,7 @@ from feathertune.folders.parity import Parity
 from feathertune.prediction.inference import predict_logits
 from feathertune.run.load import load_trained
 from feathertune.serving.predictor import Predictor
-from feathertune.web.running import Answers
+from feathertune.web.engine import Answers
 from shell import feathertune
 
 pytest.importorskip("onnx", reason="the onnx extra is not installed")
@@ -60,14 +60,21 @@ def browser() -> Iterator[Any]:
         yield started
 
 
-class Quiet(SimpleHTTPRequestHandler):
+class Host(SimpleHTTPRequestHandler):
     def log_message(self, *_: Any) -> None: ...
 
 
+class IsolatingHost(Host):
+    def end_headers(self) -> None:
+        self.send_header("Cross-Origin-Opener-Policy", "same-origin")
+        self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
+        super().end_headers()
+
+
 @contextmanager
-def hosted(folder: Path) -> Iterator[str]:
-    """The folder at an address, as any static host gives it: without headers of ours."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
+def hosted(folder: Path, host: type[Host] = Host) -> Iterator[str]:
+    """The folder at an address, as any static host gives it: without headers of ours, unless it isolates pages."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(host, directory=str(folder))) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
@@ -156,6 +163,16 @@ def test_the_page_computes_without_its_host_and_sends_nothing(browser: Any, page
     assert requests == []
     assert complaints == []
     assert tab.inner_text("#note") == "Texts stay in this browser: nothing is sent."
+
+
+def test_an_isolated_page_computes_in_threads_within_its_policy(browser: Any, pages: dict[str, Path]) -> None:
+    with hosted(pages["fp32"], IsolatingHost) as address:
+        tab, complaints = opened(browser, address)
+        assert tab.evaluate("crossOriginIsolated")
+        classify(tab, TEXTS)
+        labels = tab.locator("#rows td:nth-child(2)").all_inner_texts()
+        assert labels == [one.label for one in Predictor(pages["fp32"]).predict([text.strip() for text in TEXTS])]
+        assert complaints == []
 
 
 def test_words_are_weighed_in_the_browser_as_a_server_weighs_them(browser: Any, pages: dict[str, Path]) -> None:

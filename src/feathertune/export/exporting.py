@@ -6,14 +6,13 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args
 
 import numpy as np
 
 from feathertune.data.example import Split
 from feathertune.errors import UserError
 from feathertune.export.causes import likely_causes
-from feathertune.export.onnx import check_opset
+from feathertune.export.choices import check_activations, choose_precision, target_options
 from feathertune.export.parity import NEAR_TIE, judge
 from feathertune.export.reference import predict_now
 from feathertune.export.targets import TARGETS
@@ -23,7 +22,6 @@ from feathertune.folders.opened import OpenedRun
 from feathertune.folders.parity import Parity
 from feathertune.prediction.files import read_predictions
 from feathertune.prediction.predictions import Predictions
-from feathertune.recipe.schema import Recipe
 from feathertune.run.evaluate import own_split
 from feathertune.run.load import TrainedModel, load_trained
 from feathertune.system.files import file_mask
@@ -83,9 +81,7 @@ def export_run(
     """
     output, aside = _new_folders(Path(output))
     target = TARGETS[to]
-    options = _onnx_options(to, opset=opset, tuned=tuned, purpose=purpose)
-    if beside:
-        options["beside"] = _beside(to, beside)
+    options = target_options(to, beside, opset=opset, tuned=tuned, purpose=purpose)
     opened = run if isinstance(run, OpenedRun) else OpenedRun.at(Path(run))
     chosen = _checked(opened, to, precision, tuned)
     if data is not None and not opened.is_adapter:
@@ -162,43 +158,6 @@ def _judged(
     return parity.model_copy(update={"causes": likely_causes(parity, evaluated, trained)})
 
 
-def choose_precision(recipe: Recipe, requested: ExportPrecision | None, to: Target) -> ExportPrecision:
-    """The precision of the export. Raises UserError if the run or the target does not support it."""
-    own: ExportPrecision = "fp32" if recipe.quantize is None else recipe.quantize.weights
-    holds = TARGETS[to].precisions
-    if own not in holds:
-        raise UserError(
-            f"this run was evaluated with {own} weights, and --to {to} writes float32 weights",
-            fix="Export it with --to onnx, executorch or web; its integers are also in the run folder, in quantized/.",
-        )
-    if requested is not None and requested not in holds:
-        raise UserError(f"--to {to} writes {' or '.join(holds)} weights", fix="Leave --precision out.")
-    if requested is None or requested == own:
-        return own
-    if own == "fp32":
-        raise UserError(
-            f"this run is not quantized, so it has no {requested} weights",
-            where=f"--precision {requested}",
-            fix=f"Quantize it first: train the same recipe with method=qat init_from=RUN quantize.weights={requested} "
-            "(add quantize.training=ptq for post-training quantization), then export that run.",
-        )
-    raise UserError(
-        f"this run's evaluated weights are {own}, not {requested}",
-        where=f"--precision {requested}",
-        fix=f"Leave --precision out, or export a run that has {requested} weights.",
-    )
-
-
-def check_activations(recipe: Recipe, to: Target) -> None:
-    """Raise a UserError if the target's kernels quantize activations differently from the evaluated run."""
-    if recipe.quantize is not None and (how := recipe.quantize.activations) not in TARGETS[to].activations:
-        others = " or ".join(TARGETS[to].activations)
-        raise UserError(
-            f"--to {to} quantizes activations in its own kernels, which are {others}, and this run's are {how}",
-            fix=f"Export it with --to onnx, or quantize again with quantize.activations={others}.",
-        )
-
-
 def _evaluated(trained: TrainedModel, split: Split) -> Predictions:
     """The predictions evaluated after training. Raises UserError if they are of other rows."""
     path = trained.run.predictions("after", SPLIT)
@@ -208,31 +167,6 @@ def _evaluated(trained: TrainedModel, split: Split) -> Predictions:
             "the stored predictions do not match the rows of this data", where=str(path), fix="Was the file changed?"
         )
     return evaluated
-
-
-def _beside(to: Target, beside: Sequence[Path]) -> Sequence[Path]:
-    if to != "web":
-        raise UserError(f"--to {to} has no page that shows several models", where="--beside", fix="Leave it out.")
-    return beside
-
-
-def _onnx_options(to: Target, **options: Any) -> dict[str, Any]:
-    """The options of ONNX that are given. Raises UserError if the target is another, or if they contradict."""
-    given = {name: value for name, value in options.items() if value is not None}
-    if given and to != "onnx":
-        name = {"opset": "--opset", "tuned": "--tuned", "purpose": "--for"}[next(iter(given))]
-        what = "chooses the ONNX operators by itself" if to == "web" else "has no ONNX operators"
-        raise UserError(f"--to {to} {what}", where=name, fix=f"Leave {name} out.")
-    if "opset" in given:
-        check_opset(given["opset"])
-    for name, where, choices in (("tuned", "--tuned", get_args(Tuned)), ("purpose", "--for", get_args(Purpose))):
-        if name in given and given[name] not in choices:
-            raise UserError(f"{given[name]!r} is not supported", where=where, fix=f"Choose {' or '.join(choices)}.")
-    if len(given.keys() & {"tuned", "purpose"}) == 2:
-        raise UserError(
-            "a file for the web runs on any processor, and a tuned one on some", fix="Give --tuned or --for, not both."
-        )
-    return given
 
 
 def _describe(

@@ -19,12 +19,12 @@ from feathertune.prediction.decision import Decision
 from feathertune.run.load import TrainedModel
 from feathertune.system.cores import usable_cores
 from feathertune.system.files import read_json
+from feathertune.web.chromium import require_chromium
+from feathertune.web.engine import Answers, find_node, in_chromium, in_node
 from feathertune.web.packages import require_packages
-from feathertune.web.pages import write_page
-from feathertune.web.running import Answers, find_node, in_chromium, in_node, require_chromium
+from feathertune.web.pages import MAX_BESIDE, write_page
 
 ROUNDING = 1e-6  # of a probability
-MAX_BESIDE = 2  # models next to the page's own
 _COPIED = ("export.json", "labels.json", "parity.json", "tokenizer.json", "tokenizer_config.json", "onnx")
 
 
@@ -94,7 +94,10 @@ def browser_ways(folder: ExportFolder, texts: Sequence[str], trained: TrainedMod
         rows_K = chosen_rows(texts, MAX_SINGLE)
         chosen = [texts[row] for row in rows_K.tolist()]
         answers = in_chromium(folder.path, chosen, isolated=True)
-        outputs.append(outputs_of_page("Chromium, several threads", answers, trained, chosen, rows_K))
+        if answers.isolated:
+            outputs.append(outputs_of_page("Chromium, several threads", answers, trained, chosen, rows_K))
+        else:
+            not_checked.append("in Chromium with several threads: it did not isolate the page")
     return Ways(tuple(outputs), tuple(not_checked))
 
 

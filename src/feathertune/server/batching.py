@@ -222,9 +222,8 @@ class _Overload:
     BURST, GAP, CALM = 0.2, 0.5, 10.0
 
     def __init__(self) -> None:
-        self._began = self._last = (
-            self._refused
-        ) = -math.inf  # when it was too long, first and last, and one was refused
+        self._began = self._last = -math.inf  # when it was too long, first and last
+        self._refused = -math.inf  # when the last one was
 
     def refuses(self, *, long: bool, now: float) -> bool:
         """Whether a request that comes now is refused, where the queue is too long or not."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from feathertune.errors import UserError
@@ -46,7 +47,7 @@ def load_models(
 def _load_beside(
     source: Source | str, sources: Sources, limits: Settings, base: str | None, threads: int | None
 ) -> tuple[Predictor, Info]:
-    limits = limits.without_name()
+    limits = replace(limits, name=None)  # it is called as its folder
     if not isinstance(source, str):
         predictor = Predictor(source, independent=True, threads=threads)
         return predictor, describe(source, predictor, limits, "fp32")

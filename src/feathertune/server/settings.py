@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from feathertune.errors import UserError
@@ -45,10 +45,6 @@ class Settings:
     drain: float = 30.0
     api_key: str | None = None
     name: str | None = None
-
-    def without_name(self) -> Settings:
-        """The same for another model of the server, which is called as its folder."""
-        return replace(self, name=None)
 
 
 def read_api_key(path: Path) -> str:

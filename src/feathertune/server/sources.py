@@ -14,12 +14,12 @@ from feathertune.folders.opened import OpenedRun
 from feathertune.recipe.schema import BASELINES
 from feathertune.system.cores import usable_cores
 from feathertune.system.machine import default_device
+from feathertune.web.pages import MAX_BESIDE
 
 if TYPE_CHECKING:  # its module imports what takes time
     from feathertune.export.exported import OnnxRuntimeName
 
 BEFORE = "before"  # the model of a run before training
-MAX_BESIDE = 2
 MAX_WORKERS = 8  # by default: more would mostly wait for Python's lock
 
 Source = Path | OpenedRun  # an export, or a run

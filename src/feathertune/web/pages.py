@@ -10,13 +10,14 @@ from pathlib import Path
 from feathertune.system.files import write_json, write_text
 from feathertune.web.packages import FILES
 
+MAX_BESIDE = 2  # models that the page compares with its own
 PAGE = Path(__file__).parent / "page"  # what a server gives
 GATE = Path(__file__).parent / "gate"  # what the parity gate adds
 _LOCAL = Path(__file__).parent / "local"  # what takes the server's place in a page that stands alone
 _SERVERS = ("server.js",)
 # A static host sends no headers of ours. Wasm is compiled, and the threads of onnxruntime-web are workers.
 _POLICY = (
-    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:; connect-src 'self'; "
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self'; "
     "style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'"
 )
 _META = '<meta charset="utf-8">'

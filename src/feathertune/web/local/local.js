@@ -5,7 +5,7 @@ import { Refused } from "./refused.js";
 const PART = 16; // texts between two reports of progress
 const WARM_UP = 5; // texts: a browser compiles wasm quickly at first, and well while it runs
 const waiting = new Map(); // number of a request -> what takes its answer
-let worker = null;
+let worker = null, asked = 0;
 
 export class Local {
   /** `folder` is the address of a folder with export.json and the model. */
@@ -61,7 +61,7 @@ export function ask(folder, method, argument) {
       waiting.clear();
     });
   }
-  const number = (ask.number = (ask.number ?? 0) + 1);
+  const number = ++asked;
   return new Promise((resolve, reject) => {
     waiting.set(number, { resolve, reject });
     worker.postMessage({ number, folder, method, argument });

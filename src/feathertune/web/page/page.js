@@ -5,17 +5,17 @@ import { Refused } from "./refused.js";
 import { count, element, percent, Results, seconds } from "./results.js";
 
 const $ = (id) => document.getElementById(id);
-let models = null, file = null, results = null, running = null, open, setKey;
+let models = null, file = null, results = null, running = null, openModels, takeKey;
 
 /**
  * Bring the page to life.
  *
- * `openModels` gives the models, or throws: each has `info`, `classify` and `explain` (see server.js). `takeKey` gets the
- * API key that a person has typed.
+ * `open` gives the models, or throws: each has `info`, `classify` and `explain` (see server.js). `setKey` gets the API
+ * key that a person has typed.
  */
-export function start(openModels, takeKey) {
-  open = openModels;
-  setKey = takeKey;
+export function start(open, setKey) {
+  openModels = open;
+  takeKey = setKey;
   listen();
   $("labels").textContent = "Loading ...";
   describe().catch((error) => {
@@ -38,7 +38,7 @@ function complain(error) {
 }
 
 async function describe() {
-  models = await open();
+  models = await openModels();
   document.title = $("title").textContent = models[0].info.model_id;
   $("labels").textContent = `Labels: ${models[0].info.labels.join(", ")}.`;
   $("about").replaceChildren(...models.map(({ info }) => {
@@ -147,7 +147,7 @@ function listen() {
   $("file").addEventListener("change", () => $("file").files[0] && take($("file").files[0]));
   $("header").addEventListener("change", () => listColumns($("column").value));
   $("remove").addEventListener("click", removeFile);
-  $("key").addEventListener("input", () => setKey($("key").value.trim()));
+  $("key").addEventListener("input", () => takeKey($("key").value.trim()));
   document.addEventListener("dragover", (event) => { event.preventDefault(); $("texts").classList.add("dropping"); });
   document.addEventListener("dragleave", () => $("texts").classList.remove("dropping"));
   document.addEventListener("drop", (event) => {

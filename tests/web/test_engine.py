@@ -1,4 +1,4 @@
-"""Running a page's engine in headless Chromium: what goes wrong is one error, and soon."""
+"""The page's engine in headless Chromium: what goes wrong is one error, and soon."""
 
 import time
 from pathlib import Path
@@ -7,14 +7,15 @@ import pytest
 
 from browsers import NEEDS_CHROMIUM
 from feathertune.errors import UserError
-from feathertune.web import running
-from feathertune.web.running import in_chromium, require_chromium
+from feathertune.web import chromium
+from feathertune.web.chromium import require_chromium
+from feathertune.web.engine import in_chromium
 
 
 def test_a_missing_browser_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("CHROMIUM", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(running, "_PLACES", ())
+    monkeypatch.setattr(chromium, "_PLACES", ())
     with pytest.raises(UserError, match="there is no Chromium, Chrome or Edge"):
         require_chromium()
     monkeypatch.setenv("CHROMIUM", "/nowhere/chrome")

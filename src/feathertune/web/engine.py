@@ -1,15 +1,12 @@
-"""A page's engine, run for the parity gate: in headless Chromium, and in Node.js."""
+"""The page's engine, run for the parity gate: in headless Chromium, and in Node.js."""
 
 from __future__ import annotations
 
 import json
-import os
 import queue
 import re
 import shutil
 import subprocess
-import sys
-import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,28 +20,11 @@ import numpy as np
 import numpy.typing as npt
 
 from feathertune.errors import UserError
+from feathertune.web.chromium import Chromium, require_chromium, started
 from feathertune.web.pages import GATE
 
 _ERROR = re.compile(r"\w*Error\b.*: ")  # of the lines that Node.js prints, which may hold a script's whole source
 _SILENCE = 180.0  # seconds without a report, after which Chromium is given up
-_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "microsoft-edge", "msedge")
-_PLACES = (
-    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
-    "/Applications/Chromium.app/Contents/MacOS/Chromium",
-    "/Applications/Microsoft Edge.app/Contents/MacOS/Microsoft Edge",
-    r"C:\Program Files\Google\Chrome\Application\chrome.exe",
-    r"C:\Program Files (x86)\Microsoft\Edge\Application\msedge.exe",
-)
-_QUIET = (
-    "--headless",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-extensions",
-    "--mute-audio",
-)
 
 
 @dataclass(frozen=True)
@@ -66,25 +46,6 @@ class Answers:
     isolated: bool
 
 
-def find_chromium() -> str | None:
-    """Chromium, Chrome or Edge: the program of the variable CHROMIUM, or the first that is installed."""
-    if own := os.environ.get("CHROMIUM"):
-        return shutil.which(own) or own
-    return next(filter(None, map(shutil.which, (*_NAMES, *_PLACES))), None)
-
-
-def require_chromium() -> str:
-    """The same. Raises UserError if there is none."""
-    program = find_chromium()
-    if program is None or not Path(program).is_file():
-        raise UserError(
-            "an export for browsers is checked in one, and there is no Chromium, Chrome or Edge",
-            where=None if program is None else f"CHROMIUM={program}",
-            fix="Install Chromium, or set CHROMIUM=PROGRAM to where it is.",
-        )
-    return program
-
-
 def in_chromium(folder: Path, texts: Sequence[str], *, isolated: bool) -> Answers:
     """What the page in `folder` gives in headless Chromium, served by this process on the loopback interface.
 
@@ -97,7 +58,7 @@ def in_chromium(folder: Path, texts: Sequence[str], *, isolated: bool) -> Answer
         UserError: Chromium is missing or does not start, or the engine refuses the model or a text.
     """
     program = require_chromium()
-    with _served(folder, texts, isolated=isolated) as (address, reports), _started(program, address) as chromium:
+    with _served(folder, texts, isolated=isolated) as (address, reports), started(program, address) as chromium:
         rows: list[dict[str, Any]] = []
         seen_isolated = False
         while len(rows) < len(texts):
@@ -199,40 +160,7 @@ def _served(folder: Path, texts: Sequence[str], *, isolated: bool) -> Iterator[t
             thread.join()
 
 
-@dataclass(frozen=True)
-class _Chromium:
-    """The running program, and the file that it writes its complaints to."""
-
-    process: subprocess.Popen[bytes]
-    program: str
-    complaints: Path
-
-
-@contextmanager
-def _started(program: str, address: str) -> Iterator[_Chromium]:
-    """Chromium with a profile of its own, which is removed."""
-    with tempfile.TemporaryDirectory(prefix="feathertune-chromium-", ignore_cleanup_errors=True) as folder:
-        # Chromium refuses root, as in containers, unless it is without its sandbox; it opens our own page alone.
-        root = ("--no-sandbox",) if sys.platform != "win32" and os.geteuid() == 0 else ()
-        command = [program, *_QUIET, *root, f"--user-data-dir={folder}/profile", address]
-        complaints = Path(folder, "stderr.txt")
-        with complaints.open("wb") as file:
-            try:
-                process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=file)  # noqa: S603
-            except OSError as error:
-                raise UserError(f"Chromium does not start: {error.strerror}", where=program) from None
-        try:
-            yield _Chromium(process, program, complaints)
-        finally:
-            process.terminate()
-            try:
-                process.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-def _next_report(reports: queue.Queue[Any], chromium: _Chromium) -> dict[str, Any]:
+def _next_report(reports: queue.Queue[Any], chromium: Chromium) -> dict[str, Any]:
     """What the page reports next. Raises UserError if Chromium ends or is silent."""
     waited = 0.0
     while waited < _SILENCE:
@@ -240,9 +168,7 @@ def _next_report(reports: queue.Queue[Any], chromium: _Chromium) -> dict[str, An
             report: dict[str, Any] = reports.get(timeout=0.5)
         except queue.Empty:
             waited += 0.5
-            if chromium.process.poll() is not None:
-                reason = chromium.complaints.read_text(encoding="utf-8", errors="replace").strip()[-300:]
-                raise UserError(f"Chromium ended by itself: {reason}", where=chromium.program) from None
+            chromium.require_running()
         else:
             return report
     raise UserError(f"Chromium gave no answer within {_SILENCE:.0f} seconds", where=chromium.program)
