@@ -76,8 +76,9 @@ def test_the_page_compares_them(browser_address: Callable[..., str], models: lis
     (predictor, info), *others = models
     address = browser_address(build_app(predictor, info, Settings(), others))
     with running() as browser:
-        tab, complaints = opened(browser, address)
+        tab, complaints = opened(browser, address, viewport={"width": 1100, "height": 900})
         classify(tab, TEXTS)
+        assert tab.locator(".scroll").evaluate("box => box.scrollWidth <= box.clientWidth")  # all columns are seen
         assert tab.locator("#heads th").all_inner_texts() == ["Text", "first", other.name, "before"]
         for name, (model, _) in zip(("first", other.name, "before"), models, strict=True):
             labels = tab.locator(f"#rows td[data-name={name}] .label").all_inner_texts()
